@@ -1,0 +1,34 @@
+# make demo    install, run the ablation on rendered faces, render the report
+# make test    install, run the tests
+# make check   ruff and mypy
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check clean
+
+demo: .venv/installed
+	$(BIN)/odnbench run ablation
+	$(BIN)/odnbench report --format markdown
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# opencv-python needs libGL, glib and libxcb, which slim images lack. Where they are missing, the
+# headless wheel of the same release takes its place: it gives the same cv2 and needs none of them.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -c "import cv2" 2>/dev/null || { \
+	  echo "cv2 needs libGL, glib and libxcb here; taking opencv-python-headless instead"; \
+	  version=$$(sed -n 's/^opencv-python==//p' constraints.txt); \
+	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "opencv-python-headless==$$version"; }
+	@touch $@
+
+clean:
+	rm -rf .venv dist build reports/rendered

@@ -1,0 +1,48 @@
+""".pts files: the landmark files of 300W.
+
+Seen in copies of the data set: `version: 1` or `1.0`, `n_points:  68` with one or two spaces, trailing
+blanks, Windows line ends, and files without header and braces. Coordinates count pixels from 1.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from odnbench.datasets.faces import Floats
+from odnbench.errors import OdnbenchError
+
+
+def read_pts(path: Path, points: int) -> Floats:
+    """(points, 2) 0-based coordinates. Raises OdnbenchError naming the file, and the line if there is one."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OdnbenchError(f"{path}: cannot be read as .pts: {error}") from error
+    rows: list[list[float]] = []
+    declared = points
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if not words or words in (["{"], ["}"]) or words[0] == "version:":
+            continue
+        try:
+            if words[0] == "n_points:":
+                declared = int(words[1])
+            else:
+                x, y = map(float, words)
+                rows.append([x, y])
+        except (ValueError, IndexError):
+            raise OdnbenchError(f"{path}, line {number}: expected 'x y', got '{line.strip()}'") from None
+    if not len(rows) == declared == points:
+        said = "" if declared == points else f" and a header that says {declared}"
+        raise OdnbenchError(f"{path}: expected {points} points, found {len(rows)}{said}")
+    array = np.array(rows)
+    if not np.isfinite(array).all():
+        raise OdnbenchError(f"{path}: a coordinate is not a finite number")
+    return array - 1.0  # .pts counts pixels from 1
+
+
+def write_pts(path: Path, points: Floats) -> None:
+    """The inverse of `read_pts`, with the header that the official archives carry."""
+    lines = [f"{x + 1:.6f} {y + 1:.6f}" for x, y in points]
+    header = f"version: 1\nn_points: {len(points)}\n"
+    path.write_text(header + "{\n" + "\n".join(lines) + "\n}\n", encoding="ascii")

@@ -1,0 +1,180 @@
+"""One trial: trains a network on prepared faces, picks an epoch, predicts the test faces.
+
+Plain PyTorch, to be called from a notebook as from a Ray worker. The pictures lie on the device as
+uint8; a step draws its transforms, resamples the batch once, and adds the closed-form gradients of the
+penalties after the backward pass. Nothing inside an epoch waits for the device.
+"""
+
+# B images in a batch, N faces, L landmarks, S side of a prepared picture, s of the network's input
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from odnbench.datasets.augment import normalise, resample, sample_transforms, to_unit
+from odnbench.datasets.faces import FaceSet
+from odnbench.datasets.sources import Faces, split_validation
+from odnbench.engine.checkpoint import save_checkpoint
+from odnbench.engine.evaluate import mean_nme_percent, predict
+from odnbench.losses.objective import Objective, build_objective
+from odnbench.networks.base import LandmarkNetwork
+from odnbench.registry import Registry, Variant, import_target
+from odnbench.specs import Trial, TrainSpec, TrialSpec
+from odnbench.trials import Epoch, Predictions, Result, TrialFolder
+
+
+class TrialFailed(Exception):  # noqa: N818  it is the trial that failed, not the program
+    """The numbers of a trial are not usable, for the reason given."""
+
+
+def fit(
+    trial: Trial,
+    faces: Faces,
+    registry: Registry,
+    folder: TrialFolder,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Result:
+    """Trains, selects and predicts; writes the trial's folder.
+
+    on_epoch is called after each epoch, and may raise to stop the trial. Raises TrialFailed where the
+    loss is not finite.
+    """
+    started = time.perf_counter()
+    spec, size = trial.spec, trial.spec.data.input_size
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bf16 = use_bf16(spec.train.precision, device)
+    torch.manual_seed(spec.seed)
+    generator = torch.Generator().manual_seed(spec.seed)  # of batches and transforms
+    folder.start(trial)
+
+    train, validation = split_validation(faces.train, spec.data.validation_fraction)
+    judged = faces.test if spec.train.select == "test" else validation
+    images, judged_images = on_device(train, device), on_device(judged, device)
+    stored = images.shape[1]
+    points = torch.from_numpy(train.points_crop).float().to(device)  # (N, L, 2), pixels of S
+    flip = torch.tensor(trial.scheme.flip, device=device)
+
+    network = build_network(spec, registry, trial.scheme.points)
+    network.mean_shape.copy_(to_unit(points.cpu(), stored).mean(dim=0) * (stored / size))
+    network.to(device, memory_format=torch.channels_last)
+    objective = build_objective(spec.loss, network, registry, size)
+    batch = min(spec.train.batch_size, len(train))
+    steps = len(train) // batch
+    optimizer, schedule = build_optimizer(network, spec.train, steps)
+
+    best_nme, best_epoch = float("inf"), 0
+    best_state = network.state_dict()
+    for epoch in range(1, spec.train.epochs + 1):
+        epoch_started = time.perf_counter()
+        network.train()
+        sums = torch.zeros(2, device=device)  # data term and η ‖P‖_1
+        order = torch.randperm(len(train), generator=generator)
+        for indices in order[: steps * batch].split(batch):
+            transforms, mirrored = sample_transforms(batch, spec.augment, generator)
+            chosen = indices.to(device, non_blocking=True)
+            inputs, targets = resample(
+                images[chosen], points[chosen], transforms.to(device), mirrored.to(device), flip, size
+            )
+            inputs = normalise(inputs).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                prediction = network(inputs)
+            terms = objective(prediction, targets)
+            optimizer.zero_grad(set_to_none=True)
+            (terms.data + terms.occlusion).backward()
+            objective.add_penalty_gradients()
+            optimizer.step()
+            schedule.step()
+            sums += torch.stack(terms).detach()
+        row = _summary(epoch, sums / steps, objective, schedule)
+        predicted = predict(network, judged, judged_images, size, bf16)
+        nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
+        if not np.isfinite([row["loss"], nme]).all():
+            raise TrialFailed(f"epoch {epoch}: loss is {row['loss']}, NME is {nme}")
+        if nme < best_nme or spec.train.select == "last":
+            best_nme, best_epoch = nme, epoch
+            best_state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        seconds = time.perf_counter() - epoch_started
+        measured = Epoch(**row, validation_nme_percent=nme, seconds=seconds)
+        folder.append(measured)
+        on_epoch(measured)
+
+    network.load_state_dict(best_state)
+    if not best_epoch:  # nothing to train
+        predicted = predict(network, judged, judged_images, size, bf16)
+        best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
+    predicted = predict(network, faces.test, on_device(faces.test, device), size, bf16)
+    save_checkpoint(network.state_dict(), folder.checkpoint)
+    seconds = time.perf_counter() - started
+    result = Result(
+        parameters=sum(p.numel() for p in network.parameters()),
+        best_epoch=best_epoch,
+        validation_nme_percent=best_nme,
+        seconds=seconds,
+        images_per_second=spec.train.epochs * steps * batch / seconds,
+        precision="bf16" if bf16 else "float32",
+        device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        torch=torch.__version__,
+    )
+    test = faces.test
+    folder.finish(result, Predictions(test.ids, test.parts, predicted, test.points, test.occluded))
+    return result
+
+
+def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> LandmarkNetwork:
+    """The network of `spec`, with fresh or pretrained weights."""
+    target = import_target(registry.get(Variant, spec.variant).network)
+    network: LandmarkNetwork = target(
+        model=spec.model, registry=registry, landmarks=landmarks, input_size=spec.data.input_size
+    )
+    return network
+
+
+def build_optimizer(
+    network: LandmarkNetwork, train: TrainSpec, steps_per_epoch: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """Optimiser and per-step schedule. Weight decay is left to the objective, which holds Eq. (3)'s."""
+    parameters = list(network.parameters()) or [torch.nn.Parameter(torch.zeros(0))]
+    total = max(1, train.epochs * steps_per_epoch)
+    optimizer: torch.optim.Optimizer
+    if train.optimizer == "sgd":
+        optimizer = torch.optim.SGD(parameters, train.learning_rate, momentum=0.9, nesterov=True)
+    else:
+        optimizer = torch.optim.Adam(parameters, train.learning_rate)
+    if train.schedule == "one-cycle":
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, train.learning_rate, total)
+    if train.schedule == "cosine":
+        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
+    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: where asked for, and under "auto" where the processor has it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def on_device(faces: FaceSet, device: torch.device) -> Tensor:
+    """(N, S, S, 3) uint8: the pictures of `faces` on `device`."""
+    return torch.from_numpy(np.array(faces.images)).to(device)
+
+
+def _summary(epoch: int, means: Tensor, objective: Objective, schedule: LRScheduler) -> dict[str, float]:
+    """The training side of an epoch's line: data term, weighted penalties and their sum."""
+    data_term, eta = means.tolist()
+    penalties = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0, "lambda_": 0.0, **objective.penalties()}
+    return {
+        "epoch": epoch,
+        "loss": data_term + eta + sum(penalties.values()),
+        "data_term": data_term,
+        "eta": eta,
+        "learning_rate": schedule.get_last_lr()[0],
+        **penalties,
+    }

@@ -1,0 +1,24 @@
+"""Low-rank learning module (LM), Zhu et al., CVPR 2019, Sec. 3.3.
+
+A shared structural matrix M, kept low in rank by the nuclear norm in the objective, maps the hybrid
+feature vector X to k features from which the shape is regressed: S = W_fcᵀ Mᵀ X. The paper does not
+give k.
+"""
+
+# B images, d length of the hybrid feature vector, k columns of M
+
+import torch
+from torch import Tensor, nn
+
+
+class LowRankModule(nn.Module):
+    """X (B, d) → Mᵀ X (B, k)."""
+
+    def __init__(self, in_features: int, *, rank: int):
+        super().__init__()
+        self.out_features = rank
+        self.M = nn.Parameter(torch.empty(in_features, rank))
+        nn.init.normal_(self.M, std=in_features**-0.5)
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X @ self.M  # rows of X are faces, so that this is (Mᵀ X)ᵀ

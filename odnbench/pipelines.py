@@ -1,0 +1,193 @@
+"""Pipelines: read from pipelines/*.toml and resolved to the trials that they stand for.
+
+What decides a field of a trial, the later over the earlier: the defaults of odnbench/specs.py and
+registry/weights.toml; the pipeline's `[base]`; settings (the pipeline's own where rendered faces stand
+in, then `--settings`); `-s key=value`; the pipeline's `[axes]`; the variant's `changes`. An override of
+an axis replaces the axis, so `-s variant=odn,brnet -s seed=0,1,2` picks trials.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from odnbench.conversion import convert, from_mapping, get_at, leaf_types, parse, replace_at
+from odnbench.errors import OdnbenchError, unknown
+from odnbench.registry import (
+    NONE,
+    Backbone,
+    Criterion,
+    Dataset,
+    LossWeight,
+    Module,
+    Published,
+    Registry,
+    Variant,
+    read_toml,
+)
+from odnbench.shipped import shipped
+from odnbench.specs import LossSpec, Protocol, TrialSpec
+
+FIELDS = leaf_types(TrialSpec)  # dotted key → type
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which loss weights a search varies, and over how many trials."""
+
+    parameters: tuple[str, ...]
+    trials: int
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A family of trials, and what their report compares them with."""
+
+    name: str
+    title: str
+    published: tuple[str, ...] = ()  # tables of registry/published/
+    reference: str = ""  # the variant that others are compared with
+    columns: tuple[str, ...] = ()  # splits of the data set that the report shows
+    rendered: str = ""  # settings where the data set is not on the machine
+    base: Mapping[str, Any] = field(default_factory=dict)
+    axes: Mapping[str, Any] = field(default_factory=dict)
+    search: Search | None = None
+
+
+def load_pipeline(name_or_file: str) -> Pipeline:
+    """The pipeline of that name in pipelines/, or of a TOML file."""
+    path = _find(name_or_file, shipped("pipelines"), "pipeline")
+    return from_mapping(Pipeline, {"name": path.stem, **read_toml(path)}, str(path))
+
+
+def resolve(
+    pipeline: Pipeline,
+    registry: Registry,
+    *,
+    overrides: Sequence[str] = (),
+    settings: str = "",
+    rendered: bool = False,
+) -> list[TrialSpec]:
+    """Every trial of `pipeline`, checked against the registry.
+
+    overrides: texts `key=value`; a key's last part is enough where it is unambiguous.
+    settings: name or file of settings to apply before the overrides.
+    rendered: whether rendered faces stand in for the data set.
+    Raises OdnbenchError that names the key, the rule and the cure.
+    """
+    changes: dict[str, Any] = _flat(pipeline.base, f"pipeline {pipeline.name}, [base]")
+    axes = {
+        key: [convert(value, FIELDS[key], f"pipeline {pipeline.name}, [axes] {key}") for value in values]
+        for key, values in _flat(pipeline.axes, f"pipeline {pipeline.name}, [axes]").items()
+    }
+    for name in (pipeline.rendered if rendered else "", settings):
+        if name:
+            changes |= _read_settings(name)
+    for text in overrides:
+        key, value = _split_override(text)
+        if key in axes:
+            axes[key] = [parse(item, FIELDS[key], f"-s {key}") for item in value.split(",")]
+        else:
+            changes[key] = parse(value, FIELDS[key], f"-s {key}")
+
+    spec = _default_spec(registry)
+    for key, value in changes.items():
+        spec = replace_at(spec, key, convert(value, FIELDS[key], key))
+    trials = []
+    for point in itertools.product(*axes.values()):
+        trial = spec
+        for key, value in zip(axes, point, strict=True):
+            trial = replace_at(trial, key, value)
+        for key, value in registry.get(Variant, trial.variant).changes.items():
+            key = _full_key(key, f"variant {trial.variant}")
+            trial = replace_at(trial, key, convert(value, FIELDS[key], f"variant {trial.variant}: {key}"))
+        trials.append(trial)
+    for trial in trials:
+        _check(trial, registry)
+    for table in pipeline.published:
+        registry.get(Published, table)
+    return trials
+
+
+def _default_spec(registry: Registry) -> TrialSpec:
+    weights = {name: weight.default for name, weight in registry.all(LossWeight).items()}
+    return TrialSpec(loss=from_mapping(LossSpec, weights, "registry/weights.toml"))
+
+
+def _check(spec: TrialSpec, registry: Registry) -> None:
+    """Every name of `spec` is in the registry and fits its place."""
+    registry.get(Backbone, spec.model.backbone)
+    for slot in ("geometry", "distillation", "low_rank"):
+        name = getattr(spec.model, slot)
+        if name != NONE and registry.get(Module, name).slot != slot:
+            actual = registry.get(Module, name).slot
+            raise OdnbenchError(f"model.{slot}: module '{name}' is for the slot {actual}")
+    criterion = registry.get(Criterion, spec.loss.criterion)
+    if criterion.unit and criterion.unit != spec.loss.unit:
+        raise OdnbenchError(
+            f"loss.criterion '{criterion.name}' has its options in {criterion.unit}, but loss.unit is "
+            f"'{spec.loss.unit}'; add -s loss.unit={criterion.unit}"
+        )
+    protocol = registry.get(Protocol, spec.data.protocol)
+    for split in (spec.data.train, *spec.data.test):
+        dataset, _, name = split.partition("/")
+        entry = registry.get(Dataset, dataset)
+        entry.parts_of(name)
+        if entry.scheme != protocol.scheme:
+            raise OdnbenchError(
+                f"data.protocol '{protocol.name}' has {protocol.scheme} points, "
+                f"{split} has {entry.scheme}"
+            )
+
+
+def _read_settings(name: str) -> dict[str, Any]:
+    path = _find(name, shipped("pipelines") / "settings", "settings")
+    return _flat(read_toml(path), str(path))
+
+
+def _split_override(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise OdnbenchError(f"-s {text}: expected key=value, as in -s train.epochs=24")
+    return _full_key(key.strip(), "-s"), value.strip()
+
+
+def _full_key(key: str, where: str) -> str:
+    """The dotted key that `key`, possibly only its last part, stands for."""
+    if key in FIELDS:
+        return key
+    matches = [full for full in FIELDS if full.rpartition(".")[2] == key]
+    if len(matches) == 1:
+        return matches[0]
+    raise OdnbenchError(f"{where}: {unknown('key', key, FIELDS)}")
+
+
+def _flat(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, Any]:
+    """A nested TOML table as dotted keys of a trial's spec → value."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and key not in FIELDS:
+            flat |= _flat(value, where, f"{key}.")
+        else:
+            flat[_full_key(key, where)] = value
+    return flat
+
+
+def _find(name_or_file: str, folder: Path, kind: str) -> Path:
+    if name_or_file.endswith(".toml"):
+        path = Path(name_or_file)
+        if not path.is_file():
+            raise OdnbenchError(f"{kind} file {path} is not there")
+        return path
+    path = folder / f"{name_or_file}.toml"
+    if not path.is_file():
+        raise unknown(kind, name_or_file, (p.stem for p in folder.glob("*.toml")))
+    return path
+
+
+def differing_fields(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
+    """Dotted keys in which `specs` differ among themselves."""
+    specs = list(specs)
+    return tuple(key for key in FIELDS if len({get_at(spec, key) for spec in specs}) > 1)

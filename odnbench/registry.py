@@ -1,0 +1,230 @@
+"""The registry: everything interchangeable, read from registry/*.toml and imported on first use.
+
+    registry = Registry.load()                     # shipped entries, plus folders of your own
+    registry.get(Variant, "odn")                   # a typed entry, or "did you mean …?"
+    registry.build(Module, "gm", in_channels=512)  # calls the entry's target with its options
+
+One TOML file per family, one dataclass per family. An entry of a later folder replaces the earlier
+one of the same name.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from odnbench.conversion import from_mapping, to_mapping
+from odnbench.errors import OdnbenchError, unknown
+from odnbench.shipped import shipped
+from odnbench.specs import Protocol, Scheme, TrialSpec
+
+E = TypeVar("E")
+NONE = "none"  # a slot of the network that is left out
+
+
+@dataclass(frozen=True)
+class Buildable:
+    """Something that is built by calling `target`, a `package.module:Name`, with `options`."""
+
+    name: str
+    title: str
+    target: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Backbone(Buildable):
+    """A feature extractor."""
+
+
+@dataclass(frozen=True)
+class Module(Buildable):
+    """What can stand in a slot of the network: "geometry", "distillation" or "low_rank"."""
+
+    slot: str = ""
+
+
+@dataclass(frozen=True)
+class Criterion(Buildable):
+    """A data term; `unit`, if given, is the only unit of shapes in which its options make sense."""
+
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network of the ablation: what differs from a default trial."""
+
+    name: str
+    title: str
+    changes: Mapping[str, Any]
+    network: str = "odnbench.networks.odn:OcclusionAdaptiveNetwork"
+
+
+@dataclass(frozen=True)
+class LossWeight:
+    """A weight of Eq. (3) with its default and its log-uniform search range."""
+
+    name: str
+    title: str
+    default: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of a data set, its official number of faces, and what stands in for it."""
+
+    folder: str
+    faces: int
+    rendered: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: parts as they stand on disk, and splits that papers build from them."""
+
+    name: str
+    title: str
+    scheme: str
+    target: str
+    names: tuple[str, ...]
+    found_by: tuple[str, ...]
+    parts: Mapping[str, Part]
+    splits: Mapping[str, tuple[str, ...]]
+
+    def parts_of(self, split: str) -> tuple[str, ...]:
+        """Names of the parts that make up `split`; a part is also a split of its own name."""
+        if split in self.splits:
+            return self.splits[split]
+        if split in self.parts:
+            return (split,)
+        raise unknown(f"split of {self.name}", split, [*self.splits, *self.parts])
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One method's figures in a published table."""
+
+    method: str
+    year: int
+    values: Mapping[str, float]
+    variant: str = ""  # our name for the same network, where we have it
+    primary: bool | None = None  # None: as the table says
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published table: its figures travel with metric, protocol and source."""
+
+    name: str
+    title: str
+    source: str
+    metric: str
+    dataset: str
+    protocol: str
+    columns: tuple[str, ...]
+    primary: bool
+    rows: tuple[PublishedRow, ...]
+
+
+FAMILIES: dict[str, type] = {
+    "backbones": Backbone,
+    "modules": Module,
+    "variants": Variant,
+    "criteria": Criterion,
+    "weights": LossWeight,
+    "datasets": Dataset,
+    "schemes": Scheme,
+    "protocols": Protocol,
+    "published": Published,
+}
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All entries: family → name → entry."""
+
+    entries: Mapping[str, Mapping[str, Any]]
+    family_of: ClassVar[Mapping[type, str]] = {cls: name for name, cls in FAMILIES.items()}
+
+    @classmethod
+    def load(cls, extra: Iterable[Path] = ()) -> "Registry":
+        """The shipped entries and those of the folders in `extra`.
+
+        Raises OdnbenchError for a folder that is not there, or an entry that is not right.
+        """
+        entries: dict[str, dict[str, Any]] = {family: {} for family in FAMILIES}
+        for folder in (shipped("registry"), *extra):
+            if not folder.is_dir():
+                raise OdnbenchError(f"registry folder {folder} is not there")
+            for family, kind in FAMILIES.items():
+                for name, (table, path) in _tables(folder, family).items():
+                    where = f"{path}: {name}"
+                    entries[family][name] = from_mapping(kind, {"name": name, **table}, where)
+        return cls(entries)
+
+    def get(self, kind: type[E], name: str) -> E:
+        """The entry `name` of the family of dataclass `kind`."""
+        family = self.entries[self.family_of[kind]]
+        if name not in family:
+            raise unknown(kind.__name__.lower(), name, family)
+        entry: E = family[name]
+        return entry
+
+    def all(self, kind: type[E]) -> dict[str, E]:
+        """Name → entry, in the order of the files."""
+        return dict(self.entries[self.family_of[kind]])
+
+    def build(self, kind: type[Buildable], name: str, **arguments: Any) -> Any:
+        """What the entry's target returns for its options and `arguments`."""
+        entry = self.get(kind, name)
+        return import_target(entry.target)(**arguments, **entry.options)
+
+    def used_by(self, spec: TrialSpec) -> dict[str, Any]:
+        """The entries that decide a trial's numbers: part of its content id."""
+        model, protocol = spec.model, self.get(Protocol, spec.data.protocol)
+        slots = (model.geometry, model.distillation, model.low_rank)
+        used: list[Any] = [
+            self.get(Backbone, model.backbone),
+            *(self.get(Module, name) for name in slots if name != NONE),
+            self.get(Criterion, spec.loss.criterion),
+            protocol,
+            self.get(Scheme, protocol.scheme),
+        ]
+        network = self.get(Variant, spec.variant).network
+        return {"network": network, "entries": [_without_title(entry) for entry in used]}
+
+
+def import_target(target: str) -> Any:
+    """The object that `package.module:Name` names."""
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise OdnbenchError(f"target '{target}' cannot be imported: {error}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; OdnbenchError names the file and the line of a fault."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OdnbenchError(f"{path}: {error}") from error
+
+
+def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]:
+    """Entry name → its table and file: FAMILY.toml, and one entry per file of FAMILY/."""
+    tables = {}
+    if (path := folder / f"{family}.toml").is_file():
+        tables |= {name: (table, path) for name, table in read_toml(path).items()}
+    for path in sorted((folder / family).glob("*.toml")):
+        tables[path.stem] = (read_toml(path), path)
+    return tables
+
+
+def _without_title(entry: Any) -> Any:
+    return {key: value for key, value in to_mapping(entry).items() if key != "title"}

@@ -1,0 +1,203 @@
+"""What a trial is: frozen dataclasses, their canonical JSON and the content id.
+
+A `TrialSpec` says everything that decides a trial's numbers and nothing else: no worker, device or
+tracking server; a weights file enters the content id by its content. Loss weights have their defaults in registry/weights.toml, everything
+else here; pipelines state only differences.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from odnbench.conversion import to_mapping
+from odnbench.errors import OdnbenchError
+
+ENGINE_VERSION = 1  # part of every content id: raise it whenever the same spec gives other numbers
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The network. Names are those of registry/; a slot that is "none" is left out."""
+
+    backbone: str = "resnet18"
+    pretrained: str = "imagenet"  # "none", "imagenet" (torchvision's), or a local weights file
+    attach: str = "layer4.0"  # where Z leaves the backbone: "layer3", "layer4.0", "layer4", …
+    geometry: str = "gm"
+    distillation: str = "dm"
+    low_rank: str = "lm"
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """Eq. (3): data term and the weights of its five penalties.
+
+    `unit` is the unit of the shapes in the data term, on which the balance of all weights hangs and
+    which the paper leaves open: "crop" spans [-1, 1] over the crop, "pixels" are pixels of the crop.
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+    lambda_: float
+    eta: float
+    criterion: str = "l2"
+    unit: Literal["crop", "pixels"] = "crop"
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Faces to train on and to test on, as `dataset/split` of registry/datasets.toml."""
+
+    train: str = "300w/train"
+    test: tuple[str, ...] = ("300w/common", "300w/challenging")
+    protocol: str = "300w-paper"
+    input_size: int = 224
+    margin: float = 1.25  # side of the stored picture over that of the crop: room for augmentation
+    validation_fraction: float = 0.1
+    rendered_train: int = 3148  # faces drawn where the data set is not on the machine
+    rendered_test: int = 400  # per test split
+
+    def __post_init__(self) -> None:
+        if self.input_size % 32:
+            low = max(32, self.input_size // 32 * 32)
+            raise OdnbenchError(
+                f"data.input_size must be a multiple of 32, got {self.input_size}; "
+                f"try {low} or {low + 32}"
+            )
+        if not 1.0 <= self.margin <= 2.0:
+            raise OdnbenchError(f"data.margin must be between 1 and 2, got {self.margin}")
+        if not 0.0 < self.validation_fraction < 1.0:
+            raise OdnbenchError(
+                f"data.validation_fraction must be between 0 and 1, got {self.validation_fraction}"
+            )
+
+    @property
+    def stored_size(self) -> int:
+        """Side of a prepared picture, in pixels; even, so that the crop sits at its exact centre."""
+        return 2 * round(self.input_size * self.margin / 2)
+
+
+@dataclass(frozen=True)
+class AugmentSpec:
+    """Random similarity transform of each training crop, drawn anew in each epoch."""
+
+    rotation_deg: float = 30.0  # uniform in ±
+    scale: float = 0.15  # uniform in 1 ±
+    translation: float = 0.06  # uniform in ±, as a share of the crop's side
+    flip: float = 0.5  # probability
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How the objective is minimised. The paper gives none of this."""
+
+    epochs: int = 60
+    batch_size: int = 32
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    precision: Literal["auto", "float32", "bf16"] = "auto"  # "auto": bf16 where the processor has it
+    select: Literal["validation", "last", "test"] = "validation"  # which epoch's weights are kept
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0), ("batch_size", 2)):
+            if getattr(self, name) < least:
+                raise OdnbenchError(
+                    f"train.{name} must be at least {least}, got {getattr(self, name)}"
+                )
+        if self.learning_rate <= 0:
+            raise OdnbenchError(f"train.learning_rate must be above 0, got {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One trial: a variant with all that decides its numbers."""
+
+    loss: LossSpec
+    variant: str = "odn"
+    seed: int = 0
+    model: ModelSpec = field(default_factory=ModelSpec)
+    data: DataSpec = field(default_factory=DataSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    train: TrainSpec = field(default_factory=TrainSpec)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A point scheme: how many landmarks, and which of them mean what (all indices 0-based)."""
+
+    name: str
+    title: str
+    points: int
+    flip: tuple[int, ...]  # landmark i of a mirrored face is landmark flip[i] of the face
+    eye_corners: tuple[int, int]  # outer ones
+    pupils: tuple[tuple[int, ...], tuple[int, ...]]  # landmarks whose mean is the pupil
+    components: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How errors become a number. A number never travels without it."""
+
+    name: str
+    title: str
+    scheme: str
+    normaliser: Literal["inter-ocular", "inter-pupil"]
+    visibility: Literal["all", "visible", "occluded"]
+    averaging: Literal["face"]
+    box: Literal["landmarks"]  # tight box of the annotated landmarks
+    crop_factor: float  # side of the square crop over the longer side of the box
+    failure_percent: float  # FR@t and AUC@t: threshold on the NME, in percent
+
+    def describe(self) -> str:
+        """One line that says how the number was made."""
+        return (
+            f"{self.normaliser} NME, mean per {self.averaging}, {self.visibility} points, "
+            f"crop {self.crop_factor:g} × the {self.box}' box, FR@{self.failure_percent:g}"
+        )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a split is there."""
+
+    split: str  # "300w/common"
+    faces: int
+    official: int
+    rendered: bool
+
+    def __str__(self) -> str:
+        if self.rendered:
+            return f"rendered, {self.faces} faces"
+        return f"{self.faces} of {self.official}" if self.faces != self.official else f"{self.faces}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial with all that a reader of its numbers must know. `id` names its content."""
+
+    id: str
+    pipeline: str
+    title: str
+    spec: TrialSpec
+    protocol: Protocol
+    scheme: Scheme
+    coverage: tuple[Coverage, ...]
+    faces: str  # fingerprint of the face lists
+
+    @property
+    def rendered(self) -> bool:
+        """Whether any of its faces are rendered ones."""
+        return any(split.rendered for split in self.coverage)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no blanks: equal values give equal text."""
+    return json.dumps(to_mapping(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def content_id(*parts: Any) -> str:
+    """Sixteen hex digits that name the content of `parts`."""
+    return hashlib.sha256(canonical_json(list(parts)).encode()).hexdigest()[:16]

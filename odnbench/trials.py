@@ -1,0 +1,220 @@
+"""The trial folder: written by the engine, read by tracking and reports. It is the truth about a trial.
+
+    trial.json              the trial: spec, protocol, coverage, versions
+    status.json             running, done, failed or stopped, and why
+    metrics.jsonl           a line per epoch
+    predictions.parquet     a row per test face: prediction, truth, occlusion flags
+    result.json             parameters, best epoch, time
+    checkpoint.safetensors  weights of the selected epoch
+    done                    written last of all: without it the trial is not finished
+"""
+
+# N faces, L landmarks
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odnbench.conversion import from_mapping, to_mapping
+from odnbench.errors import OdnbenchError
+from odnbench.specs import Trial
+
+State = Literal["running", "done", "failed", "stopped"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is measured at the end of an epoch; penalties are weighted, as they enter Eq. (3)."""
+
+    epoch: int
+    loss: float
+    data_term: float
+    alpha: float
+    beta: float
+    gamma: float
+    lambda_: float
+    eta: float
+    learning_rate: float
+    validation_nme_percent: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished trial says of itself; its errors are computed from its predictions."""
+
+    parameters: int
+    best_epoch: int
+    validation_nme_percent: float
+    seconds: float
+    images_per_second: float
+    precision: str
+    device: str
+    torch: str
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted and true points of the test faces, image frame."""
+
+    ids: tuple[str, ...]
+    parts: tuple[str, ...]
+    predicted: Floats  # (N, L, 2)
+    true: Floats  # (N, L, 2)
+    occluded: NDArray[np.bool_]  # (N, L)
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """A trial's folder, `<storage>/<pipeline>/<id>/`."""
+
+    path: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything in the folder is complete."""
+        return (self.path / "done").is_file()
+
+    def start(self, trial: Trial) -> None:
+        """Empties the folder and writes what is known before the first step."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        self.path.mkdir(parents=True)
+        self._write("trial.json", {"trial": to_mapping(trial), "versions": _versions()})
+        self.set_status("running")
+
+    def set_status(self, state: State, reason: str = "") -> None:
+        """Says where the trial stands, and why if it failed or was stopped."""
+        self._write("status.json", {"state": state, "reason": reason})
+
+    def append(self, epoch: Epoch) -> None:
+        """Adds an epoch's line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(to_mapping(epoch)) + "\n")
+
+    def finish(self, result: Result, predictions: Predictions) -> None:
+        """Writes predictions and result, and then the marker that the trial is done."""
+        _write_parquet(predictions, self.path / "predictions.parquet")
+        self._write("result.json", to_mapping(result))
+        self.set_status("done")
+        (self.path / "done").touch()
+
+    @property
+    def trial(self) -> Trial:
+        """The trial that the folder is of."""
+        return from_mapping(Trial, self._read("trial.json")["trial"], str(self.path / "trial.json"))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that made the numbers."""
+        return dict(self._read("trial.json")["versions"])
+
+    @property
+    def status(self) -> tuple[State, str]:
+        """State and reason."""
+        status = self._read("status.json")
+        return status["state"], status["reason"]
+
+    @property
+    def result(self) -> Result:
+        """The result of a finished trial."""
+        return from_mapping(Result, self._read("result.json"), str(self.path / "result.json"))
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """The epochs so far; a line that was cut off by a kill is left out."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+        return [from_mapping(Epoch, json.loads(line), str(path)) for line in lines]
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions of a finished trial."""
+        return read_predictions(self.path / "predictions.parquet")
+
+    @property
+    def checkpoint(self) -> Path:
+        """The weights of the selected epoch."""
+        return self.path / "checkpoint.safetensors"
+
+    def _write(self, name: str, value: Any) -> None:
+        """Writes beside and renames, so that a reader never sees half a file."""
+        text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        temporary = self.path / f".{name}.{os.getpid()}"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.path / name)
+
+    def _read(self, name: str) -> Any:
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise OdnbenchError(f"{path}: cannot be read: {error}") from error
+
+
+def read_predictions(path: Path) -> Predictions:
+    """A predictions.parquet file; OdnbenchError names a file that is not one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise OdnbenchError(f"{path}: cannot be read as predictions: {error}") from error
+    n = table.num_rows
+
+    def points(column: str) -> Floats:
+        flat = np.asarray(table[column].combine_chunks().flatten())
+        return flat.reshape(n, -1, 2).astype(np.float64)
+
+    return Predictions(
+        ids=tuple(table["face"].to_pylist()),
+        parts=tuple(table["part"].to_pylist()),
+        predicted=points("predicted"),
+        true=points("true"),
+        occluded=np.array(table["occluded"].to_pylist(), bool).reshape(n, -1),
+    )
+
+
+def _write_parquet(predictions: Predictions, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def lists(array: NDArray[Any]) -> Any:
+        width = array[0].size
+        return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), width)
+
+    columns = {
+        "face": pa.array(predictions.ids),
+        "part": pa.array(predictions.parts),
+        "predicted": lists(predictions.predicted),
+        "true": lists(predictions.true),
+        "occluded": lists(predictions.occluded),
+    }
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what can move a digit."""
+    found = {}
+    for name in ("odnbench", "torch", "torchvision", "numpy", "opencv-python"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def folders(storage: Path, pipeline: str) -> Iterator[TrialFolder]:
+    """Every trial folder of a pipeline."""
+    for path in sorted((storage / pipeline).glob("*/trial.json")):
+        yield TrialFolder(path.parent)
