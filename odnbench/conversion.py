@@ -133,9 +133,13 @@ def public_name(field_name: str) -> str:
     return field_name.rstrip("_")
 
 
-@cache
 def field_types(cls: type) -> dict[str, tuple[str, Any]]:
     """Public name of each field of dataclass `cls` → (attribute name, type)."""
+    return _field_types(cls)
+
+
+@cache
+def _field_types(cls: Any) -> dict[str, tuple[str, Any]]:
     hints = typing.get_type_hints(cls)
     return {public_name(f.name): (f.name, hints[f.name]) for f in dataclasses.fields(cls)}
 

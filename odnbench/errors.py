@@ -1,11 +1,15 @@
-"""Mistakes of a user, told as rule, value and cure; the command line shows them without traceback."""
+"""Mistakes of a user, told as rule, value and cure; the command line shows them without
+traceback.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class OdnbenchError(Exception):
-    """A mistake that the user can mend: the message names the file or key, the rule and the cure."""
+    """A mistake that the user can mend: the message names the file or key, the rule and the
+    cure.
+    """
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> OdnbenchError:

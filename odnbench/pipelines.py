@@ -1,10 +1,9 @@
 """Pipelines: read from pipelines/*.toml and resolved to the trials that they stand for.
 
 What decides a field of a trial, the later over the earlier: the defaults of odnbench/specs.py and
-registry/weights.toml; the pipeline's `[base]`; settings (the pipeline's own where rendered faces stand
-in, then `--settings`); `-s key=value`; the pipeline's `[axes]`; the variant's `changes`. An override of
-an axis replaces the axis, so `-s variant=odn,brnet -s seed=0,1,2` picks trials.
-"""
+registry/weights.toml; the pipeline's `[base]`; settings (the pipeline's own where rendered faces
+stand in, then `--settings`); `-s key=value`; the pipeline's `[axes]`; the variant's `changes`. An
+override of an axis replaces the axis, so `-s variant=odn,brnet -s seed=0,1,2` picks trials."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,7 +77,10 @@ def resolve(
     """
     changes: dict[str, Any] = _flat(pipeline.base, f"pipeline {pipeline.name}, [base]")
     axes = {
-        key: [convert(value, FIELDS[key], f"pipeline {pipeline.name}, [axes] {key}") for value in values]
+        key: [
+            convert(value, FIELDS[key], f"pipeline {pipeline.name}, [axes] {key}")
+            for value in values
+        ]
         for key, values in _flat(pipeline.axes, f"pipeline {pipeline.name}, [axes]").items()
     }
     for name in (pipeline.rendered if rendered else "", settings):
@@ -101,7 +103,9 @@ def resolve(
             trial = replace_at(trial, key, value)
         for key, value in registry.get(Variant, trial.variant).changes.items():
             key = _full_key(key, f"variant {trial.variant}")
-            trial = replace_at(trial, key, convert(value, FIELDS[key], f"variant {trial.variant}: {key}"))
+            trial = replace_at(
+                trial, key, convert(value, FIELDS[key], f"variant {trial.variant}: {key}")
+            )
         trials.append(trial)
     for trial in trials:
         _check(trial, registry)
@@ -126,8 +130,8 @@ def _check(spec: TrialSpec, registry: Registry) -> None:
     criterion = registry.get(Criterion, spec.loss.criterion)
     if criterion.unit and criterion.unit != spec.loss.unit:
         raise OdnbenchError(
-            f"loss.criterion '{criterion.name}' has its options in {criterion.unit}, but loss.unit is "
-            f"'{spec.loss.unit}'; add -s loss.unit={criterion.unit}"
+            f"loss.criterion '{criterion.name}' has its options in {criterion.unit}, but loss.unit "
+            f"is '{spec.loss.unit}'; add -s loss.unit={criterion.unit}"
         )
     protocol = registry.get(Protocol, spec.data.protocol)
     for split in (spec.data.train, *spec.data.test):

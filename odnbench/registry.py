@@ -68,6 +68,7 @@ class LossWeight:
     """A weight of Eq. (3) with its default and its log-uniform search range."""
 
     name: str
+    symbol: str
     title: str
     default: float
     low: float
@@ -218,7 +219,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]:
     """Entry name → its table and file: FAMILY.toml, and one entry per file of FAMILY/."""
-    tables = {}
+    tables: dict[str, tuple[dict[str, Any], Path]] = {}
     if (path := folder / f"{family}.toml").is_file():
         tables |= {name: (table, path) for name, table in read_toml(path).items()}
     for path in sorted((folder / family).glob("*.toml")):

@@ -1,9 +1,8 @@
 """What a trial is: frozen dataclasses, their canonical JSON and the content id.
 
 A `TrialSpec` says everything that decides a trial's numbers and nothing else: no worker, device or
-tracking server; a weights file enters the content id by its content. Loss weights have their defaults in registry/weights.toml, everything
-else here; pipelines state only differences.
-"""
+tracking server; a weights file enters the content id by its content. Loss weights have their
+defaults in registry/weights.toml, everything else here; pipelines state only differences."""
 
 import hashlib
 import json
@@ -34,8 +33,8 @@ class LossSpec:
     """Eq. (3): data term and the weights of its five penalties.
 
     `unit` is the unit of the shapes in the data term, on which the balance of all weights hangs and
-    which the paper leaves open: "crop" spans [-1, 1] over the crop, "pixels" are pixels of the crop.
-    """
+    which the paper leaves open: "crop" spans [-1, 1] over the crop, "pixels" are pixels of the
+    crop."""
 
     alpha: float
     beta: float
@@ -75,7 +74,9 @@ class DataSpec:
 
     @property
     def stored_size(self) -> int:
-        """Side of a prepared picture, in pixels; even, so that the crop sits at its exact centre."""
+        """Side of a prepared picture, in pixels; even, so that the crop sits at its exact
+        centre.
+        """
         return 2 * round(self.input_size * self.margin / 2)
 
 
@@ -98,7 +99,9 @@ class TrainSpec:
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    precision: Literal["auto", "float32", "bf16"] = "auto"  # "auto": bf16 where the processor has it
+    precision: Literal["auto", "float32", "bf16"] = (
+        "auto"  # "auto": bf16 where the processor has it
+    )
     select: Literal["validation", "last", "test"] = "validation"  # which epoch's weights are kept
 
     def __post_init__(self) -> None:
@@ -171,7 +174,9 @@ class Coverage:
     def __str__(self) -> str:
         if self.rendered:
             return f"rendered, {self.faces} faces"
-        return f"{self.faces} of {self.official}" if self.faces != self.official else f"{self.faces}"
+        return (
+            f"{self.faces} of {self.official}" if self.faces != self.official else f"{self.faces}"
+        )
 
 
 @dataclass(frozen=True)

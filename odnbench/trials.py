@@ -1,12 +1,13 @@
-"""The trial folder: written by the engine, read by tracking and reports. It is the truth about a trial.
+"""The trial folder: written by the engine, read by tracking and reports. It is the truth about a
+trial.
 
-    trial.json              the trial: spec, protocol, coverage, versions
-    status.json             running, done, failed or stopped, and why
-    metrics.jsonl           a line per epoch
-    predictions.parquet     a row per test face: prediction, truth, occlusion flags
-    result.json             parameters, best epoch, time
-    checkpoint.safetensors  weights of the selected epoch
-    done                    written last of all: without it the trial is not finished
+trial.json              the trial: spec, protocol, coverage, versions
+status.json             running, done, failed or stopped, and why
+metrics.jsonl           a line per epoch
+predictions.parquet     a row per test face: prediction, truth, occlusion flags
+result.json             parameters, best epoch, time
+checkpoint.safetensors  weights of the selected epoch
+done                    written last of all: without it the trial is not finished
 """
 
 # N faces, L landmarks

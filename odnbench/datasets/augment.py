@@ -1,4 +1,5 @@
-"""Augmentation: one random similarity transform per face, drawn and applied for a whole batch at once.
+"""Augmentation: one random similarity transform per face, drawn and applied for a whole batch at
+once.
 
 The prepared picture is larger than the network's input by the margin, so that rotation, scale and
 translation find pixels there. Without augmentation the resampling is the exact central crop.
@@ -20,7 +21,8 @@ IDENTITY = AugmentSpec(rotation_deg=0.0, scale=0.0, translation=0.0, flip=0.0)
 def sample_transforms(
     count: int, spec: AugmentSpec, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Similarities (B, 2, 3) from the input's [-1, 1] to the crop's [-1, 1], and which of them mirror (B,).
+    """Similarities (B, 2, 3) from the input's [-1, 1] to the crop's [-1, 1], and which of them
+    mirror (B,).
 
     Drawn on the CPU, so that a seed means the same on every device.
     """
@@ -50,7 +52,9 @@ def resample(
     stored = images.shape[1]
     ratio = size / stored
     source = images.permute(0, 3, 1, 2).float() / 255.0
-    grid = functional.affine_grid(transforms * ratio, [len(images), 3, size, size], align_corners=False)
+    grid = functional.affine_grid(
+        transforms * ratio, [len(images), 3, size, size], align_corners=False
+    )
     inputs = functional.grid_sample(source, grid, align_corners=False)
 
     A, t = transforms[:, :, :2], transforms[:, None, :, 2]

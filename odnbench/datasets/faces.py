@@ -1,9 +1,8 @@
 """Faces as a loader yields them, and the prepared set that trials train and test on.
 
-A loader knows files; a trial knows arrays. Between them stands `prepare`: each face is cropped by the
-protocol's box rule with a margin for augmentation, resized once, and kept as uint8. Errors are computed
-in the image frame, into which `crop_to_image` leads back.
-"""
+A loader knows files; a trial knows arrays. Between them stands `prepare`: each face is cropped by
+the protocol's box rule with a margin for augmentation, resized once, and kept as uint8. Errors are
+computed in the image frame, into which `crop_to_image` leads back."""
 
 # N faces, L landmarks, S side of a prepared picture in pixels
 
@@ -27,10 +26,12 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Face:
-    """One annotated face. Coordinates are 0-based pixels of the image, pixel centres at integers."""
+    """One annotated face. Coordinates are 0-based pixels of the image, pixel centres at
+    integers.
+    """
 
     id: str  # stable, without any path of the machine
-    part: str  # part of the data set: "helen-test"
+    part: str  # "300w/helen-test"
     image: Path | Bytes  # a file, or (H, W, 3) RGB
     points: Floats  # (L, 2)
     occluded: Flags | None = None  # (L,)
@@ -69,8 +70,8 @@ class FaceSet:
         """(N, L, 2): the points in pixels of the prepared pictures."""
         A, t = self.crop_to_image[:, :, :2], self.crop_to_image[:, :, 2]
         offsets = self.points - t[:, None]  # (N, L, 2)
-        inverse: Floats = np.linalg.inv(A)
-        return np.einsum("nij,nlj->nli", inverse, offsets)
+        points: Floats = np.einsum("nij,nlj->nli", np.linalg.inv(A), offsets)
+        return points
 
     def to_image(self, points_crop: Floats) -> Floats:
         """(N, L, 2) in pixels of the prepared pictures → image frame."""
@@ -111,7 +112,9 @@ def prepare(
     with ThreadPoolExecutor() as pool:
         faults = [fault for fault in pool.map(crop, range(len(faces))) if fault]
     if faults:
-        raise OdnbenchError(f"{len(faults)} unreadable pictures in {name}:\n  " + "\n  ".join(faults))
+        raise OdnbenchError(
+            f"{len(faults)} unreadable pictures in {name}:\n  " + "\n  ".join(faults)
+        )
     no_flags = np.zeros(len(faces[0].points), np.bool_)
     return FaceSet(
         name=name,
@@ -126,11 +129,11 @@ def prepare(
 
 
 def crop_map(points: Floats, protocol: Protocol, margin: float, size: int) -> Floats:
-    """(2, 3): pixels of the prepared picture → pixels of the image, for a square crop around `points`.
+    """(2, 3): pixels of the prepared picture → pixels of the image, for a square crop around
+    `points`.
 
-    The crop's centre is that of the landmarks' tight box; its side is the longer side of the box times
-    the protocol's crop factor and `margin`. Pixel centres are at integers in both frames.
-    """
+    The crop's centre is that of the landmarks' tight box; its side is the longer side of the box
+    times the protocol's crop factor and `margin`. Pixel centres are at integers in both frames."""
     low, high = points.min(axis=0), points.max(axis=0)
     side = float((high - low).max()) * protocol.crop_factor * margin
     if not np.isfinite(side) or side <= 0:
@@ -151,9 +154,13 @@ def resample(picture: Bytes, crop_to_image: Floats, size: int) -> Bytes:
     if shrink >= 2:
         height, width = picture.shape[0] // shrink, picture.shape[1] // shrink
         picture = cv2.resize(  # type: ignore[assignment]
-            picture[: height * shrink, : width * shrink], (width, height), interpolation=cv2.INTER_AREA
+            picture[: height * shrink, : width * shrink],
+            (width, height),
+            interpolation=cv2.INTER_AREA,
         )
-        to_small = np.array([[1 / shrink, 0, (1 / shrink - 1) / 2], [0, 1 / shrink, (1 / shrink - 1) / 2]])
+        to_small = np.array(
+            [[1 / shrink, 0, (1 / shrink - 1) / 2], [0, 1 / shrink, (1 / shrink - 1) / 2]]
+        )
         crop_to_image = to_small @ np.vstack([crop_to_image, [0, 0, 1]])
     warped = cv2.warpAffine(
         picture, crop_to_image, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -162,7 +169,9 @@ def resample(picture: Bytes, crop_to_image: Floats, size: int) -> Bytes:
 
 
 def read_picture(image: Path | Bytes) -> Bytes:
-    """(H, W, 3) RGB. Raises OdnbenchError naming a file that is missing, truncated or no picture."""
+    """(H, W, 3) RGB. Raises OdnbenchError naming a file that is missing, truncated or no
+    picture.
+    """
     if not isinstance(image, Path):
         return image
     try:

@@ -1,8 +1,8 @@
 """.pts files: the landmark files of 300W.
 
-Seen in copies of the data set: `version: 1` or `1.0`, `n_points:  68` with one or two spaces, trailing
-blanks, Windows line ends, and files without header and braces. Coordinates count pixels from 1.
-"""
+Seen in copies of the data set: `version: 1` or `1.0`, `n_points:  68` with one or two spaces,
+trailing blanks, Windows line ends, and files without header and braces. Coordinates count pixels
+from 1."""
 
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from odnbench.errors import OdnbenchError
 
 
 def read_pts(path: Path, points: int) -> Floats:
-    """(points, 2) 0-based coordinates. Raises OdnbenchError naming the file, and the line if there is one."""
+    """(points, 2) 0-based coordinates. Raises OdnbenchError naming the file, and the line if there
+    is one.
+    """
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -31,7 +33,9 @@ def read_pts(path: Path, points: int) -> Floats:
                 x, y = map(float, words)
                 rows.append([x, y])
         except (ValueError, IndexError):
-            raise OdnbenchError(f"{path}, line {number}: expected 'x y', got '{line.strip()}'") from None
+            raise OdnbenchError(
+                f"{path}, line {number}: expected 'x y', got '{line.strip()}'"
+            ) from None
     if not len(rows) == declared == points:
         said = "" if declared == points else f" and a header that says {declared}"
         raise OdnbenchError(f"{path}: expected {points} points, found {len(rows)}{said}")

@@ -1,12 +1,12 @@
-"""From the name of a split to prepared faces: found on disk, or rendered where the data set is absent.
+"""From the name of a split to prepared faces: found on disk, or rendered where the data set is
+absent.
 
-What was found, what is missing and what was substituted is told in `Coverage`, which travels with every
-number into tables, figures, files and MLflow runs. Prepared sets are cached by content, written beside
-their place and renamed into it, so that a killed or doubled run leaves no half set behind.
-"""
+What was found, what is missing and what was substituted is told in `Coverage`, which travels with
+every number into tables, figures, files and MLflow runs. Prepared sets are cached by content,
+written beside their place and renamed into it, so that a killed or doubled run leaves no half set
+behind."""
 
 import hashlib
-import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -48,7 +48,9 @@ def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
     if data_root is None:
         return None
     if not data_root.is_dir():
-        raise OdnbenchError(f"data root {data_root} is not a folder; mend --data-root or $ODNBENCH_DATA")
+        raise OdnbenchError(
+            f"data root {data_root} is not a folder; mend --data-root or $ODNBENCH_DATA"
+        )
     for folder in (data_root, *(data_root / name for name in dataset.names)):
         if any((folder / name).is_dir() for name in dataset.found_by):
             return folder
@@ -56,7 +58,12 @@ def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
 
 
 def load_faces(
-    data: DataSpec, registry: Registry, data_root: Path | None, cache: Path, *, require_data: bool = False
+    data: DataSpec,
+    registry: Registry,
+    data_root: Path | None,
+    cache: Path,
+    *,
+    require_data: bool = False,
 ) -> Faces:
     """The prepared faces of `data`; rendered ones where its data set is not below `data_root`.
 
@@ -105,7 +112,11 @@ class _Store:
     cache: Path
 
     def union(
-        self, splits: Iterable[str], roots: dict[str, Path | None], rendered_faces: int, notes: list[str]
+        self,
+        splits: Iterable[str],
+        roots: dict[str, Path | None],
+        rendered_faces: int,
+        notes: list[str],
     ) -> tuple[FaceSet | None, list[Coverage]]:
         """One set of all faces of `splits`, and the coverage of each split; adds to `notes`."""
         sets, coverage, seen = [], [], set()
@@ -120,27 +131,34 @@ class _Store:
             for part, face_set in found.items():
                 have, wanted = len(face_set) if face_set else 0, dataset.parts[part].faces
                 if root is not None and have < wanted:
-                    folder = root / dataset.parts[part].folder
-                    notes.append(f"{split}: {have} of {wanted} pictures of {part} are in {folder}")
+                    folder = dataset.parts[part].folder
+                    notes.append(f"{split}: {have} of the {wanted} pictures in {folder}/ are there")
                 if face_set is not None and (name, part) not in seen:
                     seen.add((name, part))
                     sets.append(face_set)
         return (_concatenate(sets) if sets else None), coverage
 
     def _part(
-        self, dataset: Dataset, part: str, root: Path | None, rendered_faces: int, parts: tuple[str, ...]
+        self,
+        dataset: Dataset,
+        part: str,
+        root: Path | None,
+        rendered_faces: int,
+        parts: tuple[str, ...],
     ) -> FaceSet | None:
         """The prepared faces of one part, or None if there are none."""
-        entry = dataset.parts[part]
+        entry, name = dataset.parts[part], f"{dataset.name}/{part}"
         size, margin = self.data.stored_size, self.data.stored_size / self.data.input_size
         recipe = [CACHE_VERSION, dataset.name, part, self.protocol, margin, size]
         if root is None:
             official = [dataset.parts[name].faces for name in parts]
             count = _shares(rendered_faces, official)[parts.index(part)]
-            key = content_id(*recipe, "rendered", RENDERER_VERSION, count, entry.rendered, dataset.scheme)
-            faces = _render(part, entry.rendered, count, dataset.scheme, round(1.2 * size))
+            key = content_id(
+                *recipe, "rendered", RENDERER_VERSION, count, entry.rendered, dataset.scheme
+            )
+            faces = _render(name, entry.rendered, count, dataset.scheme, round(1.2 * size))
         else:
-            found: list[Face] = import_target(dataset.target)(root, part, entry)
+            found: list[Face] = import_target(dataset.target)(root, name, entry)
             key = content_id(*recipe, _signature(found))
             faces = iter(found)
         folder = self.cache / key
@@ -149,7 +167,6 @@ class _Store:
         listed = list(faces)
         if not listed:
             return None
-        name = f"{dataset.name}/{part}"
         prepared = prepare(name, listed, self.protocol, margin, size, rendered=root is None)
         _save(prepared, folder)
         return _load(folder)
@@ -211,7 +228,7 @@ def _save(faces: FaceSet, folder: Path) -> None:
             rendered=np.array(faces.rendered),
         )
         try:
-            os.rename(new, folder)
+            new.rename(folder)
         except OSError:
             if not folder.is_dir():  # another process may have been first, with the same content
                 raise

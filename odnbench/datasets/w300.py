@@ -1,8 +1,8 @@
-"""300W, Sagonas et al., ICCVW 2013, in the layout of the official archives: a .pts beside each picture.
+"""300W, Sagonas et al., ICCVW 2013, in the layout of the official archives: a .pts beside each
+picture.
 
-Copies differ: one more level (afw/afw), upper-case names, jpg in place of png, mirrored pictures that
-some tools leave behind (`*_mirror.*`, which are not part of the data set).
-"""
+Copies differ: one more level (afw/afw), upper-case names, jpg in place of png, mirrored pictures
+that some tools leave behind (`*_mirror.*`, which are not part of the data set)."""
 
 from pathlib import Path
 
@@ -16,7 +16,8 @@ _POINTS = 68
 
 
 def read_part(root: Path, name: str, part: Part) -> list[Face]:
-    """The faces of one part, sorted by id; an empty list where its folder is not there.
+    """The faces of one part ("300w/helen-test"), sorted by id; an empty list where its folder is
+    not there.
 
     Raises OdnbenchError that lists every faulty .pts and every .pts without picture.
     """
@@ -40,7 +41,7 @@ def read_part(root: Path, name: str, part: Part) -> list[Face]:
             continue
         faces.append(Face(id=f"{part.folder}/{path.stem}", part=name, image=picture, points=points))
     if faults:
-        raise OdnbenchError(f"{len(faults)} faults in 300w/{name}:\n  " + "\n  ".join(faults))
+        raise OdnbenchError(f"{len(faults)} faults in {name}:\n  " + "\n  ".join(faults))
     return faces
 
 

@@ -16,7 +16,9 @@ def save_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def load_checkpoint(network: nn.Module, path: Path) -> None:
-    """Loads `path` into `network`. Raises OdnbenchError if it is unreadable or of another network."""
+    """Loads `path` into `network`. Raises OdnbenchError if it is unreadable or of another
+    network.
+    """
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -15,7 +15,9 @@ from odnbench.specs import Protocol, Scheme
 BATCH = 256
 
 
-def predict(network: LandmarkNetwork, faces: FaceSet, images: Tensor, size: int, bf16: bool) -> Floats:
+def predict(
+    network: LandmarkNetwork, faces: FaceSet, images: Tensor, size: int, bf16: bool
+) -> Floats:
     """(N, L, 2) predicted points in the image frame.
 
     images: (N, S, S, 3) uint8, the pictures of `faces` on the network's device. size: of the input.
@@ -24,7 +26,9 @@ def predict(network: LandmarkNetwork, faces: FaceSet, images: Tensor, size: int,
     batches = []
     with torch.inference_mode():
         for batch in images.split(BATCH):
-            inputs = normalise(central_crop(batch, size)).contiguous(memory_format=torch.channels_last)
+            inputs = normalise(central_crop(batch, size)).contiguous(
+                memory_format=torch.channels_last
+            )
             with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
                 batches.append(network(inputs).points)
         unit = torch.cat(batches).double().cpu()  # (N, L, 2) in [-1, 1] over the crop
@@ -32,7 +36,9 @@ def predict(network: LandmarkNetwork, faces: FaceSet, images: Tensor, size: int,
     return faces.to_image(to_pixels(unit * (size / stored), stored).numpy())
 
 
-def mean_nme_percent(predicted: Floats, faces: FaceSet, protocol: Protocol, scheme: Scheme) -> float:
+def mean_nme_percent(
+    predicted: Floats, faces: FaceSet, protocol: Protocol, scheme: Scheme
+) -> float:
     """Mean NME of `faces` under `protocol`, in percent; predicted (N, L, 2)."""
     nme = nme_per_face(predicted, faces.points, protocol, scheme, faces.occluded)
     return float(np.nanmean(nme)) * 100

@@ -1,15 +1,14 @@
 """One trial: trains a network on prepared faces, picks an epoch, predicts the test faces.
 
 Plain PyTorch, to be called from a notebook as from a Ray worker. The pictures lie on the device as
-uint8; a step draws its transforms, resamples the batch once, and adds the closed-form gradients of the
-penalties after the backward pass. Nothing inside an epoch waits for the device.
-"""
+uint8; a step draws its transforms, resamples the batch once, and adds the closed-form gradients of
+the penalties after the backward pass. Nothing inside an epoch waits for the device."""
 
 # B images in a batch, N faces, L landmarks, S side of a prepared picture, s of the network's input
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,11 +20,61 @@ from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import save_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, predict
-from odnbench.losses.objective import Objective, build_objective
+from odnbench.losses.objective import build_objective
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.registry import Registry, Variant, import_target
-from odnbench.specs import Trial, TrainSpec, TrialSpec
+from odnbench.specs import AugmentSpec, TrainSpec, Trial, TrialSpec
 from odnbench.trials import Epoch, Predictions, Result, TrialFolder
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The training faces on the device, and how they become batches."""
+
+    images: Tensor  # (N, S, S, 3) uint8
+    points: Tensor  # (N, L, 2), pixels of the prepared pictures
+    flip: Tensor  # (L,)
+    augment: AugmentSpec
+    input_size: int
+    size: int  # B
+
+    @classmethod
+    def of(cls, faces: FaceSet, trial: Trial, device: torch.device) -> "Batches":
+        """Moves `faces` to `device`."""
+        return cls(
+            images=on_device(faces, device),
+            points=torch.from_numpy(faces.points_crop).float().to(device),
+            flip=torch.tensor(trial.scheme.flip, device=device),
+            augment=trial.spec.augment,
+            input_size=trial.spec.data.input_size,
+            size=min(trial.spec.train.batch_size, len(faces)),
+        )
+
+    def __len__(self) -> int:
+        """Batches in an epoch; faces that do not fill one wait for the next epoch's order."""
+        return len(self.images) // self.size
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (B, 3, s, s) and targets (B, L, 2) in [-1, 1], in a new order."""
+        order = torch.randperm(len(self.images), generator=generator)
+        device = self.images.device
+        for indices in order[: len(self) * self.size].split(self.size):
+            transforms, mirrored = sample_transforms(self.size, self.augment, generator)
+            chosen = indices.to(device, non_blocking=True)
+            inputs, targets = resample(
+                self.images[chosen],
+                self.points[chosen],
+                transforms.to(device, non_blocking=True),
+                mirrored.to(device, non_blocking=True),
+                self.flip,
+                self.input_size,
+            )
+            yield normalise(inputs).contiguous(memory_format=torch.channels_last), targets
+
+    def mean_shape(self) -> Tensor:
+        """(L, 2): mean of the points in [-1, 1] over the crop."""
+        stored = self.images.shape[1]
+        return to_unit(self.points, stored).mean(dim=0) * (stored / self.input_size)
 
 
 class TrialFailed(Exception):  # noqa: N818  it is the trial that failed, not the program
@@ -41,9 +90,8 @@ def fit(
 ) -> Result:
     """Trains, selects and predicts; writes the trial's folder.
 
-    on_epoch is called after each epoch, and may raise to stop the trial. Raises TrialFailed where the
-    loss is not finite.
-    """
+    on_epoch is called after each epoch, and may raise to stop the trial. Raises TrialFailed where
+    the loss is not finite."""
     started = time.perf_counter()
     spec, size = trial.spec, trial.spec.data.input_size
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -54,18 +102,14 @@ def fit(
 
     train, validation = split_validation(faces.train, spec.data.validation_fraction)
     judged = faces.test if spec.train.select == "test" else validation
-    images, judged_images = on_device(train, device), on_device(judged, device)
-    stored = images.shape[1]
-    points = torch.from_numpy(train.points_crop).float().to(device)  # (N, L, 2), pixels of S
-    flip = torch.tensor(trial.scheme.flip, device=device)
+    judged_images = on_device(judged, device)
+    batches = Batches.of(train, trial, device)
 
     network = build_network(spec, registry, trial.scheme.points)
-    network.mean_shape.copy_(to_unit(points.cpu(), stored).mean(dim=0) * (stored / size))
-    network.to(device, memory_format=torch.channels_last)
+    network.mean_shape.copy_(batches.mean_shape())
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = build_objective(spec.loss, network, registry, size)
-    batch = min(spec.train.batch_size, len(train))
-    steps = len(train) // batch
-    optimizer, schedule = build_optimizer(network, spec.train, steps)
+    optimizer, schedule = build_optimizer(network, spec.train, len(batches))
 
     best_nme, best_epoch = float("inf"), 0
     best_state = network.state_dict()
@@ -73,14 +117,7 @@ def fit(
         epoch_started = time.perf_counter()
         network.train()
         sums = torch.zeros(2, device=device)  # data term and η ‖P‖_1
-        order = torch.randperm(len(train), generator=generator)
-        for indices in order[: steps * batch].split(batch):
-            transforms, mirrored = sample_transforms(batch, spec.augment, generator)
-            chosen = indices.to(device, non_blocking=True)
-            inputs, targets = resample(
-                images[chosen], points[chosen], transforms.to(device), mirrored.to(device), flip, size
-            )
-            inputs = normalise(inputs).contiguous(memory_format=torch.channels_last)
+        for inputs, targets in batches.epoch(generator):
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 prediction = network(inputs)
             terms = objective(prediction, targets)
@@ -90,16 +127,26 @@ def fit(
             optimizer.step()
             schedule.step()
             sums += torch.stack(terms).detach()
-        row = _summary(epoch, sums / steps, objective, schedule)
+        data_term, eta = (sums / len(batches)).tolist()
+        penalties = objective.penalties()
+        loss = data_term + eta + sum(penalties.values())
         predicted = predict(network, judged, judged_images, size, bf16)
         nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
-        if not np.isfinite([row["loss"], nme]).all():
-            raise TrialFailed(f"epoch {epoch}: loss is {row['loss']}, NME is {nme}")
+        if not np.isfinite([loss, nme]).all():
+            raise TrialFailed(f"epoch {epoch}: loss is {loss}, validation NME is {nme} %")
         if nme < best_nme or spec.train.select == "last":
             best_nme, best_epoch = nme, epoch
             best_state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        seconds = time.perf_counter() - epoch_started
-        measured = Epoch(**row, validation_nme_percent=nme, seconds=seconds)
+        measured = Epoch(
+            epoch=epoch,
+            loss=loss,
+            data_term=data_term,
+            eta=eta,
+            **penalties,
+            learning_rate=float(schedule.get_last_lr()[0]),
+            validation_nme_percent=nme,
+            seconds=time.perf_counter() - epoch_started,
+        )
         folder.append(measured)
         on_epoch(measured)
 
@@ -115,7 +162,7 @@ def fit(
         best_epoch=best_epoch,
         validation_nme_percent=best_nme,
         seconds=seconds,
-        images_per_second=spec.train.epochs * steps * batch / seconds,
+        images_per_second=spec.train.epochs * len(batches) * batches.size / seconds,
         precision="bf16" if bf16 else "float32",
         device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         torch=torch.__version__,
@@ -137,7 +184,9 @@ def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> Landma
 def build_optimizer(
     network: LandmarkNetwork, train: TrainSpec, steps_per_epoch: int
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """Optimiser and per-step schedule. Weight decay is left to the objective, which holds Eq. (3)'s."""
+    """Optimiser and per-step schedule. Weight decay is left to the objective, which holds Eq.
+    (3)'s.
+    """
     parameters = list(network.parameters()) or [torch.nn.Parameter(torch.zeros(0))]
     total = max(1, train.epochs * steps_per_epoch)
     optimizer: torch.optim.Optimizer
@@ -157,24 +206,10 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def on_device(faces: FaceSet, device: torch.device) -> Tensor:
     """(N, S, S, 3) uint8: the pictures of `faces` on `device`."""
     return torch.from_numpy(np.array(faces.images)).to(device)
-
-
-def _summary(epoch: int, means: Tensor, objective: Objective, schedule: LRScheduler) -> dict[str, float]:
-    """The training side of an epoch's line: data term, weighted penalties and their sum."""
-    data_term, eta = means.tolist()
-    penalties = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0, "lambda_": 0.0, **objective.penalties()}
-    return {
-        "epoch": epoch,
-        "loss": data_term + eta + sum(penalties.values()),
-        "data_term": data_term,
-        "eta": eta,
-        "learning_rate": schedule.get_last_lr()[0],
-        **penalties,
-    }

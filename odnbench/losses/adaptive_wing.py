@@ -1,8 +1,8 @@
 """Adaptive Wing loss, Wang et al., ICCV 2019, Eq. (2), moved from heatmaps to coordinates.
 
-The paper's exponent α − y depends on the heatmap's value y; here y is |coordinate| in [0, 1], so that
-landmarks near the crop's centre are treated like background and those near its border like foreground.
-"""
+The paper's exponent α − y depends on the heatmap's value y; here y is |coordinate| in [0, 1], so
+that landmarks near the crop's centre are treated like background and those near its border like
+foreground."""
 
 import torch
 from torch import Tensor

@@ -2,11 +2,11 @@
 
     1/N Σ_i ‖Ŝ_i − S_i‖²_F + β ‖M‖_* + γ ‖M‖²_F + α ‖W_c‖²_F + λ ‖W_fc‖²_F + η ‖P_i‖_1
 
-The data term and the L1 norm of P go through the network and therefore through autograd. The other four
-depend on parameters alone: their gradients are known in closed form and are added to the parameters'
-gradients after the backward pass, which is exact for every optimiser and costs no graph.
-‖P_i‖_1 carries the index of the image, so its mean over the batch is taken, as for the data term.
-"""
+The data term and the L1 norm of P go through the network and therefore through autograd. The other
+four depend on parameters alone: their gradients are known in closed form and are added to the
+parameters' gradients after the backward pass, which is exact for every optimiser and costs no
+graph. ‖P_i‖_1 carries the index of the image, so its mean over the batch is taken, as for the data
+term."""
 
 # B images, L landmarks
 
@@ -34,9 +34,8 @@ class Terms(NamedTuple):
 class Objective:
     """Eq. (3) for one network.
 
-    criterion: (B, L, 2), (B, L, 2) → (B,). crop_size_px: side of the network's input, which turns the
-    crop's [-1, 1] into pixels where `spec.unit` asks for them.
-    """
+    criterion: (B, L, 2), (B, L, 2) → (B,). crop_size_px: side of the network's input, which turns
+    the crop's [-1, 1] into pixels where `spec.unit` asks for them."""
 
     spec: LossSpec
     network: LandmarkNetwork
@@ -70,14 +69,13 @@ class Objective:
         """Value of each weighted penalty on parameters, by the name of its weight's field."""
         spec, network = self.spec, self.network
         M, W_fc = network.structural_matrix, network.regression_matrix
-        squares = torch.stack([w.square().sum() for w in network.convolution_weights] or [torch.zeros(())])
-        values = {"alpha": spec.alpha * float(squares.sum())}
-        if W_fc is not None:
-            values["lambda_"] = spec.lambda_ * float(W_fc.square().sum())
-        if M is not None:
-            values["beta"] = spec.beta * float(nuclear_norm(M)[0])
-            values["gamma"] = spec.gamma * float(M.square().sum())
-        return values
+        convolutions = sum(float(weight.square().sum()) for weight in network.convolution_weights)
+        return {
+            "alpha": spec.alpha * convolutions,
+            "beta": spec.beta * float(nuclear_norm(M)[0]) if M is not None else 0.0,
+            "gamma": spec.gamma * float(M.square().sum()) if M is not None else 0.0,
+            "lambda_": spec.lambda_ * float(W_fc.square().sum()) if W_fc is not None else 0.0,
+        }
 
 
 def build_objective(

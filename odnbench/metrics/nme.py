@@ -1,9 +1,8 @@
 """Normalised mean error (NME) and its normalisers.
 
 The error of a face is the mean over its landmarks of the distance to the ground truth, over the
-normaliser; Eq. (10) of the ODN paper, read to the letter, is another number, but its tables are on this
-scale.
-"""
+normaliser; Eq. (10) of the ODN paper, read to the letter, is another number, but its tables are on
+this scale."""
 
 # N faces, L landmarks
 
@@ -27,12 +26,18 @@ def normaliser_px(points: Floats, protocol: Protocol, scheme: Scheme) -> Floats:
         first, second = (points[:, list(pupil)].mean(axis=1) for pupil in scheme.pupils)
     length: Floats = np.linalg.norm(first - second, axis=-1)
     if bad := np.flatnonzero(~(length > 0)).tolist():
-        raise OdnbenchError(f"face {bad[0]}: its {protocol.normaliser} distance is {length[bad[0]]}")
+        raise OdnbenchError(
+            f"face {bad[0]}: its {protocol.normaliser} distance is {length[bad[0]]}"
+        )
     return length
 
 
 def nme_per_face(
-    predicted: ArrayLike, true: ArrayLike, protocol: Protocol, scheme: Scheme, occluded: ArrayLike | None = None
+    predicted: ArrayLike,
+    true: ArrayLike,
+    protocol: Protocol,
+    scheme: Scheme,
+    occluded: ArrayLike | None = None,
 ) -> Floats:
     """(N, L, 2) predicted and true points, image frame → (N,) NME as a fraction.
 

@@ -74,8 +74,8 @@ def slim_resnet18(attach: str, pretrained: str, *, width: int) -> Backbone:
 def load_weights(backbone: nn.Module, path: Path) -> None:
     """Loads what `path` holds under the names of `backbone`; what is not in it keeps its start.
 
-    Raises OdnbenchError if the file is not there or unreadable, a shape differs, or no name matches.
-    """
+    Raises OdnbenchError if the file is not there or unreadable, a shape differs, or no name
+    matches."""
     stored = read_weights(path)
     own = backbone.state_dict()
     common = {name: tensor for name, tensor in stored.items() if name in own}
@@ -87,7 +87,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     for name, tensor in common.items():
         if tensor.shape != own[name].shape:
             raise OdnbenchError(
-                f"{path}: {name} is {tuple(tensor.shape)}, the backbone's is {tuple(own[name].shape)}"
+                f"{path}: {name} is {tuple(tensor.shape)}, "
+                f"the backbone's is {tuple(own[name].shape)}"
             )
     backbone.load_state_dict(common, strict=False)
 
@@ -131,7 +132,7 @@ def _cut(model: nn.Module, attach: str) -> Backbone:
         layers[name] = getattr(model, name)
     if block:
         layers[stage] = nn.Sequential(*list(layers[stage].children())[: int(block) + 1])
-    last = list(layers[stage].children())[-1]  # type: ignore[union-attr]
+    last = list(layers[stage].children())[-1]
     norm = [module for module in last.modules() if isinstance(module, nn.BatchNorm2d)][-1]
     out_channels = norm.num_features
     return Backbone(layers, out_channels, stride=2 ** (int(stage[-1]) + 1))

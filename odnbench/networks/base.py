@@ -1,8 +1,10 @@
-"""What every network of the bench is: pictures in, shapes and, where it has one, an occlusion map out."""
+"""What every network of the bench is: pictures in, shapes and, where it has one, an occlusion map
+out.
+"""
 
 # B images, L landmarks, H×W image, h×w feature map
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +20,8 @@ class Prediction(NamedTuple):
 class LandmarkNetwork(nn.Module):
     """A network that regresses the offset from the mean training shape.
 
-    The paper does not say whether shapes are centred; regressing the offset is the field's habit and
-    spares the regression layer a bias, which Eq. (3) does not have either.
-    """
+    The paper does not say whether shapes are centred; regressing the offset is the field's habit
+    and spares the regression layer a bias, which Eq. (3) does not have either."""
 
     mean_shape: Tensor  # (L, 2)
 
@@ -45,4 +46,4 @@ class LandmarkNetwork(nn.Module):
     @property
     def convolution_weights(self) -> list[nn.Parameter]:
         """W_c: the weights of all convolutions."""
-        return [m.weight for m in self.modules() if isinstance(m, nn.Conv2d)]
+        return [cast(nn.Parameter, m.weight) for m in self.modules() if isinstance(m, nn.Conv2d)]

@@ -1,11 +1,11 @@
 """Distillation module (DM), Zhu et al., CVPR 2019, Sec. 3.2.
 
-Pathway C is a residual block; pathway D infers how much each position can be trusted, as one map P in
-(0, 1) that weighs all channels of C. P is near 1 on the clean face and, driven by its L1 penalty, small
-on occluders and background: 1 - P is the occlusion probability.
+Pathway C is a residual block; pathway D infers how much each position can be trusted, as one map P
+in (0, 1) that weighs all channels of C. P is near 1 on the clean face and, driven by its L1
+penalty, small on occluders and background: 1 - P is the occlusion probability.
 
-The paper does not give the widths: D takes an eighth of the input's channels, C ends at half of them.
-"""
+The paper does not give the widths: D takes an eighth of the input's channels, C ends at half of
+them."""
 
 # B images, C channels, H×W feature map
 

@@ -1,16 +1,18 @@
 """Geometry-aware module (GM), Zhu et al., CVPR 2019, Sec. 3.1.
 
-Two pathways see the same features at two scales; their outputs are multiplied channel by channel, so
-that one position can look at the others of its row and column. The paper calls the product "matrix
-outer product" and says that each response is a weighted sum over the corresponding row and column:
-that is the matrix product A_c B_c, our default. The full outer product of the flattened maps, averaged
-back to the map's size, and the element-wise product are there to compare with.
+Two pathways see the same features at two scales; their outputs are multiplied channel by channel,
+so that one position can look at the others of its row and column. The paper calls the product
+"matrix outer product" and says that each response is a weighted sum over the corresponding row and
+column: that is the matrix product A_c B_c, our default. The full outer product of the flattened
+maps, averaged back to the map's size, and the element-wise product are there to compare with.
 
 The paper gives no widths. Both pathways end in a batch norm without ReLU: products of features keep
 their sign, and their scale stays bounded.
 """
 
 # B images, C channels, H×W feature map
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class GeometryModule(nn.Module):
 
     def __init__(self, in_channels: int, *, product: str, hidden: float, out: float):
         super().__init__()
-        self.product = {"matmul": torch.matmul, "outer": pooled_outer, "hadamard": torch.mul}[product]
+        self.product = PRODUCTS[product]
         self.out_channels = round(in_channels * out)
         width = round(in_channels * hidden)
         self.pathway_a = self._pathway(in_channels, width, kernel=3)
@@ -51,6 +53,13 @@ class GeometryModule(nn.Module):
 def pooled_outer(A: Tensor, B: Tensor) -> Tensor:
     """Outer product of the flattened maps, a_i b_j, averaged over j: (B, C, H, W).
 
-    The average over j of a_i b_j is a_i times the mean of B, so the (HW)² products need not be formed.
-    """
+    The average over j of a_i b_j is a_i times the mean of B, so the (HW)² products need not be
+    formed."""
     return A * B.mean(dim=(-2, -1), keepdim=True)
+
+
+PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "matmul": torch.matmul,
+    "outer": pooled_outer,
+    "hadamard": torch.mul,
+}

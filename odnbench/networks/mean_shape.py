@@ -1,4 +1,6 @@
-"""The mean shape of the training set, whatever the picture: the error that any network must beat."""
+"""The mean shape of the training set, whatever the picture: the error that any network must
+beat.
+"""
 
 from torch import Tensor
 

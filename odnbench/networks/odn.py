@@ -2,13 +2,14 @@
 
     backbone → Z → [ GM(Z), DM(Z) ] → down-sample, flatten → X → LM → W_fc → shape
 
-A branch that is left out leaves its channels out; without both, Z itself takes their place, and without
-LM, X goes straight to W_fc. The baseline BRNet is the whole backbone without any of the three: pooling
-to one vector and one linear layer. "Down-sampled" is average pooling by two here: the paper gives no
-more.
-"""
+A branch that is left out leaves its channels out; without both, Z itself takes their place, and
+without LM, X goes straight to W_fc. The baseline BRNet is the whole backbone without any of the
+three: pooling to one vector and one linear layer. "Down-sampled" is average pooling by two here:
+the paper gives no more."""
 
 # B images, L landmarks, C channels, h×w feature map, d length of X, k columns of M
+
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -41,12 +42,12 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         self.geometry = module(model.geometry, channels, "in_channels")
         self.distillation = module(model.distillation, channels, "in_channels")
         branches = [b for b in (self.geometry, self.distillation) if b is not None]
-        hybrid_channels = sum(int(b.out_channels) for b in branches) or channels
+        hybrid_channels = sum(cast(int, b.out_channels) for b in branches) or channels
         self.pool_to_vector = not branches and model.low_rank == NONE  # BRNet
         side = 1 if self.pool_to_vector else -(-input_size // self.backbone.stride // 2)
         d = hybrid_channels * side * side
         self.low_rank = module(model.low_rank, d, "in_features")
-        k = d if self.low_rank is None else int(self.low_rank.out_features)
+        k = d if self.low_rank is None else cast(int, self.low_rank.out_features)
         self.regression = nn.Linear(k, 2 * landmarks, bias=False)
         nn.init.normal_(self.regression.weight, std=0.01)  # start near the mean shape
 
@@ -72,9 +73,9 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
     @property
     def structural_matrix(self) -> nn.Parameter | None:
         """See LandmarkNetwork."""
-        return None if self.low_rank is None else self.low_rank.M  # type: ignore[return-value]
+        return None if self.low_rank is None else cast(nn.Parameter, self.low_rank.M)
 
     @property
     def regression_matrix(self) -> nn.Parameter:
         """See LandmarkNetwork."""
-        return self.regression.weight
+        return cast(nn.Parameter, self.regression.weight)

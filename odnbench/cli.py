@@ -1,0 +1,426 @@
+"""The command line. Every command is a few lines that call the library; heavy imports wait for a
+command.
+
+Exit status: 0 all done, 1 a trial failed, 2 a mistake in names, values or files, 130 interrupted.
+"""
+
+import dataclasses
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from odnbench import __version__
+from odnbench.errors import OdnbenchError
+
+if TYPE_CHECKING:
+    from odnbench.sweep import Executor, Plan
+
+app = typer.Typer(
+    help="Benchmarks and ablations for occlusion-robust facial landmark detection.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+registry_app = typer.Typer(
+    help="What can be combined: backbones, modules, variants, …", no_args_is_help=True
+)
+data_app = typer.Typer(help="Faces: render them, look at them.", no_args_is_help=True)
+app.add_typer(registry_app, name="registry")
+app.add_typer(data_app, name="data")
+console = Console(highlight=False)
+
+
+class ExecutorName(StrEnum):
+    """Who runs the trials."""
+
+    ray = "ray"
+    inline = "inline"
+
+
+class SearchName(StrEnum):
+    """How new loss weights are proposed."""
+
+    optuna = "optuna"
+    random = "random"
+
+
+class SchedulerName(StrEnum):
+    """Whether bad trials are stopped early."""
+
+    asha = "asha"
+    none = "none"
+
+
+class Format(StrEnum):
+    """Formats of a report."""
+
+    markdown = "markdown"
+
+
+Storage = Annotated[Path, typer.Option(help="Folder of results.", envvar="ODNBENCH_STORAGE")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the data sets, or of one of them.", envvar="ODNBENCH_DATA"),
+]
+Plugins = Annotated[
+    list[Path], typer.Option("--registry", help="Folder with registry entries of your own.")
+]
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """The options that `run` and `tune` share; each field is an option of the command line."""
+
+    overrides: Annotated[
+        list[str],
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a field of every trial."),
+    ] = dataclasses.field(default_factory=list)
+    settings: Annotated[
+        str, typer.Option(help="Settings of pipelines/settings/, or a TOML file.")
+    ] = ""
+    data_root: DataRoot = None
+    require_data: Annotated[bool, typer.Option(help="Fail rather than take rendered faces.")] = (
+        False
+    )
+    storage: Storage = Path("runs")
+    select: Annotated[
+        str, typer.Option(help="Epoch to keep: best on validation, last, or best on test.")
+    ] = ""
+    cpus: Annotated[float, typer.Option(help="Processor cores per trial.", min=0.0)] = 1.0
+    gpus: Annotated[
+        float | None,
+        typer.Option(
+            help="GPUs per trial, a fraction to share one. Default: 1 where there is one.", min=0.0
+        ),
+    ] = None
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster, or 'auto'.")] = None
+    plugins: Plugins = dataclasses.field(default_factory=list)
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False
+
+
+def takes_sweep_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives `command(…, options: SweepOptions)` an option on the command line for each field."""
+    hints = get_type_hints(SweepOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default if field.default is not dataclasses.MISSING else [],
+            annotation=hints[field.name],
+        )
+        for field in dataclasses.fields(SweepOptions)
+    ]
+    own = [
+        p
+        for p in inspect.signature(command, eval_str=True).parameters.values()
+        if p.name != "options"
+    ]
+
+    def wrapper(**arguments: Any) -> None:
+        options = SweepOptions(
+            **{parameter.name: arguments.pop(parameter.name) for parameter in shared}
+        )
+        command(**arguments, options=options)
+
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    wrapper.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    wrapper.__doc__ = command.__doc__
+    return wrapper
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        console.print(f"odnbench {__version__}")
+        raise typer.Exit
+
+
+@app.command("run")
+@takes_sweep_options
+def run_command(
+    pipeline: Annotated[str, typer.Argument(help="A pipeline of pipelines/, or a TOML file.")],
+    options: SweepOptions,
+    executor: Annotated[
+        ExecutorName, typer.Option(help="Ray, or this process, one trial after the other.")
+    ] = ExecutorName.ray,
+) -> None:
+    """Run every trial of a pipeline and log it to MLflow."""
+    plan = _plan(pipeline, options)
+    if options.dry_run:
+        return
+    if executor is ExecutorName.inline:
+        from odnbench.sweep import run_inline
+
+        _carry_out(plan, run_inline)
+        return
+    from odnbench.orchestrate import Resources, run_on_ray
+
+    resources = Resources(options.cpus, options.gpus, options.address)
+    _carry_out(plan, lambda p, trials, observers: run_on_ray(p, trials, observers, resources))
+
+
+@app.command("tune")
+@takes_sweep_options
+def tune_command(
+    options: SweepOptions,
+    pipeline: Annotated[str, typer.Argument(help="A pipeline with a [search] table.")] = "tune",
+    search: Annotated[
+        SearchName, typer.Option(help="How weights are proposed.")
+    ] = SearchName.optuna,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials in all, those of earlier runs counted in.", min=1)
+    ] = None,
+    scheduler: Annotated[SchedulerName, typer.Option(help="Early stopping.")] = SchedulerName.asha,
+) -> None:
+    """Search the loss weights of Eq. (3), from the paper's on."""
+    plan = _plan(pipeline, options)
+    if options.dry_run:
+        return
+    from odnbench.orchestrate import Resources, search_on_ray
+
+    resources = Resources(options.cpus, options.gpus, options.address)
+    _carry_out(
+        plan,
+        lambda p, _, observers: search_on_ray(
+            p,
+            observers,
+            resources,
+            algorithm=search.value,
+            trials=trials,
+            scheduler=scheduler.value,
+        ),
+    )
+
+
+@app.command("report")
+def report_command(
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(help="Pipelines; default: all with results.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Format of the report.")] = Format.markdown,
+    storage: Storage = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports/rendered"),
+    plugins: Plugins = [],  # noqa: B006  typer copies it
+) -> None:
+    """Render tables and figures of what was run."""
+    from odnbench.registry import Registry
+    from odnbench.reports import plan_files, read_report, write_markdown
+
+    registry = Registry.load(plugins)
+    for plan_file in plan_files(storage, pipelines or []):
+        report = read_report(plan_file, registry)
+        if not report.rows:
+            console.print(f"{plan_file}: none of its trials is finished yet", soft_wrap=True)
+            continue
+        path = write_markdown(report, out)
+        console.print(
+            f"{path}  (trials: {len(report.trials)}, without numbers: {len(report.missing)})",
+            soft_wrap=True,
+        )
+
+
+@app.command("ui")
+def ui_command(
+    port: Annotated[
+        int, typer.Option(help="Port on this machine's loopback.", min=1, max=65535)
+    ] = 5000,
+) -> None:
+    """Open MLflow's page of the runs of this folder."""
+    from odnbench.tracking import ui_command
+
+    raise typer.Exit(subprocess.run(ui_command(port), check=False).returncode)
+
+
+@registry_app.command("list")
+def registry_list(
+    family: Annotated[str | None, typer.Argument(help="A family; default: all.")] = None,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """List what is registered."""
+    from odnbench.errors import unknown
+    from odnbench.registry import FAMILIES, Registry
+
+    if family is not None and family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+    registry = Registry.load(plugins)
+    table = Table("family", "name", "title", box=None)
+    entry: Any
+    for name, kind in FAMILIES.items():
+        for entry in registry.all(kind).values() if family in (None, name) else ():
+            table.add_row(name, entry.name, getattr(entry, "title", ""))
+    console.print(table)
+
+
+@registry_app.command("show")
+def registry_show(
+    family: Annotated[str, typer.Argument(help="A family: backbones, modules, …")],
+    name: Annotated[str, typer.Argument(help="An entry of it.")],
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Show one entry."""
+    from odnbench.conversion import to_mapping
+    from odnbench.errors import unknown
+    from odnbench.registry import FAMILIES, Registry
+
+    if family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+    entry: Any = Registry.load(plugins).get(FAMILIES[family], name)
+    console.print_json(data=to_mapping(entry))
+
+
+@data_app.command("render")
+def data_render(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write to; it must be empty or not there.")
+    ],
+    faces: Annotated[int, typer.Option(help="Faces per part of the data set.", min=1)] = 20,
+    layout: Annotated[str, typer.Option(help="Data set whose official layout to write.")] = "300w",
+    size: Annotated[int, typer.Option(help="Side of a picture in pixels.", min=32)] = 256,
+    seed: Annotated[int, typer.Option(help="Another seed, other faces.", min=0)] = 0,
+) -> None:
+    """Draw faces and write them as a data set on disk."""
+    from odnbench.datasets.render_layout import render_layout
+    from odnbench.registry import Registry
+
+    count = render_layout(Registry.load(), layout, folder, faces, size, seed)
+    console.print(f"{count} rendered faces in {folder}, in the layout of {layout}", soft_wrap=True)
+
+
+@data_app.command("show")
+def data_show(
+    split: Annotated[str, typer.Argument(help="A split, as 300w/common.")] = "300w/challenging",
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("faces.png"),
+    faces: Annotated[int, typer.Option(help="How many faces.", min=1)] = 30,
+    data_root: DataRoot = None,
+) -> None:
+    """Draw faces of a split with their landmarks into one picture."""
+    from odnbench.datasets.contact_sheet import contact_sheet
+    from odnbench.registry import Registry
+
+    coverage = contact_sheet(Registry.load(), split, _data_root(data_root), out, faces, _cache())
+    console.print(f"{out}: {split} ({coverage})", soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point of the console script: a user's mistake is told in a line, a bug shows its
+    traceback.
+    """
+    try:
+        app()
+    except OdnbenchError as error:
+        Console(stderr=True, highlight=False).print(
+            f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _plan(pipeline: str, options: SweepOptions) -> "Plan":
+    """Makes the plan and prints it."""
+    from odnbench.pipelines import load_pipeline
+    from odnbench.registry import Registry
+    from odnbench.sweep import Places, make_plan
+
+    chosen = load_pipeline(pipeline)
+    overrides = [
+        *options.overrides,
+        *([f"train.select={options.select}"] if options.select else []),
+    ]
+    with console.status("preparing faces"):
+        plan = make_plan(
+            chosen,
+            Registry.load(options.plugins),
+            Places(options.storage, _cache(), _data_root(options.data_root)),
+            overrides=overrides,
+            settings=options.settings,
+            require_data=options.require_data,
+        )
+    first = plan.trials[0]
+    spec = first.spec
+    console.print(
+        f"[bold]{chosen.title}[/] ({chosen.name}): {len(plan.trials)} trials", soft_wrap=True
+    )
+    for note in plan.notes:
+        console.print(f"  [yellow]•[/] {_plain(note)}", soft_wrap=True)
+    covered = "; ".join(f"{c.split} {c}" for c in first.coverage)
+    console.print(f"  faces      {covered}", soft_wrap=True)
+    console.print(
+        f"  protocol   {first.protocol.name}: {first.protocol.describe()}", soft_wrap=True
+    )
+    train = plan.trials[-1].spec.train  # the first may be the mean shape, which is not trained
+    console.print(
+        f"  training   {spec.model.backbone} (weights: {spec.model.pretrained}), "
+        f"{spec.data.input_size} px, {train.epochs} epochs, batch {train.batch_size}, "
+        f"{train.optimizer} {train.learning_rate:g}",
+        soft_wrap=True,
+    )
+    console.print(f"  results    {options.storage / chosen.name}", soft_wrap=True)
+    return plan
+
+
+def _carry_out(plan: "Plan", executor: "Executor") -> None:
+    """Runs the plan under the progress table and MLflow, prints the numbers, and exits
+    accordingly.
+    """
+    from odnbench.progress import ProgressTable
+    from odnbench.reports import read_report
+    from odnbench.sweep import run
+    from odnbench.tracking import MlflowMirror
+
+    label = "rendered" if plan.trials[0].rendered else "real"
+    with MlflowMirror(plan) as mirror:
+        with ProgressTable(console, label) as table:
+            outcome = run(plan, executor, [table, mirror])
+        report = read_report(plan.file, plan.registry)
+        figures = report.figures()
+        texts = {"report.md": report.markdown(figures)} if report.rows else {}
+        mirror.close(figures, texts, outcome.complete)
+    summary = Table("", "parameters", title="Test NME in percent", title_justify="left", box=None)
+    for column, coverage in report.columns.items():
+        summary.add_column(f"{column}\n({coverage})", justify="right")
+    for row in report.rows:
+        summary.add_row(
+            row.title, f"{row.parameters:,}", *(row.nme(column) for column in report.columns)
+        )
+    console.print(summary)
+    for missing in report.missing:
+        console.print(f"no numbers: {missing.title}: {_plain(missing.reason)}", soft_wrap=True)
+    console.print("next: odnbench report --format markdown, or odnbench ui", soft_wrap=True)
+    if not outcome.complete:
+        raise typer.Exit(1)
+
+
+def _data_root(option: Path | None) -> Path | None:
+    """The option or $ODNBENCH_DATA, else `data_root` in the user's configuration file."""
+    if option is not None:
+        return option
+    file = Path(typer.get_app_dir("odnbench")) / "config.toml"
+    if not file.is_file():
+        return None
+    from odnbench.registry import read_toml
+
+    configured = read_toml(file).get("data_root")
+    return Path(configured).expanduser() if configured else None
+
+
+def _cache() -> Path:
+    """Where prepared faces are kept: $ODNBENCH_CACHE, else the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("ODNBENCH_CACHE") or Path(base) / "odnbench")
+
+
+def _plain(text: str) -> str:
+    """Text in which rich sees no markup."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,67 @@
+"""One picture of many faces with their landmarks: the quickest check of a data set."""
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from odnbench.datasets.faces import Bytes, Flags, Floats
+from odnbench.datasets.sources import load_faces
+from odnbench.errors import OdnbenchError
+from odnbench.registry import Dataset, Registry
+from odnbench.specs import Coverage, DataSpec, Protocol
+
+TILE_PX = 192
+VISIBLE, OCCLUDED = (60, 230, 60), (255, 60, 60)  # RGB
+
+
+def contact_sheet(
+    registry: Registry, split: str, data_root: Path | None, out: Path, count: int, cache: Path
+) -> Coverage:
+    """Writes `count` faces of `split`, evenly spread over it, to the picture `out`.
+
+    Occluded landmarks are red. Returns what the faces are.
+    """
+    dataset = registry.get(Dataset, split.partition("/")[0])
+    protocol = next(
+        (p for p in registry.all(Protocol).values() if p.scheme == dataset.scheme), None
+    )
+    if protocol is None:
+        raise OdnbenchError(f"no protocol in the registry has the scheme of {dataset.name}")
+    # A margin of 1.25 over the crop shows what augmentation sees.
+    size = TILE_PX * 4 // 5 // 32 * 32
+    data = DataSpec(train=split, test=(split,), protocol=protocol.name, input_size=size)
+    data = dataclasses.replace(data, rendered_train=count, rendered_test=count)
+    faces = load_faces(data, registry, data_root, cache)
+    chosen = faces.test[np.unique(np.linspace(0, len(faces.test) - 1, count).astype(int))]
+    tiles = [
+        draw_landmarks(picture, points, occluded)
+        for picture, points, occluded in zip(
+            chosen.images, chosen.points_crop, chosen.occluded, strict=True
+        )
+    ]
+    columns = min(len(tiles), 6)
+    blank = [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    rows = [np.hstack((tiles + blank)[i : i + columns]) for i in range(0, len(tiles), columns)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        written = cv2.imwrite(str(out), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        written = False
+    if not written:
+        raise OdnbenchError(f"{out}: cannot be written as a picture; end its name in .png or .jpg")
+    return faces.coverage[-1]
+
+
+def draw_landmarks(picture: Bytes, points: Floats, occluded: Flags) -> Bytes:
+    """(S, S, 3) picture at TILE_PX with a dot on each of its (L, 2) points."""
+    scale = TILE_PX / picture.shape[0]
+    tile = cv2.resize(
+        np.ascontiguousarray(picture), (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR
+    )
+    for (x, y), hidden in zip((points + 0.5) * scale - 0.5, occluded, strict=True):
+        colour = OCCLUDED if hidden else VISIBLE
+        centre = (round(x * 16), round(y * 16))
+        cv2.circle(tile, centre, 24, colour, -1, cv2.LINE_AA, shift=4)
+    return tile  # type: ignore[return-value]

@@ -1,0 +1,321 @@
+"""A sweep: a pipeline's plan, carried out by an executor while observers look on.
+
+    plan = make_plan(load_pipeline("ablation"), Registry.load(), places)
+    outcome = run(plan, executor, observers)
+
+A finished trial of the same content id is reused. A trial that fails keeps its reason in its
+folder; the others go on."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from odnbench.conversion import from_mapping, get_at, replace_at, to_mapping
+from odnbench.datasets.sources import Faces, find_root, load_faces
+from odnbench.engine.fit import TrialFailed, fit
+from odnbench.errors import OdnbenchError
+from odnbench.pipelines import Pipeline, differing_fields, resolve
+from odnbench.registry import Dataset, LossWeight, Registry, Variant
+from odnbench.specs import ENGINE_VERSION, Protocol, Scheme, Trial, TrialSpec, content_id
+from odnbench.trials import Epoch, State, TrialFolder
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where data come from and results go: nothing here changes a number."""
+
+    storage: Path
+    cache: Path
+    data_root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a pipeline and the faces that each of them needs."""
+
+    pipeline: Pipeline
+    registry: Registry
+    storage: Path
+    trials: tuple[Trial, ...]
+    faces: Mapping[str, Faces]  # fingerprint → faces
+    notes: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """Names the set of trials."""
+        return content_id(self.pipeline.name, sorted(trial.id for trial in self.trials))
+
+    def folder(self, trial: Trial) -> TrialFolder:
+        """The folder of one of its trials."""
+        return TrialFolder(self.storage / self.pipeline.name / trial.id)
+
+    @property
+    def file(self) -> Path:
+        """plan.json, from which a report knows which trials belong together."""
+        return self.storage / self.pipeline.name / "plan.json"
+
+    def save(self, trials: Iterable[Trial] | None = None) -> None:
+        """Writes plan.json for `trials`, by default those that the plan was made with."""
+        record = PlanRecord(
+            id=self.id,
+            pipeline=self.pipeline,
+            trials=tuple(trial.id for trial in trials or self.trials),
+            titles=tuple(trial.title for trial in trials or self.trials),
+            notes=self.notes,
+            saved_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.file.with_name(f".plan.json.{os.getpid()}")
+        temporary.write_text(json.dumps(to_mapping(record), indent=1, ensure_ascii=False) + "\n")
+        temporary.replace(self.file)
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """plan.json: the last plan of a pipeline in a storage folder."""
+
+    id: str
+    pipeline: Pipeline
+    trials: tuple[str, ...]
+    titles: tuple[str, ...]
+    notes: tuple[str, ...]
+    saved_at: str
+
+    @classmethod
+    def load(cls, path: Path) -> "PlanRecord":
+        """Reads a plan.json."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise OdnbenchError(f"{path}: cannot be read as a plan: {error}") from error
+        return from_mapping(cls, values, str(path))
+
+
+class Observer(typing.Protocol):
+    """Looks on while a sweep runs: a progress table, MLflow. Always called in the driver's
+    process.
+    """
+
+    def started(self, trial: Trial) -> None:
+        """A trial begins."""
+
+    def epoch_ended(self, trial: Trial, epoch: Epoch) -> None:
+        """An epoch of a trial is measured."""
+
+    def ended(self, trial: Trial, folder: TrialFolder, state: State, reason: str) -> None:
+        """A trial is done, reused from disk, failed or stopped."""
+
+
+class SearchRecord:
+    """Observer that keeps plan.json up to date while a search adds trials to its plan."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        earlier = PlanRecord.load(plan.file) if plan.file.is_file() else None
+        known = earlier.trials if earlier is not None and earlier.id == plan.id else ()
+        folders = [TrialFolder(plan.file.parent / identity) for identity in known]
+        self.trials = [f.trial for f in folders if (f.path / "trial.json").is_file()]
+
+    def started(self, trial: Trial) -> None:
+        """See Observer."""
+        self.trials = [*(t for t in self.trials if t.id != trial.id), trial]
+        self.plan.save(self.trials)
+
+    def epoch_ended(self, trial: Trial, epoch: Epoch) -> None:
+        """See Observer."""
+
+    def ended(self, trial: Trial, folder: TrialFolder, state: State, reason: str) -> None:
+        """See Observer."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How each trial of a sweep ended."""
+
+    states: Mapping[str, State]  # trial id → state
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing failed. A trial that a search stopped early has not failed."""
+        return all(state in ("done", "stopped") for state in self.states.values())
+
+
+Executor = Callable[[Plan, Sequence[Trial], Sequence[Observer]], dict[str, State]]
+
+
+def make_plan(
+    pipeline: Pipeline,
+    registry: Registry,
+    places: Places,
+    *,
+    overrides: Sequence[str] = (),
+    settings: str = "",
+    require_data: bool = False,
+) -> Plan:
+    """Resolves `pipeline`, prepares the faces, and names each trial by its content.
+
+    Raises OdnbenchError for whatever is wrong with names, values or files, before anything runs.
+    """
+    specs = resolve(pipeline, registry, overrides=overrides, settings=settings)
+    notes = []
+    if not all(_at_hand(spec, registry, places) for spec in specs):
+        specs = resolve(pipeline, registry, overrides=overrides, settings=settings, rendered=True)
+        if pipeline.rendered:
+            notes.append(
+                f"settings for rendered faces: {pipeline.rendered} (small network, few epochs)"
+            )
+    faces: dict[str, Faces] = {}
+    by_data = {}
+    for data in dict.fromkeys(spec.data for spec in specs):
+        loaded = load_faces(
+            data, registry, places.data_root, places.cache, require_data=require_data
+        )
+        by_data[data] = faces.setdefault(loaded.fingerprint, loaded)
+        notes.extend(note for note in loaded.notes if note not in notes)
+    if any(spec.train.select == "test" for spec in specs):
+        notes.append(
+            "--select test: epochs are chosen on the test set, so the errors are too small"
+        )
+    varied = differing_fields(specs)
+    trials = []
+    for spec in specs:
+        protocol = registry.get(Protocol, spec.data.protocol)
+        fingerprint = by_data[spec.data].fingerprint
+        trials.append(
+            Trial(
+                id=trial_id(spec, registry, fingerprint),
+                pipeline=pipeline.name,
+                title=_title(spec, registry, varied),
+                spec=spec,
+                protocol=protocol,
+                scheme=registry.get(Scheme, protocol.scheme),
+                coverage=by_data[spec.data].coverage,
+                faces=fingerprint,
+            )
+        )
+    unique = tuple({trial.id: trial for trial in trials}.values())
+    return Plan(pipeline, registry, places.storage, unique, faces, tuple(notes))
+
+
+def trial_id(spec: TrialSpec, registry: Registry, faces: str) -> str:
+    """Content id: spec, the registry's entries behind its names, faces and engine; no path, no
+    device.
+    """
+    weights = Path(spec.model.pretrained)
+    if spec.model.pretrained not in ("none", "imagenet"):
+        if not weights.is_file():
+            raise OdnbenchError(
+                f"model.pretrained: {weights} is not there; "
+                "give 'none', 'imagenet' or a weights file"
+            )
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
+    return content_id(spec, registry.used_by(spec), faces, ENGINE_VERSION)
+
+
+def with_weights(trial: Trial, registry: Registry, weights: Mapping[str, float]) -> Trial:
+    """`trial` with other loss weights, and so with another id and title."""
+    spec = trial.spec
+    for name, value in weights.items():
+        spec = replace_at(spec, f"loss.{name}", float(value))
+    entries = {name: registry.get(LossWeight, name) for name in weights}
+    title = " ".join(f"{entry.symbol}={weights[name]:.1e}" for name, entry in entries.items())
+    if all(entry.default == weights[name] for name, entry in entries.items()):
+        title = f"{title} (paper)"
+    identity = trial_id(spec, registry, trial.faces)
+    return dataclasses.replace(trial, id=identity, spec=spec, title=title)
+
+
+def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
+    """Runs what is not finished yet. Never raises for a trial that fails: see Outcome."""
+    states: dict[str, State] = {}
+    open_trials = []
+    if plan.pipeline.search is not None:  # its trials are yet to be proposed
+        return Outcome(executor(plan, plan.trials, observers))
+    plan.save()
+    for trial in plan.trials:
+        folder = plan.folder(trial)
+        if folder.finished:
+            states[trial.id] = "done"
+            for observer in observers:
+                observer.ended(trial, folder, "done", "reused")
+        else:
+            open_trials.append(trial)
+    if open_trials:
+        states |= executor(plan, open_trials, observers)
+    return Outcome(states)
+
+
+def run_inline(
+    plan: Plan, trials: Sequence[Trial], observers: Sequence[Observer]
+) -> dict[str, State]:
+    """One trial after the other in this process: for a debugger, and for machines without Ray."""
+    states: dict[str, State] = {}
+    for trial in trials:
+        for observer in observers:
+            observer.started(trial)
+
+        def on_epoch(epoch: Epoch, trial: Trial = trial) -> None:
+            for observer in observers:
+                observer.epoch_ended(trial, epoch)
+
+        folder = plan.folder(trial)
+        try:
+            reason = run_trial(trial, plan.faces[trial.faces], plan.registry, folder, on_epoch)
+        except KeyboardInterrupt:
+            folder.set_status("stopped", "interrupted")
+            raise
+        states[trial.id] = "failed" if reason else "done"
+        for observer in observers:
+            observer.ended(trial, folder, states[trial.id], reason)
+    return states
+
+
+def run_trial(
+    trial: Trial,
+    faces: Faces,
+    registry: Registry,
+    folder: TrialFolder,
+    on_epoch: Callable[[Epoch], None],
+) -> str:
+    """Fits one trial. Returns the reason if it failed, which its folder keeps as well, else "".
+
+    A mistake of the user's and numbers that are not usable are reasons; so is any other exception,
+    whose traceback is kept in the folder. What stops the whole process is passed on."""
+    try:
+        fit(trial, faces, registry, folder, on_epoch)
+    except (OdnbenchError, TrialFailed) as error:
+        reason = str(error)
+    except Exception as error:
+        import traceback
+
+        reason = f"{type(error).__name__}: {error}"
+        (folder.path / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    else:
+        return ""
+    folder.set_status("failed", reason)
+    return reason
+
+
+def _at_hand(spec: TrialSpec, registry: Registry, places: Places) -> bool:
+    """Whether the data set that `spec` trains on is below the data root."""
+    dataset = registry.get(Dataset, spec.data.train.partition("/")[0])
+    return find_root(dataset, places.data_root) is not None
+
+
+def _title(spec: TrialSpec, registry: Registry, varied: Iterable[str]) -> str:
+    """The variant's title and whatever else differs between the trials, but not what the variant
+    changes.
+    """
+    variant = registry.get(Variant, spec.variant)
+    changed = {key for entry in registry.all(Variant).values() for key in entry.changes}
+    others = [key for key in varied if key != "variant" and key not in changed]
+    return ", ".join(
+        [variant.title, *(f"{key.rpartition('.')[2]} {get_at(spec, key)}" for key in others)]
+    )
