@@ -382,11 +382,15 @@ def _carry_out(plan: "Plan", executor: "Executor") -> None:
     label = "rendered" if plan.trials[0].rendered else "real"
     with MlflowMirror(plan) as mirror:
         with ProgressTable(console, label) as table:
+            if plan.pipeline.search is None:
+                table.expect(plan.trials)
             outcome = run(plan, executor, [table, mirror])
         report = read_report(plan.file, plan.registry)
         figures = report.figures()
         texts = {"report.md": report.markdown(figures)} if report.rows else {}
         mirror.close(figures, texts, outcome.complete)
+    if not report.rows:
+        console.print("no trial has finished", style="red")
     summary = Table("", "parameters", title="Test NME in percent", title_justify="left", box=None)
     for column, coverage in report.columns.items():
         summary.add_column(f"{column}\n({coverage})", justify="right")
@@ -394,7 +398,8 @@ def _carry_out(plan: "Plan", executor: "Executor") -> None:
         summary.add_row(
             row.title, f"{row.parameters:,}", *(row.nme(column) for column in report.columns)
         )
-    console.print(summary)
+    if report.rows:
+        console.print(summary)
     for missing in report.missing:
         console.print(f"no numbers: {missing.title}: {_plain(missing.reason)}", soft_wrap=True)
     console.print("next: odnbench report --format markdown, or odnbench ui", soft_wrap=True)

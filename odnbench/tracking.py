@@ -31,6 +31,7 @@ logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # it tells of every
 DEFAULT_STORE = "sqlite:///mlflow.db"
 _LARGEST_BATCH = 1000  # metrics that MLflow takes in one call
 _PLAN, _TRIAL = "odnbench.plan", "odnbench.trial"
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
 _STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "running": "RUNNING"}
 
 
@@ -45,11 +46,12 @@ class MlflowMirror:
     def __init__(self, plan: Plan, uri: str | None = None):
         self.client = MlflowClient(tracking_uri=uri or tracking_uri())
         self.plan = plan
-        experiment = self.client.get_experiment_by_name(f"odnbench/{plan.pipeline.name}")
+        name = f"odnbench/{plan.pipeline.name}"
+        experiment = self.client.get_experiment_by_name(name)
         self.experiment_id = (
             experiment.experiment_id
             if experiment
-            else self.client.create_experiment(f"odnbench/{plan.pipeline.name}")
+            else self.client.create_experiment(name, tags=_EXPERIMENT_TAGS)
         )
         self.parent_id = self._find(plan.id, "") or self._create_parent()
         self.children: dict[str, str] = {}  # trial id → run id

@@ -120,6 +120,7 @@ IDENTITY_MODES = (
     "eye_size", "eye_tilt", "brow_height", "brow_arch", "brow_thickness", "mouth_width",
     "upper_lip", "lower_lip", "mouth_height",
 )  # fmt: skip
+FACE_WIDTH_PER_SD = 0.045
 EXPRESSION_MODES = (
     "jaw_open", "lips_part", "smile", "frown", "pucker", "brows_raised", "brows_knit",
 )  # fmt: skip
@@ -130,13 +131,19 @@ class FaceShape:
     """Coefficients of a face: identity in standard deviations, expression from 0 to 1.
 
     `closed` are the lids, image-left eye first: 0 relaxed, 1 shut, −0.3 wide open.
-    `gaze` is the pupils' shift to the right and down, as a share of half the eye's width and height.
+    `gaze` is the pupils' shift to the right and down, from −1 to 1.
     """
 
     identity: tuple[float, ...] = (0.0,) * len(IDENTITY_MODES)
     expression: tuple[float, ...] = (0.0,) * len(EXPRESSION_MODES)
     closed: tuple[float, float] = (0.0, 0.0)
     gaze: tuple[float, float] = (0.0, 0.0)
+
+    def amount(self, mode: str) -> float:
+        """The coefficient of a mode of identity or expression, by name."""
+        if mode in IDENTITY_MODES:
+            return self.identity[IDENTITY_MODES.index(mode)]
+        return self.expression[EXPRESSION_MODES.index(mode)]
 
 
 def section_mm(height_mm: Floats) -> Floats:
@@ -299,7 +306,7 @@ def _jaw_chart() -> Floats:
 
 @cache
 def _linear_model() -> tuple[Floats, Floats, Floats]:
-    """The average head (R, C, 3), and the modes' effect on vertices (K, R, C, 3), points (K, 98, 2)."""
+    """The average head (R, C, 3); the modes on vertices (K, R, C, 3), on points (K, 98, 2)."""
     modes = {**_identity_modes(), **_expression_modes()}
     names = IDENTITY_MODES + EXPRESSION_MODES
     return (
@@ -350,7 +357,7 @@ def _identity_modes() -> dict[str, tuple[Floats, Floats]]:
     full = (_move(dx=4.0 * cheeks * np.sin(angle), dz=2.5 * cheeks * front), fixed)
     lower_face = _ramp(height, 10, 113) * head
     return {
-        "face_width": (_move(dx=0.045 * x * head), fixed),
+        "face_width": (_move(dx=FACE_WIDTH_PER_SD * x * head), fixed),
         "jaw_width": (_move(dx=0.065 * x * lower_face), fixed),
         "chin_length": (_move(dy=4.0 * _ramp(height, 70, 113) * head * front), fixed),
         "chin_forward": (chin_forward, fixed),

@@ -112,9 +112,7 @@ def prepare(
     with ThreadPoolExecutor() as pool:
         faults = [fault for fault in pool.map(crop, range(len(faces))) if fault]
     if faults:
-        raise OdnbenchError(
-            f"{len(faults)} unreadable pictures in {name}:\n  " + "\n  ".join(faults)
-        )
+        raise OdnbenchError("\n  ".join([f"{name}: unreadable pictures:", *faults]))
     no_flags = np.zeros(len(faces[0].points), np.bool_)
     return FaceSet(
         name=name,

@@ -10,6 +10,7 @@ Legend: S the picture's side in px; head frame in mm as in face_model; picture f
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -25,7 +26,7 @@ ONE = 1 << SHIFT
 
 @dataclass(frozen=True)
 class Occluder:
-    """One occluder: what, where on the face (frontal plane, mm), how large, turned, and coloured."""
+    """One occluder: what, where on the face (frontal mm), how large, how turned, what colour."""
 
     kind: str
     anchor_mm: tuple[float, float] = (0.0, 0.0)
@@ -74,7 +75,7 @@ class Easel:
     """A picture, its depth, and the mask of occluders; the primitives draw on picture and mask."""
 
     picture: NDArray[np.uint8]  # (S, S, 3)
-    depth: NDArray[np.float32]  # (S, S) mm towards the camera, −inf where there is no head
+    depth: NDArray[np.float32]  # (S, S) mm towards the camera, very far beside the head
     mask: NDArray[np.uint8]  # (S, S)
     light: float = 1.0  # brightness of what is drawn
     opaque: bool = True  # whether shapes count as occluders
@@ -103,7 +104,7 @@ class Easel:
         x, y, w, h = cv2.boundingRect(cover)
         part = np.s_[y : y + h, x : x + w]
         weight = cover[part][..., None] * np.float32(opacity / 255)
-        blend = self.picture[part] * (1 - weight) + np.float32(self.lit(colour)) * weight
+        blend = self.picture[part] * (1 - weight) + np.array(self.lit(colour), np.float32) * weight
         self.picture[part] = blend.astype(np.uint8)
         if self.opaque:
             self.mask[part][cover[part] > 127] = 255
@@ -255,7 +256,7 @@ def _hair_lock(occluder: Occluder, view: View, easel: Easel) -> None:
         x = 4 + width * k + (12 - 14 * k) * t**1.5 + rng.normal(0, 2) * t
         height = -74 + 14 * k + (end + 74 - 14 * k) * t
         strands.append(view.on_skin(np.column_stack([side * np.minimum(x, 62), height]), 7.0))
-    for left, right in zip(strands[:-1], strands[1:], strict=True):
+    for left, right in pairwise(strands):
         easel.polygon(np.concatenate([left, right[::-1]]), shade(occluder.colour, 0.9))
     for strand in strands:
         tone = shade(occluder.colour, rng.uniform(0.65, 1.35))
@@ -266,13 +267,13 @@ def _hair_lock(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _hand(occluder: Occluder, view: View, easel: Easel) -> None:
-    """The back of a hand with four fingers and a thumb, and the forearm down to the picture's edge."""
+    """The back of a hand, four fingers and a thumb, and the forearm to the picture's edge."""
     rng = np.random.default_rng(occluder.seed)
     skin, dark = occluder.colour, shade(occluder.colour, 0.68)
     mm = occluder.size * view.px_per_mm
     wrist = np.array([[0.0, 50], [rng.uniform(-40, 40), 330]])
-    for width, colour in ((56, dark), (53, skin)):
-        easel.stroke(_flat(occluder, view, wrist), width * mm, colour)
+    easel.stroke(_flat(occluder, view, wrist), 56 * mm, dark)
+    easel.stroke(_flat(occluder, view, wrist), 53 * mm, skin)
     palm = _ellipse((0, 22), (40, 42), 0.8)
     easel.polygon(_flat(occluder, view, palm), dark)
     bend, spread = rng.uniform(0.6, 1.0), rng.uniform(0.0, 0.25)

@@ -16,7 +16,7 @@ Legend: S the picture's side in px, R×C the head's grid, V vertices, T triangle
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -132,9 +132,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class FaceParameters:
-    """All that decides a face; without arguments: neutral, frontal, evenly lit, unoccluded, plain."""
+    """All that decides a face; the default one is neutral, frontal, evenly lit and unoccluded."""
 
-    shape: FaceShape = FaceShape()
+    shape: FaceShape = field(default_factory=FaceShape)
     pose: Pose = Pose()
     light: Light = Light()
     skin: Skin = Skin()
@@ -173,10 +173,7 @@ def render_face(
     The scheme ("68", "29", "19", "98") decides only which points come out, never the picture.
     Raises ValueError for an unknown scheme or difficulty.
     """
-    if difficulty not in DIFFICULTIES:
-        known = ", ".join(DIFFICULTIES)
-        raise ValueError(f"unknown difficulty '{difficulty}'; known: {known}")
-    rng = np.random.default_rng([seed, index, DIFFICULTIES[difficulty].key])
+    rng = np.random.default_rng([seed, index, _difficulty(difficulty).key])
     return draw(sample_parameters(rng, difficulty), scheme, size)
 
 
@@ -190,12 +187,24 @@ HAIR_COLOURS = np.array(
     [[22, 18, 17], [38, 28, 23], [62, 44, 33], [98, 68, 44], [150, 112, 70], [196, 164, 112],
      [120, 62, 36], [150, 148, 146], [214, 212, 208]]
 )  # fmt: skip
+# How often each mood is seen, and the range of each mode of expression in it.
+MOODS: Mapping[str, tuple[float, Mapping[str, tuple[float, float]]]] = {
+    "neutral": (0.24, {}),
+    "smile": (0.22, {"smile": (0.7, 1.0)}),
+    "laugh": (0.16, {"smile": (0.9, 1.0), "lips_part": (0.7, 1.0), "jaw_open": (0.0, 0.6)}),
+    "talk": (0.14, {"jaw_open": (0.1, 0.7), "lips_part": (0.2, 0.6)}),
+    "surprise": (0.08, {"jaw_open": (0.6, 1.0), "brows_raised": (0.8, 1.0)}),
+    "sad": (0.06, {"frown": (0.7, 1.0), "brows_knit": (0.4, 0.8)}),
+    "kiss": (0.04, {"pucker": (0.7, 1.0)}),
+    "cross": (0.06, {"brows_knit": (0.8, 1.0), "frown": (0.3, 0.7), "lips_part": (0.0, 0.6)}),
+}
 IRIS_COLOURS = np.array([[58, 38, 26], [84, 56, 36], [104, 92, 56], [88, 112, 132], [92, 118, 92]])
+GLASSES_SHARE = 0.14
 
 
 def sample_parameters(rng: np.random.Generator, difficulty: str) -> FaceParameters:
-    """A random face of `difficulty`; raises KeyError for an unknown one."""
-    level = DIFFICULTIES[difficulty]
+    """A random face of `difficulty`; raises ValueError for an unknown one."""
+    level = _difficulty(difficulty)
     age = rng.random()
     shape = _sample_shape(rng, level)
     skin = _sample_skin(rng, age)
@@ -204,11 +213,9 @@ def sample_parameters(rng: np.random.Generator, difficulty: str) -> FaceParamete
     number = rng.choice(len(level.occluders), p=level.occluders)
     locks = None if hair.style == "bald" else hair.colour
     occluders = [sample_occluder(rng, skin.tone, locks, level.occluder_size) for _ in range(number)]
-    if rng.random() < 0.14:
-        frame = shade(_colour(rng.uniform(10, 120, 3)), 0.7)
-        occluders.insert(
-            0, Occluder("clear glasses", size=1.0, colour=frame, seed=int(rng.integers(2**31)))
-        )
+    if rng.random() < GLASSES_SHARE and all(o.kind != "sunglasses" for o in occluders):
+        frame, seed = _colour(rng.uniform(7, 84, 3)), int(rng.integers(2**31))
+        occluders.insert(0, Occluder("clear glasses", colour=frame, seed=seed))
     worn_first = sorted(occluders, key=lambda o: o.kind == "hand")
     return FaceParameters(
         shape, _sample_pose(rng, level), light, skin, hair, _sample_scene(rng), tuple(worn_first),
@@ -216,36 +223,29 @@ def sample_parameters(rng: np.random.Generator, difficulty: str) -> FaceParamete
     )  # fmt: skip
 
 
+def _difficulty(name: str) -> Difficulty:
+    if name not in DIFFICULTIES:
+        raise ValueError(f"unknown difficulty '{name}'; known: {', '.join(DIFFICULTIES)}")
+    return DIFFICULTIES[name]
+
+
 def _sample_shape(rng: np.random.Generator, level: Difficulty) -> FaceShape:
     identity = np.clip(rng.normal(0, 1, len(fm.IDENTITY_MODES)), -2.3, 2.3)
-    e = dict.fromkeys(fm.EXPRESSION_MODES, 0.0)
+    amounts = dict.fromkeys(fm.EXPRESSION_MODES, 0.0)
     strength = level.expression * rng.uniform(0.5, 1.0)
-    mood = rng.choice(
-        ["neutral", "smile", "laugh", "talk", "surprise", "sad", "kiss", "cross"],
-        p=[0.24, 0.22, 0.16, 0.14, 0.08, 0.06, 0.04, 0.06],
-    )
-    moods: Mapping[str, Mapping[str, float]] = {
-        "neutral": {},
-        "smile": {"smile": 0.9},
-        "laugh": {"smile": 1.0, "lips_part": 0.9, "jaw_open": rng.uniform(0, 0.6)},
-        "talk": {"jaw_open": rng.uniform(0.1, 0.7), "lips_part": 0.4},
-        "surprise": {"jaw_open": 0.9, "brows_raised": 1.0},
-        "sad": {"frown": 0.9, "brows_knit": 0.6},
-        "kiss": {"pucker": 0.9},
-        "cross": {"brows_knit": 1.0, "frown": 0.5, "lips_part": rng.choice([0.0, 0.6])},
-    }
-    for name, amount in moods[str(mood)].items():
-        e[name] = min(1.15, strength * amount)
-    e["brows_raised"] += rng.choice([0.0, 0.6], p=[0.8, 0.2]) * rng.random()
-    lids = rng.normal(0.0, 0.16) + 0.2 * e["smile"] - 0.2 * (mood == "surprise")
+    mood = str(rng.choice(list(MOODS), p=[share for share, _ in MOODS.values()]))
+    for mode, (least, most) in MOODS[mood][1].items():
+        amounts[mode] = min(1.15, strength * rng.uniform(least, most))
+    if rng.random() < 0.2:
+        amounts["brows_raised"] += rng.uniform(0, 0.6)
+    lids = rng.normal(0.0, 0.16) + 0.2 * amounts["smile"] - 0.2 * (mood == "surprise")
     if rng.random() < 0.05 * level.expression:
         lids = 1.0
     wink = 1.0 if rng.random() < 0.02 * level.expression else lids
-    low, high = -0.3, 1.0
-    closed = (float(np.clip(lids, low, high)), float(np.clip(wink, low, high)))
-    gaze = np.clip(rng.normal(0, 0.3, 2), -0.9, 0.9)
+    left, right = np.clip([lids, wink], -0.3, 1.0).tolist()
+    across, down = np.clip(rng.normal(0, 0.3, 2), -0.9, 0.9).tolist()
     return FaceShape(
-        tuple(identity.tolist()), tuple(map(float, e.values())), closed, (gaze[0], gaze[1])
+        tuple(identity.tolist()), tuple(amounts.values()), (left, right), (across, down)
     )
 
 
@@ -383,7 +383,7 @@ class Canvas:
         px_per_mm = size / 185.0
         height = round((CHART_BOTTOM_MM - CHART_TOP_MM) * px_per_mm)
         width = round((2 * np.pi * CHART_RADIUS_MM + EAR_TILE_MM) * px_per_mm)
-        return cls(np.empty((height, width, 3), np.uint8), px_per_mm)
+        return cls(np.zeros((height, width, 3), np.uint8), px_per_mm)
 
     def texels(self, chart: Floats) -> Floats:
         """Chart (angle, height) to canvas coordinates: (..., 2) px."""
@@ -424,6 +424,12 @@ class Canvas:
         part = np.s_[y0:y1, x0:x1]
         blend = self.paint[part] * (1 - weight) + other.paint[part] * weight
         self.paint[part] = np.rint(blend).astype(np.uint8)
+
+
+def _moved(chart: Floats, right_mm: float = 0.0, down_mm: float = 0.0) -> Floats:
+    """Chart points, moved along the skin: same shape."""
+    moved: Floats = chart + np.array([right_mm / CHART_RADIUS_MM, down_mm])
+    return moved
 
 
 def _spline(control: Floats, closed: bool = True, steps: int = 5) -> Floats:
@@ -476,20 +482,27 @@ def _noise(kind: str, sweep: int = 0) -> NDArray[np.int8]:
     Strands lean by `sweep` texels to the side for two texels down.
     """
     rng = np.random.default_rng(20190615)
-    noise = rng.standard_normal((NOISE_SIDE, NOISE_SIDE), np.float32)
+    white = rng.standard_normal((NOISE_SIDE, NOISE_SIDE), np.float32)
+    noise = white
     if kind == "skin":
-        noise = cv2.GaussianBlur(noise, (0, 0), 1.2)
+        noise = _blurred(white, 1.2, 1.2)
     if kind == "strands":
-        coarse = cv2.GaussianBlur(noise, (0, 0), 2.5, sigmaY=30)
-        noise = cv2.GaussianBlur(noise, (0, 0), 0.7, sigmaY=11)
-        noise = noise / noise.std() + coarse / coarse.std()
+        noise = _blurred(white, 0.7, 11) + _blurred(white, 2.5, 30)
         for row in range(NOISE_SIDE):
             noise[row] = np.roll(noise[row], row * sweep // 2)
-    return np.clip(noise / noise.std() * 32, -127, 127).astype(np.int8)
+    levels: NDArray[np.int8] = np.clip(noise / noise.std() * 32, -127, 127).astype(np.int8)
+    return levels
+
+
+def _blurred(noise: Floats32, across: float, along: float) -> Floats32:
+    """Noise blurred by these standard deviations, of standard deviation 1 again."""
+    smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), across, sigmaY=along), np.float32)
+    smooth /= smooth.std()
+    return smooth
 
 
 def _noise_patch(noise: NDArray[np.int8], seed: int, height: int, width: int) -> Floats32:
-    """A patch from anywhere in `noise`, which repeats itself if it is too small: (height, width)."""
+    """A patch from anywhere in `noise`, repeated if it is too small: (height, width)."""
     repeats = (height // NOISE_SIDE + 1, width // NOISE_SIDE + 1)
     wide = noise if repeats == (1, 1) else np.tile(noise, repeats)
     rng = np.random.default_rng(seed)
@@ -505,7 +518,7 @@ def _paint_skin(canvas: Canvas, face: FaceParameters, size: int) -> None:
     changes = np.array([np.multiply(change, strengths[name] * lightness)
                         for _, name, change in SKIN_ZONES.values()], np.float32)  # fmt: skip
     h, w = canvas.paint.shape[:2]
-    soft = (_zone_maps(size) @ changes + np.float32(skin.tone)).reshape(h // 4, w // 4, 3)
+    soft = (_zone_maps(size) @ changes + np.array(skin.tone, np.float32)).reshape(h // 4, w // 4, 3)
     full = cv2.resize(soft, (w, h), interpolation=cv2.INTER_LINEAR)
     if skin.texture > 0:
         uneven = cv2.merge([_noise_patch(_noise("skin"), face.seed, h, w)] * 3)
@@ -561,12 +574,13 @@ def _beard_outlines(face: FaceParameters, chart: Floats) -> list[Floats]:
         under = np.column_stack([np.radians(degrees[::-1]), 118 + rng.normal(0, 2, 80)])
         outlines.append(np.concatenate([edge, under]))
     if face.hair.beard or face.hair.moustache:
-        corner_left, corner_right = chart[76], chart[82]
-        lip = chart[77:82]
-        raised = lip + [0.0, -7.5]
-        ends = [corner_left + [-0.03, 3.5], corner_right + [0.03, 3.5]]
-        outlines.append(np.concatenate([ends[:1], raised, ends[1:], corner_right[None], lip[::-1],
-                                        corner_left[None]]))  # fmt: skip
+        lip, left, right = chart[77:82], chart[76], chart[82]
+        ends = [_moved(left, -2.2, 3.5)[None], _moved(right, 2.2, 3.5)[None]]
+        outlines.append(
+            np.concatenate(
+                [ends[0], _moved(lip, down_mm=-7.5), ends[1], [right], lip[::-1], [left]]
+            )
+        )
     return outlines
 
 
@@ -581,7 +595,7 @@ def _paint_eye(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Float
     """One eye: ball, iris, pupil and glint inside of the lids, then lashes and the lid's fold."""
     lids, pupil = chart[fm.EYES[k]], chart[fm.PUPILS[k]]
     outline = _spline(lids)
-    lower_lid_first = lids[[0, 7, 6, 5, 4]]
+    lower = _spline(lids[[0, 7, 6, 5, 4]], closed=False)
     upper = _spline(lids[:5] if k == 0 else lids[[4, 3, 2, 1, 0]], closed=False)
     tone = face.skin.tone
     opening_mm = float((lids[5:8, 1] - lids[[3, 2, 1], 1]).mean())
@@ -595,14 +609,14 @@ def _paint_eye(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Float
             (6.2, shade(face.skin.iris, 0.55)), (5.5, face.skin.iris), (2.5, (14, 12, 12)),
         ):  # fmt: skip
             _disc(other, pupil, radius_mm, colour)
-        _disc(other, pupil + [-1.6 / CHART_RADIUS_MM, -2.0], 1.1, (250, 250, 250))
-        other.line(upper + [0, 1.0], 2.2, (120, 108, 102))
+        _disc(other, _moved(pupil, -1.6, -2.0), 1.1, (250, 250, 250))
+        other.line(_moved(upper, down_mm=1.0), 2.2, (120, 108, 102))
         canvas.inside(outline, other)
         pink = shade((206, 130, 120), sum(tone) / 560)
-        canvas.line(_spline(lower_lid_first, closed=False), 0.7, pink)
+        canvas.line(lower, 0.7, pink)
     canvas.line(upper, 1.5, shade(tone, 0.22))
-    canvas.line(upper + [0, -3.6], 1.0, shade(tone, 0.68))
-    canvas.line(_spline(lower_lid_first, closed=False) + [0, 2.6], 0.7, shade(tone, 0.82))
+    canvas.line(_moved(upper, down_mm=-3.6), 1.0, shade(tone, 0.68))
+    canvas.line(_moved(lower, down_mm=2.6), 0.7, shade(tone, 0.82))
 
 
 def _disc(canvas: Canvas, centre: Floats, radius_mm: float, colour: Colour) -> None:
@@ -613,10 +627,10 @@ def _disc(canvas: Canvas, centre: Floats, radius_mm: float, colour: Colour) -> N
 
 def _paint_nose(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
     """Nostrils and the creases of the wings."""
-    dark, crease = shade(face.skin.tone, 0.3), shade(face.skin.tone, 0.66)
+    dark, crease = shade(face.skin.tone, 0.3), shade(face.skin.tone, 0.76)
     for wing, between, sign in ((55, 56, -1.0), (59, 58, 1.0)):
         t = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-        hole = 0.6 * chart[between] + 0.4 * chart[wing] + [0, -1.2]
+        hole = _moved(0.6 * chart[between] + 0.4 * chart[wing], down_mm=-1.2)
         ring = np.column_stack([np.cos(t) * 3.3 / CHART_RADIUS_MM,
                                 np.sin(t) * 1.5 + sign * np.cos(t) * 0.6])  # fmt: skip
         canvas.fill(hole + ring, dark)
@@ -624,6 +638,25 @@ def _paint_nose(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
             sign / CHART_RADIUS_MM, 1,
         ]  # fmt: skip
         canvas.line(_spline(curve, closed=False, steps=4), 1.1, crease)
+
+
+CLOSED_LIPS_MM = 2.0
+UPPER_TEETH_MM = 8.5
+
+
+def _paint_teeth(canvas: Canvas, inner: Floats) -> None:
+    """What an open mouth shows: darkness, tongue, upper teeth; `inner` are the inner lips (8, 2)."""
+    outline, top = _spline(inner, steps=4), _spline(inner[:5], closed=False, steps=4)
+    upper, lower = inner[2, 1], inner[6, 1]
+    canvas.fill(outline, (58, 22, 24))
+    tongue = _moved(outline * [1, 0.6], down_mm=0.4 * lower + 0.12 * (lower - upper))
+    canvas.fill(tongue, (150, 74, 74))
+    edge, highest = top.copy(), top[:, 1].min()
+    edge[:, 1] = np.minimum(top[:, 1] + UPPER_TEETH_MM, highest + UPPER_TEETH_MM + 2)
+    canvas.fill(np.concatenate([_moved(top, down_mm=-2.0), edge[::-1]]), (226, 218, 206))
+    for x in np.linspace(top[0, 0], top[-1, 0], 9)[1:-1]:
+        gap = np.array([[x, highest], [x, highest + UPPER_TEETH_MM]])
+        canvas.line(gap, 0.35, (150, 130, 120))
 
 
 def _paint_mouth(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Floats) -> None:
@@ -634,21 +667,11 @@ def _paint_mouth(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Flo
     upper = np.concatenate([_spline(lips[:7], False, 4), _spline(inner[:5], False, 4)[::-1]])
     canvas.fill(upper, shade(colour, 0.88))
     gap_mm = float(inner[6, 1] - inner[2, 1])
-    if gap_mm > 2.0:
-        outline = _spline(inner, steps=4)
-        other.fill(outline + [0, 0], (58, 22, 24))
-        other.fill(outline * [1, 0.6] + [0, 0.4 * inner[6, 1] + 0.12 * gap_mm], (150, 74, 74))
-        top = _spline(inner[:5], closed=False, steps=4)
-        bite = np.minimum(top[:, 1] + 8.5, top[:, 1].min() + 10.5)
-        teeth = np.concatenate([top - [0, 2], np.column_stack([top[:, 0], bite])[::-1]])
-        other.fill(teeth, (226, 218, 206))
-        for x in np.linspace(top[0, 0], top[-1, 0], 9)[1:-1]:
-            other.line(
-                np.array([[x, top[:, 1].min()], [x, top[:, 1].min() + 9]]), 0.35, (150, 130, 120)
-            )
-        canvas.inside(outline, other)
-    middle = _spline((inner[:5] + inner[[0, 7, 6, 5, 4]]) / 2, closed=False, steps=4)
-    if gap_mm <= 2.0:
+    if gap_mm > CLOSED_LIPS_MM:
+        _paint_teeth(other, inner)
+        canvas.inside(_spline(inner, steps=4), other)
+    else:
+        middle = _spline((inner[:5] + inner[[0, 7, 6, 5, 4]]) / 2, closed=False, steps=4)
         canvas.line(middle, 1.2, shade(colour, 0.42))
     canvas.line(_spline(lips[[0, 11, 10, 9, 8, 7, 6]], False, 4), 0.8, shade(colour, 0.8))
     for corner in (lips[0], lips[6]):
@@ -657,16 +680,14 @@ def _paint_mouth(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Flo
 
 def _paint_wrinkles(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
     """Folds from nose to mouth, deeper with age and smile, and lines on a forehead."""
-    smile = face.shape.expression[fm.EXPRESSION_MODES.index("smile")]
-    raised = face.shape.expression[fm.EXPRESSION_MODES.index("brows_raised")]
-    depth = 0.12 + 0.35 * face.skin.wrinkles + 0.3 * smile
+    depth = 0.12 + 0.35 * face.skin.wrinkles + 0.3 * face.shape.amount("smile")
     tone = shade(face.skin.tone, 1 - 0.32 * depth)
     for wing, corner, sign in ((55, 76, -1), (59, 82, 1)):
-        start = chart[wing] + [sign * 0.05, -4]
-        end = chart[corner] + [sign * 0.11, 2.0]
-        middle = (start + end) / 2 + [sign * 0.05, -1.5]
+        start = _moved(chart[wing], sign * 3.6, -4)
+        end = _moved(chart[corner], sign * 8, 2)
+        middle = _moved((start + end) / 2, sign * 3.6, -1.5)
         canvas.line(_spline(np.array([start, middle, end]), False), 2.0, tone)
-    lines = face.skin.wrinkles * 0.7 + raised * 0.5
+    lines = 0.7 * face.skin.wrinkles + 0.5 * face.shape.amount("brows_raised")
     if lines > 0.25:
         x = np.linspace(-0.5, 0.5, 9)
         for height in (-34, -42, -50):
@@ -716,12 +737,9 @@ def _head_patch(face: FaceParameters, canvas: Canvas) -> Patch:
     if face.hair.style != "bald":
         rise = np.interp(np.abs(angle), [0.8, 1.6], [46, 16])  # mm from the hairline to full volume
         above = np.clip((_hairline(face.hair, angle) - height + 3) / rise, 0, 1)
-        bumps = np.random.default_rng(face.seed + 4).normal(
-            1, 0.02 * face.hair.ragged_mm, angle.shape
-        )
-        bumps[:, 0] = bumps[:, -1] = 1.0
-        if face.hair.ragged_mm == 0:
-            bumps = np.ones_like(bumps)
+        rng = np.random.default_rng(face.seed + 4)
+        bumps = 1 + 0.02 * face.hair.ragged_mm * rng.normal(0, 1, angle.shape)
+        bumps[:, -1] = bumps[:, 0]  # the same vertices, behind
         out = vertices - [0, -30, -5]
         out /= np.linalg.norm(out, axis=-1, keepdims=True)
         vertices = vertices + out * (above * bumps * face.hair.volume_mm)[..., None]
@@ -761,8 +779,9 @@ def _curtain_patch(face: FaceParameters, canvas: Canvas) -> Patch:
     out = np.clip((height + 70) / 50, -0.3, 1) * (5 + 0.8 * hair.volume_mm)
     wave = np.random.default_rng(face.seed + 5).normal(0, 0.6 * hair.ragged_mm, angle.shape)
     out = out + wave * (height > -40)
-    widths = dict(zip(fm.IDENTITY_MODES, face.shape.identity, strict=True))
-    x = np.sin(angle) * (half_width * (1 + 0.045 * widths["face_width"]) + out)
+    x = np.sin(angle) * (
+        half_width * (1 + fm.FACE_WIDTH_PER_SD * face.shape.amount("face_width")) + out
+    )
     z = np.cos(angle) * (np.where(np.cos(angle) > 0, front, back) + out)
     y = height + (height > 20) * wave
     unrolled = np.stack([np.pi * 0.35 + angle * 0.2, -105 + (height + 88) * 0.3], -1)
@@ -771,8 +790,8 @@ def _curtain_patch(face: FaceParameters, canvas: Canvas) -> Patch:
     return Patch(np.stack([x, y, z], -1), texels, depth, two_sided=True)
 
 
-EAR_CENTRE_MM = np.array([70.0, 20.0, -10.0])
-EAR_RADII_MM = (16.0, 31.0)
+EAR_CENTRE_MM = np.array([70.0, 17.0, -10.0])
+EAR_RADII_MM = (15.5, 29.0)
 
 
 def _ear_outline(ring: Floats, angle: Floats) -> tuple[Floats, Floats]:
@@ -803,12 +822,12 @@ def _ear_patch(face: FaceParameters, canvas: Canvas, side: int) -> Patch:
     ring, angle = np.meshgrid([0.0, 0.35, 0.65, 0.88, 1.0], np.linspace(0, 2 * np.pi, 15))
     back, down = _ear_outline(ring, angle)
     rim = np.interp(ring, [0, 0.35, 0.65, 0.88, 1], [-1, 0, 2, 4, 0])
-    widths = dict(zip(fm.IDENTITY_MODES, face.shape.identity, strict=True))
     stand_off = np.radians(32)
     reach = back + 9.0  # the front edge is sunk in the head
     x = np.sin(stand_off) * reach + np.cos(stand_off) * rim
     z = -np.cos(stand_off) * reach + np.sin(stand_off) * rim + 0.15 * -down
-    centre = EAR_CENTRE_MM * [1 + 0.045 * widths["face_width"], 1, 1]
+    widening = 1 + fm.FACE_WIDTH_PER_SD * face.shape.amount("face_width")
+    centre = EAR_CENTRE_MM * [widening, 1, 1]
     vertices = np.stack([x, down, z], axis=-1) + centre
     vertices[..., 0] *= side
     openness = np.interp(ring, [0, 0.65, 1], [0.8, 0.95, 1.0])
@@ -829,13 +848,9 @@ def _grid_triangles(rows: int, columns: int) -> NDArray[np.intp]:
 
 def _normals(vertices: Floats) -> Floats:
     """Unit normals of a grid, outwards for a head seen in y down: (R, C, 3)."""
-    down = np.empty_like(vertices)
-    down[1:-1], down[0], down[-1] = (
-        vertices[2:] - vertices[:-2],
-        vertices[1] - vertices[0],
-        (vertices[-1] - vertices[-2]),
-    )
-    along = np.empty_like(vertices)
+    down, along = np.empty_like(vertices), np.empty_like(vertices)
+    down[1:-1] = vertices[2:] - vertices[:-2]
+    down[0], down[-1] = vertices[1] - vertices[0], vertices[-1] - vertices[-2]
     along[:, 1:-1] = vertices[:, 2:] - vertices[:, :-2]
     along[:, 0], along[:, -1] = vertices[:, 1] - vertices[:, 0], vertices[:, -1] - vertices[:, -2]
     normal = np.cross(along, down)
@@ -862,7 +877,7 @@ def _light_patch(posed: Floats, patch: Patch, face: FaceParameters) -> tuple[Flo
         normals = normals * np.where(normals[..., 2:] < 0, -1.0, 1.0)
     direction = np.array(light.direction) / np.linalg.norm(light.direction)
     wrapped = np.maximum((normals @ direction + 0.2) / 1.2, 0.0)
-    halfway = direction + [0, 0, 1]
+    halfway = direction + np.array([0.0, 0.0, 1.0])
     gloss = np.maximum(normals @ (halfway / np.linalg.norm(halfway)), 0) ** 14
     diffuse = light.ambient + (1 - light.ambient) * wrapped
     return diffuse * patch.openness, face.skin.gloss * gloss * patch.openness
@@ -930,10 +945,15 @@ def _planes(x: Floats, y: Floats, values: Floats) -> Floats32:
     return np.stack([gx, gy, constant], axis=1).astype(np.float32)
 
 
+def _image(array: Any) -> Image:
+    """What OpenCV returns, for the type checker: a picture of bytes."""
+    return np.asarray(array, np.uint8)
+
+
 def _draw_head(
     face: FaceParameters, view: View, canvas: Canvas, backdrop: Image
 ) -> tuple[Image, Floats32]:
-    """The head before the backdrop (S, S, 3), and its depth (S, S), −inf beside it."""
+    """The head before the backdrop (S, S, 3), and its depth (S, S)."""
     size = len(backdrop)
     patches = [_head_patch(face, canvas)]
     patches += [_ear_patch(face, canvas, side) for side in (-1, 1)]
@@ -955,9 +975,9 @@ def _draw_head(
         all_corners, all_values[:, 4], np.concatenate(triangles), np.concatenate(two_sided), size
     )
     layers, covered = rasterise(all_corners, all_values, shown, size)
-    albedo = cv2.remap(canvas.paint, layers[0], layers[1], cv2.INTER_LINEAR)
+    albedo = _image(cv2.remap(canvas.paint, layers[0], layers[1], cv2.INTER_LINEAR))
     lit = _lit(albedo, layers[2], layers[3], face.light)
-    picture = cv2.copyTo(lit, covered.view(np.uint8), backdrop)
+    picture = _image(cv2.copyTo(lit, covered.view(np.uint8), backdrop))
     depth = np.where(covered, layers[4], np.float32(NO_DEPTH_MM))
     return _soft_edges(picture, depth), depth
 
@@ -968,7 +988,7 @@ def _lit(albedo: Image, diffuse: Floats32, gloss: Floats32, light: Light) -> Ima
     to_rgb = np.column_stack([key - light.shadow_tint, light.shadow_tint])
     tint = cv2.transform(diffuse[..., None], to_rgb)
     colour = cv2.multiply(albedo, tint, dtype=cv2.CV_32F)
-    return np.asarray(cv2.convertScaleAbs(cv2.scaleAdd(cv2.merge([gloss] * 3), 255, colour)))
+    return _image(cv2.convertScaleAbs(cv2.scaleAdd(cv2.merge([gloss] * 3), 255, colour)))
 
 
 def _shown(
@@ -992,9 +1012,8 @@ def _soft_edges(picture: Image, depth: Floats32) -> Image:
     """Smooth the stair steps where the depth jumps; elsewhere the picture stays."""
     near = np.maximum(depth, -400)
     jump = cv2.morphologyEx(near, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 12
-    return np.asarray(
-        cv2.copyTo(cv2.GaussianBlur(picture, (3, 3), 0.75), jump.view(np.uint8), picture)
-    )
+    smooth = cv2.GaussianBlur(picture, (3, 3), 0.75)
+    return _image(cv2.copyTo(smooth, jump.view(np.uint8), picture))
 
 
 def _backdrop(scene: Scene, seed: int, size: int) -> Image:
@@ -1002,7 +1021,7 @@ def _backdrop(scene: Scene, seed: int, size: int) -> Image:
     first, second, third = scene.colours
     if scene.kind == "plain":
         t = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
-        ramp = np.float32(first) * (1 - t) + np.float32(second) * t
+        ramp = np.array(first, np.float32) * (1 - t) + np.array(second, np.float32) * t
         return np.broadcast_to(ramp.astype(np.uint8), (size, size, 3)).copy()
     rng = np.random.default_rng(seed + 6)
     small = np.empty((48, 48, 3), np.uint8)
@@ -1018,29 +1037,27 @@ def _backdrop(scene: Scene, seed: int, size: int) -> Image:
             largest = 5 if scene.kind == "lights" else 13
             bright = shade(tone, 1.5) if scene.kind == "lights" else tone
             cv2.circle(small, (x, y), int(rng.integers(2, largest)), bright, -1, cv2.LINE_AA)
-    small = cv2.GaussianBlur(small, (0, 0), float(rng.uniform(0.5, 2.0)))
-    return np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+    soft = cv2.GaussianBlur(small, (0, 0), float(rng.uniform(0.5, 2.0)))
+    return _image(cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC))
 
 
 def _finish(picture: Image, scene: Scene, seed: int) -> Image:
     """The camera: blur, coarse colour, noise, or no colour at all."""
     size = len(picture)
     if scene.blur_px > 0:
-        picture = np.asarray(
-            cv2.GaussianBlur(picture, (0, 0), scene.blur_px * size / 160), np.uint8
-        )
+        picture = _image(cv2.GaussianBlur(picture, (0, 0), scene.blur_px * size / 160))
     if scene.soft_colour:
         luma = cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb)
         half = cv2.resize(luma, (size // 2, size // 2), interpolation=cv2.INTER_AREA)
         luma[..., 1:] = cv2.resize(half, (size, size), interpolation=cv2.INTER_LINEAR)[..., 1:]
-        picture = np.asarray(cv2.cvtColor(luma, cv2.COLOR_YCrCb2RGB), np.uint8)
+        picture = _image(cv2.cvtColor(luma, cv2.COLOR_YCrCb2RGB))
     if scene.grey:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+        picture = _image(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB))
     if scene.noise > 0:
         grain = cv2.merge([_noise_patch(_noise("grain"), seed + k, size, size) for k in (7, 8, 9)])
         noisy = cv2.scaleAdd(grain, scene.noise / 32, picture.astype(np.float32))
-        picture = np.asarray(cv2.convertScaleAbs(noisy))
+        picture = _image(cv2.convertScaleAbs(noisy))
     return picture
 
 
@@ -1090,7 +1107,7 @@ def draw(parameters: FaceParameters, scheme: str, size: int) -> RenderedFace:
 
 
 def _face_region(view: View, chart: Floats, size: int) -> NDArray[np.bool_]:
-    """Where the face is: the hull of its control points and the forehead, a little widened: (S, S)."""
+    """Where the face is: the hull of control points and forehead, a little widened: (S, S)."""
     forehead = np.array([[-50.0, -50], [0, -58], [50, -50]])
     skin = view.of_head(fm.on_surface(view.vertices, chart))
     hull = cv2.convexHull(np.concatenate([skin, view.on_skin(forehead)]).astype(np.float32))

@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +86,13 @@ def load_faces(
         for name in absent
     ]
     train, train_coverage = store.union([data.train], roots, data.rendered_train, notes)
-    if train is None:
-        raise OdnbenchError(f"{data.train}: no training faces below {roots}")
     test, test_coverage = store.union(data.test, roots, data.rendered_test, notes)
-    if test is None:
-        raise OdnbenchError(f"{', '.join(data.test)}: no test faces below {roots}")
+    if store.faults:
+        raise OdnbenchError("\n".join(dict.fromkeys(store.faults)))
+    for splits, found in (([data.train], train), (data.test, test)):
+        if found is None:
+            raise OdnbenchError(f"{', '.join(splits)}: none of its faces is below {data_root}")
+    assert train is not None and test is not None
     return Faces(train, test, (*train_coverage, *test_coverage), tuple(notes))
 
 
@@ -110,6 +112,7 @@ class _Store:
     registry: Registry
     data_root: Path | None
     cache: Path
+    faults: list[str] = field(default_factory=list)  # of files, to be told all at once
 
     def union(
         self,
@@ -124,7 +127,13 @@ class _Store:
             name, _, split_name = split.partition("/")
             dataset, root = self.registry.get(Dataset, name), roots[name]
             parts = dataset.parts_of(split_name)
-            found = {part: self._part(dataset, part, root, rendered_faces, parts) for part in parts}
+            found: dict[str, FaceSet | None] = {}
+            for part in parts:
+                try:
+                    found[part] = self._part(dataset, part, root, rendered_faces, parts)
+                except OdnbenchError as error:
+                    found[part] = None
+                    self.faults.append(str(error))
             faces = sum(len(s) for s in found.values() if s is not None)
             official = sum(dataset.parts[part].faces for part in parts)
             coverage.append(Coverage(split, faces, official, rendered=root is None))

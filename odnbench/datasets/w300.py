@@ -41,7 +41,7 @@ def read_part(root: Path, name: str, part: Part) -> list[Face]:
             continue
         faces.append(Face(id=f"{part.folder}/{path.stem}", part=name, image=picture, points=points))
     if faults:
-        raise OdnbenchError(f"{len(faults)} faults in {name}:\n  " + "\n  ".join(faults))
+        raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
     return faces
 
 
