@@ -162,7 +162,8 @@ def run_command(
     if executor is ExecutorName.inline:
         from odnbench.sweep import run_inline
 
-        _carry_out(plan, run_inline)
+        threads = max(1, int(options.cpus))
+        _carry_out(plan, lambda p, trials, observers: run_inline(p, trials, observers, threads))
         return
     from odnbench.orchestrate import Resources, run_on_ray
 

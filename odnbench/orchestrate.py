@@ -2,7 +2,8 @@
 
 Tune gets one configuration per trial and runs `_train` for it on a worker; faces, trials and
 registry travel through Ray's object store. The driver's callback passes on what happens to the
-observers, so that workers need no access to a terminal or a tracking server."""
+observers, so that workers need no access to a terminal or a tracking server.
+"""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -173,9 +174,7 @@ def _train(
     plan_folder: Path,
 ) -> None:
     """One trial on a worker."""
-    import torch
-
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # set by Ray to the trial's cores
     trial = trial_of(config)
     best = float("inf")
 
@@ -185,7 +184,7 @@ def _train(
         tune.report({**to_mapping(epoch), METRIC: best})
 
     folder = TrialFolder(plan_folder / trial.id)
-    reason = run_trial(trial, faces[trial.faces], registry, folder, on_epoch)
+    reason = run_trial(trial, faces[trial.faces], registry, folder, on_epoch, threads)
     if reason:
         raise RuntimeError(reason)
     if best == float("inf"):  # Tune wants a result also of a trial without epochs

@@ -3,7 +3,8 @@
 What decides a field of a trial, the later over the earlier: the defaults of odnbench/specs.py and
 registry/weights.toml; the pipeline's `[base]`; settings (the pipeline's own where rendered faces
 stand in, then `--settings`); `-s key=value`; the pipeline's `[axes]`; the variant's `changes`. An
-override of an axis replaces the axis, so `-s variant=odn,brnet -s seed=0,1,2` picks trials."""
+override of an axis replaces the axis, so `-s variant=odn,brnet -s seed=0,1,2` picks trials.
+"""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,7 +2,8 @@
 
 A report knows nothing of training. It reads predictions, scores them under their protocol, and sets
 them beside published figures; what is rendered, partial or missing stands next to the number it
-concerns."""
+concerns.
+"""
 
 import dataclasses
 from collections import defaultdict
@@ -191,7 +192,8 @@ def read_report(plan_file: Path, registry: Registry) -> Report:
     """The report of the plan in `plan_file` (plan.json).
 
     It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
-    protocols."""
+    protocols.
+    """
     record = PlanRecord.load(plan_file)
     groups: dict[tuple[str, Any], list[ScoredTrial]] = defaultdict(list)
     missing = []

@@ -2,7 +2,8 @@
 
 A `TrialSpec` says everything that decides a trial's numbers and nothing else: no worker, device or
 tracking server; a weights file enters the content id by its content. Loss weights have their
-defaults in registry/weights.toml, everything else here; pipelines state only differences."""
+defaults in registry/weights.toml, everything else here; pipelines state only differences.
+"""
 
 import hashlib
 import json
@@ -34,7 +35,8 @@ class LossSpec:
 
     `unit` is the unit of the shapes in the data term, on which the balance of all weights hangs and
     which the paper leaves open: "crop" spans [-1, 1] over the crop, "pixels" are pixels of the
-    crop."""
+    crop.
+    """
 
     alpha: float
     beta: float

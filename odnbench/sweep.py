@@ -4,7 +4,8 @@
     outcome = run(plan, executor, observers)
 
 A finished trial of the same content id is reused. A trial that fails keeps its reason in its
-folder; the others go on."""
+folder; the others go on.
+"""
 
 import dataclasses
 import hashlib
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import torch
 
 from odnbench.conversion import from_mapping, get_at, replace_at, to_mapping
 from odnbench.datasets.sources import Faces, find_root, load_faces
@@ -253,7 +256,7 @@ def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcom
 
 
 def run_inline(
-    plan: Plan, trials: Sequence[Trial], observers: Sequence[Observer]
+    plan: Plan, trials: Sequence[Trial], observers: Sequence[Observer], threads: int = 1
 ) -> dict[str, State]:
     """One trial after the other in this process: for a debugger, and for machines without Ray."""
     states: dict[str, State] = {}
@@ -267,7 +270,9 @@ def run_inline(
 
         folder = plan.folder(trial)
         try:
-            reason = run_trial(trial, plan.faces[trial.faces], plan.registry, folder, on_epoch)
+            reason = run_trial(
+                trial, plan.faces[trial.faces], plan.registry, folder, on_epoch, threads
+            )
         except KeyboardInterrupt:
             folder.set_status("stopped", "interrupted")
             raise
@@ -283,11 +288,17 @@ def run_trial(
     registry: Registry,
     folder: TrialFolder,
     on_epoch: Callable[[Epoch], None],
+    threads: int,
 ) -> str:
     """Fits one trial. Returns the reason if it failed, which its folder keeps as well, else "".
 
+    threads: of torch on the CPU. Sums are taken in another order with another number, so that
+    only trials with equal ones agree to the last bit.
+
     A mistake of the user's and numbers that are not usable are reasons; so is any other exception,
-    whose traceback is kept in the folder. What stops the whole process is passed on."""
+    whose traceback is kept in the folder. What stops the whole process is passed on.
+    """
+    torch.set_num_threads(threads)
     try:
         fit(trial, faces, registry, folder, on_epoch)
     except (OdnbenchError, TrialFailed) as error:

@@ -3,7 +3,8 @@
 The driver is the one writer: a parent run per plan, a child run per trial, written from what the
 trial folders hold. Runs are found by the ids of plan and trial in their tags, so that a plan that
 is run again adds nothing twice. Without MLFLOW_TRACKING_URI, MLflow's own default store in the
-current folder is used, so that a plain `mlflow ui` there shows everything."""
+current folder is used, so that a plain `mlflow ui` there shows everything.
+"""
 
 import logging
 import os

@@ -2,7 +2,8 @@
 
 A loader knows files; a trial knows arrays. Between them stands `prepare`: each face is cropped by
 the protocol's box rule with a margin for augmentation, resized once, and kept as uint8. Errors are
-computed in the image frame, into which `crop_to_image` leads back."""
+computed in the image frame, into which `crop_to_image` leads back.
+"""
 
 # N faces, L landmarks, S side of a prepared picture in pixels
 
@@ -131,7 +132,8 @@ def crop_map(points: Floats, protocol: Protocol, margin: float, size: int) -> Fl
     `points`.
 
     The crop's centre is that of the landmarks' tight box; its side is the longer side of the box
-    times the protocol's crop factor and `margin`. Pixel centres are at integers in both frames."""
+    times the protocol's crop factor and `margin`. Pixel centres are at integers in both frames.
+    """
     low, high = points.min(axis=0), points.max(axis=0)
     side = float((high - low).max()) * protocol.crop_factor * margin
     if not np.isfinite(side) or side <= 0:

@@ -2,7 +2,8 @@
 
 Seen in copies of the data set: `version: 1` or `1.0`, `n_points:  68` with one or two spaces,
 trailing blanks, Windows line ends, and files without header and braces. Coordinates count pixels
-from 1."""
+from 1.
+"""
 
 from pathlib import Path
 

@@ -39,7 +39,7 @@ from odnbench.datasets.occluders import (
 )  # fmt: skip
 
 RENDERER_VERSION = 1  # part of the cache key: raise it whenever a pixel or a point changes
-SELF_OCCLUSION_MM = 20.0
+SELF_OCCLUSION_MM = 30.0  # less is the rim of the cheek, which annotators call visible
 NO_DEPTH_MM = -1e4  # depth of the background
 
 Image = NDArray[np.uint8]
@@ -645,7 +645,7 @@ UPPER_TEETH_MM = 8.5
 
 
 def _paint_teeth(canvas: Canvas, inner: Floats) -> None:
-    """What an open mouth shows: darkness, tongue, upper teeth; `inner` are the inner lips (8, 2)."""
+    """What an open mouth shows: darkness, tongue, upper teeth; `inner`: the inner lips (8, 2)."""
     outline, top = _spline(inner, steps=4), _spline(inner[:5], closed=False, steps=4)
     upper, lower = inner[2, 1], inner[6, 1]
     canvas.fill(outline, (58, 22, 24))

@@ -4,7 +4,8 @@ absent.
 What was found, what is missing and what was substituted is told in `Coverage`, which travels with
 every number into tables, figures, files and MLflow runs. Prepared sets are cached by content,
 written beside their place and renamed into it, so that a killed or doubled run leaves no half set
-behind."""
+behind.
+"""
 
 import hashlib
 import tempfile

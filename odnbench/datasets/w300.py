@@ -2,7 +2,8 @@
 picture.
 
 Copies differ: one more level (afw/afw), upper-case names, jpg in place of png, mirrored pictures
-that some tools leave behind (`*_mirror.*`, which are not part of the data set)."""
+that some tools leave behind (`*_mirror.*`, which are not part of the data set).
+"""
 
 from pathlib import Path
 

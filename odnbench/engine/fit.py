@@ -2,7 +2,8 @@
 
 Plain PyTorch, to be called from a notebook as from a Ray worker. The pictures lie on the device as
 uint8; a step draws its transforms, resamples the batch once, and adds the closed-form gradients of
-the penalties after the backward pass. Nothing inside an epoch waits for the device."""
+the penalties after the backward pass. Nothing inside an epoch waits for the device.
+"""
 
 # B images in a batch, N faces, L landmarks, S side of a prepared picture, s of the network's input
 
@@ -91,7 +92,8 @@ def fit(
     """Trains, selects and predicts; writes the trial's folder.
 
     on_epoch is called after each epoch, and may raise to stop the trial. Raises TrialFailed where
-    the loss is not finite."""
+    the loss is not finite.
+    """
     started = time.perf_counter()
     spec, size = trial.spec, trial.spec.data.input_size
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -2,7 +2,8 @@
 
 The paper's exponent α − y depends on the heatmap's value y; here y is |coordinate| in [0, 1], so
 that landmarks near the crop's centre are treated like background and those near its border like
-foreground."""
+foreground.
+"""
 
 import torch
 from torch import Tensor

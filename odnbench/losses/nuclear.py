@@ -2,7 +2,8 @@
 
 Both come from the eigenvalues of the small Gram matrix MᵀM = V Σ² Vᵀ instead of an SVD of M: ‖M‖_*
 = Σ σ and U Vᵀ = M V Σ⁻¹ Vᵀ. Directions whose singular value is zero to rounding get subgradient 0,
-which is an element of the subdifferential there."""
+which is an element of the subdifferential there.
+"""
 
 # M (d, k)
 

@@ -6,7 +6,8 @@ The data term and the L1 norm of P go through the network and therefore through 
 four depend on parameters alone: their gradients are known in closed form and are added to the
 parameters' gradients after the backward pass, which is exact for every optimiser and costs no
 graph. ‖P_i‖_1 carries the index of the image, so its mean over the batch is taken, as for the data
-term."""
+term.
+"""
 
 # B images, L landmarks
 
@@ -35,7 +36,8 @@ class Objective:
     """Eq. (3) for one network.
 
     criterion: (B, L, 2), (B, L, 2) → (B,). crop_size_px: side of the network's input, which turns
-    the crop's [-1, 1] into pixels where `spec.unit` asks for them."""
+    the crop's [-1, 1] into pixels where `spec.unit` asks for them.
+    """
 
     spec: LossSpec
     network: LandmarkNetwork

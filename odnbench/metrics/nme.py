@@ -2,7 +2,8 @@
 
 The error of a face is the mean over its landmarks of the distance to the ground truth, over the
 normaliser; Eq. (10) of the ODN paper, read to the letter, is another number, but its tables are on
-this scale."""
+this scale.
+"""
 
 # N faces, L landmarks
 

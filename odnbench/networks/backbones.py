@@ -75,7 +75,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     """Loads what `path` holds under the names of `backbone`; what is not in it keeps its start.
 
     Raises OdnbenchError if the file is not there or unreadable, a shape differs, or no name
-    matches."""
+    matches.
+    """
     stored = read_weights(path)
     own = backbone.state_dict()
     common = {name: tensor for name, tensor in stored.items() if name in own}

@@ -21,7 +21,8 @@ class LandmarkNetwork(nn.Module):
     """A network that regresses the offset from the mean training shape.
 
     The paper does not say whether shapes are centred; regressing the offset is the field's habit
-    and spares the regression layer a bias, which Eq. (3) does not have either."""
+    and spares the regression layer a bias, which Eq. (3) does not have either.
+    """
 
     mean_shape: Tensor  # (L, 2)
 

@@ -5,7 +5,8 @@ in (0, 1) that weighs all channels of C. P is near 1 on the clean face and, driv
 penalty, small on occluders and background: 1 - P is the occlusion probability.
 
 The paper does not give the widths: D takes an eighth of the input's channels, C ends at half of
-them."""
+them.
+"""
 
 # B images, C channels, H×W feature map
 

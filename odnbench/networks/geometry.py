@@ -54,7 +54,8 @@ def pooled_outer(A: Tensor, B: Tensor) -> Tensor:
     """Outer product of the flattened maps, a_i b_j, averaged over j: (B, C, H, W).
 
     The average over j of a_i b_j is a_i times the mean of B, so the (HW)² products need not be
-    formed."""
+    formed.
+    """
     return A * B.mean(dim=(-2, -1), keepdim=True)
 
 

@@ -5,7 +5,8 @@
 A branch that is left out leaves its channels out; without both, Z itself takes their place, and
 without LM, X goes straight to W_fc. The baseline BRNet is the whole backbone without any of the
 three: pooling to one vector and one linear layer. "Down-sampled" is average pooling by two here:
-the paper gives no more."""
+the paper gives no more.
+"""
 
 # B images, L landmarks, C channels, h×w feature map, d length of X, k columns of M
 

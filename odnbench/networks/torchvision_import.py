@@ -2,7 +2,8 @@
 
 torchvision's wheel may be a CUDA build while torch is a CPU build; its import then stops because
 the schemas of two compiled operators were never declared. Declaring them is enough for models and
-transforms; nms and qnms themselves stay without an implementation and say so when called."""
+transforms; nms and qnms themselves stay without an implementation and say so when called.
+"""
 
 import torch
 

@@ -1,0 +1,209 @@
+"""Plans, executors, the MLflow mirror and reports, over tiny rendered faces."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from odnbench.errors import OdnbenchError
+from odnbench.metrics.nme import nme_per_face
+from odnbench.pipelines import load_pipeline
+from odnbench.registry import Registry
+from odnbench.reports import plan_files, read_report, write_markdown
+from odnbench.specs import Trial
+from odnbench.sweep import Observer, Places, Plan, make_plan, run, run_inline
+from odnbench.trials import Epoch, State, TrialFolder
+
+TINY = (
+    "data.input_size=32",
+    "data.rendered_train=24",
+    "data.rendered_test=6",
+    "train.batch_size=8",
+    "train.epochs=2",
+)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def plan_in(storage: Path, cache: Path, *overrides: str, pipeline: str = "ablation") -> Plan:
+    places = Places(storage=storage, cache=cache)
+    return make_plan(
+        load_pipeline(pipeline), Registry.load(), places, overrides=[*TINY, *overrides]
+    )
+
+
+class Recorder(Observer):
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+
+    def started(self, trial: Trial) -> None:
+        self.events.append(("started", trial.spec.variant))
+
+    def epoch_ended(self, trial: Trial, epoch: Epoch) -> None:
+        self.events.append((f"epoch {epoch.epoch}", trial.spec.variant))
+
+    def ended(self, trial: Trial, folder: TrialFolder, state: State, reason: str) -> None:
+        self.events.append((f"{state} {reason}".strip(), trial.spec.variant))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Plan]:
+    plan = plan_in(tmp_path_factory.mktemp("runs"), cache, "variant=mean-shape,brnet,odn")
+    assert run(plan, run_inline, []).complete
+    yield plan
+
+
+def test_a_plan_without_data_says_that_faces_are_rendered(tmp_path: Path, cache: Path) -> None:
+    plan = plan_in(tmp_path, cache)
+    assert len(plan.trials) == 10  # nine variants and the mean shape
+    assert any("300w is not on this machine" in note for note in plan.notes)
+    assert all(trial.rendered for trial in plan.trials)
+    assert {str(c) for c in plan.trials[0].coverage} == {"rendered, 24 faces", "rendered, 6 faces"}
+
+
+def test_observers_see_each_trial_start_learn_and_end(tmp_path: Path, cache: Path) -> None:
+    recorder = Recorder()
+    run(plan_in(tmp_path, cache, "variant=brnet"), run_inline, [recorder])
+    assert [event for event, _ in recorder.events] == ["started", "epoch 1", "epoch 2", "done"]
+
+
+def test_a_finished_trial_is_reused(finished: Plan) -> None:
+    recorder = Recorder()
+    before = {t.id: (finished.folder(t).path / "done").stat().st_mtime_ns for t in finished.trials}
+    outcome = run(finished, run_inline, [recorder])
+    assert outcome.complete
+    assert {event for event, _ in recorder.events} == {"done reused"}
+    after = {t.id: (finished.folder(t).path / "done").stat().st_mtime_ns for t in finished.trials}
+    assert after == before
+
+
+def test_the_content_id_follows_the_numbers_and_nothing_else(tmp_path: Path, cache: Path) -> None:
+    def identity(*overrides: str, storage: Path = tmp_path) -> str:
+        return plan_in(storage, cache, "variant=odn", *overrides).trials[0].id
+
+    assert identity() == identity(storage=tmp_path / "elsewhere")
+    assert identity() != identity("loss.beta=1e-5")
+    assert identity() != identity("seed=1")
+    assert identity() != identity("data.rendered_test=7")
+
+
+def test_a_failing_trial_keeps_its_reason_and_the_others_go_on(tmp_path: Path, cache: Path) -> None:
+    plan = plan_in(tmp_path, cache, "variant=brnet,odn", "model.attach=layer9")
+    outcome = run(plan, run_inline, [])
+    states = {t.spec.variant: outcome.states[t.id] for t in plan.trials}
+    assert states == {"brnet": "done", "odn": "failed"}  # BRNet sets its own attach
+    assert not outcome.complete
+    state, reason = plan.folder(plan.trials[1]).status
+    assert state == "failed"
+    assert "no 'layer9'" in reason
+    report = read_report(plan.file, plan.registry)
+    assert [missing.title for missing in report.missing] == ["BRNet+GM+LM+DM (ODN)"]
+
+
+def test_the_report_scores_the_predictions_on_disk(finished: Plan, tmp_path: Path) -> None:
+    report = read_report(finished.file, finished.registry)
+    assert [row.variant for row in report.rows] == ["mean-shape", "brnet", "odn"]
+    trial = finished.trials[2]
+    predictions = finished.folder(trial).predictions
+    challenging = np.array(predictions.parts) == "300w/ibug"
+    by_hand = nme_per_face(
+        predictions.predicted[challenging],
+        predictions.true[challenging],
+        trial.protocol,
+        trial.scheme,
+    )
+    assert report.rows[2].trials[0].scores["300w/challenging"].nme_percent == pytest.approx(
+        100 * by_hand.mean()
+    )
+    text = write_markdown(report, tmp_path).read_text()
+    assert "(rendered, 6 faces)" in text
+    assert f"{100 * by_hand.mean():.2f} ±" in text
+    assert "7.21" in text  # the paper's BRNet, Table 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "ablation-ced.png",
+        "ablation-training.png",
+        "ablation.md",
+    ]
+
+
+def test_several_seeds_become_one_row_with_their_deviation(tmp_path: Path, cache: Path) -> None:
+    plan = plan_in(tmp_path, cache, "variant=brnet", "seed=0,1,2", "train.epochs=1")
+    run(plan, run_inline, [])
+    (row,) = read_report(plan.file, plan.registry).rows
+    values = [trial.scores["300w/full"].nme_percent for trial in row.trials]
+    assert row.seeds == 3
+    assert row.nme("300w/full") == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+
+
+def test_unlike_protocols_do_not_share_a_report(finished: Plan, tmp_path: Path) -> None:
+    storage = tmp_path / "runs"
+    first = finished.trials[0]
+    other = dataclasses.replace(
+        first, id="other", protocol=dataclasses.replace(first.protocol, normaliser="inter-pupil")
+    )
+    plan = dataclasses.replace(finished, storage=storage, trials=(first, other))
+    plan.save()
+    for trial in plan.trials:
+        folder = plan.folder(trial)
+        folder.start(trial)
+        folder.finish(finished.folder(first).result, finished.folder(first).predictions)
+    with pytest.raises(OdnbenchError, match="unlike protocols"):
+        read_report(plan.file, plan.registry)
+
+
+def test_no_results_are_told_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(OdnbenchError, match="odnbench run ablation"):
+        plan_files(tmp_path, [])
+
+
+def test_mlflow_mirrors_plan_and_trials_once(
+    finished: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    from odnbench.tracking import MlflowMirror
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for _ in range(2):  # the second time adds nothing
+        with MlflowMirror(finished, uri) as mirror:
+            outcome = run(finished, run_inline, [mirror])
+            figures = read_report(finished.file, finished.registry).figures()
+            mirror.close(figures, {"report.md": "text"}, outcome.complete)
+    runs = {
+        r.data.tags["mlflow.runName"]: r for r in mirror.client.search_runs([mirror.experiment_id])
+    }
+    assert len(runs) == 4
+    assert len(mirror.client.search_runs([mirror.experiment_id])) == 4
+    parent, odn = runs["ablation"], runs["BRNet+GM+LM+DM (ODN)"]
+    assert odn.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert odn.data.params["loss.beta"] == "1e-06"
+    report = read_report(finished.file, finished.registry)
+    expected = report.rows[2].trials[0].scores["300w/challenging"].nme_percent
+    assert odn.data.metrics["test_nme_percent.300w/challenging"] == pytest.approx(expected)
+    assert parent.info.status == odn.info.status == "FINISHED"
+    names = {item.path for item in mirror.client.list_artifacts(odn.info.run_id)}
+    assert {"predictions.parquet", "checkpoint", "trial.json"} <= names
+    assert "ablation-ced.png" in {f.path for f in mirror.client.list_artifacts(parent.info.run_id)}
+    curve = mirror.client.get_metric_history(odn.info.run_id, "validation_nme_percent")
+    assert [point.step for point in curve] == [1, 2]
+
+
+@pytest.mark.slow
+def test_ray_and_this_process_give_the_same_numbers(tmp_path: Path, cache: Path) -> None:
+    from odnbench.orchestrate import Resources, run_on_ray
+
+    here = plan_in(tmp_path / "here", cache, "variant=odn,dm")
+    there = plan_in(tmp_path / "there", cache, "variant=odn,dm")
+    recorder = Recorder()
+    run(here, run_inline, [])
+    run(there, lambda p, t, o: run_on_ray(p, t, o, Resources()), [recorder])
+    assert ("epoch 2", "odn") in recorder.events
+    assert ("done", "dm") in recorder.events
+    for a, b in zip(here.trials, there.trials, strict=True):
+        np.testing.assert_array_equal(
+            here.folder(a).predictions.predicted, there.folder(b).predictions.predicted
+        )
