@@ -60,7 +60,7 @@ def open_study(
         storage=storage,
         sampler=SAMPLERS[algorithm](),
         space={
-            name: FloatDistribution(weight.low, weight.high, log=True)  # type: ignore[no-untyped-call]
+            name: FloatDistribution(weight.low, weight.high, log=True)
             for name, weight in ranges.items()
         },
         first={name: weight.default for name, weight in ranges.items()},
