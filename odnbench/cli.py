@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -162,13 +163,12 @@ def run_command(
     if executor is ExecutorName.inline:
         from odnbench.sweep import run_inline
 
-        threads = max(1, int(options.cpus))
-        _carry_out(plan, lambda p, trials, observers: run_inline(p, trials, observers, threads))
+        _carry_out(plan, partial(run_inline, threads=max(1, int(options.cpus))))
         return
     from odnbench.orchestrate import Resources, run_on_ray
 
     resources = Resources(options.cpus, options.gpus, options.address)
-    _carry_out(plan, lambda p, trials, observers: run_on_ray(p, trials, observers, resources))
+    _carry_out(plan, partial(run_on_ray, resources=resources))
 
 
 @app.command("tune")
@@ -191,17 +191,14 @@ def tune_command(
     from odnbench.orchestrate import Resources, search_on_ray
 
     resources = Resources(options.cpus, options.gpus, options.address)
-    _carry_out(
-        plan,
-        lambda p, _, observers: search_on_ray(
-            p,
-            observers,
-            resources,
-            algorithm=search.value,
-            trials=trials,
-            scheduler=scheduler.value,
-        ),
+    executor = partial(
+        search_on_ray,
+        resources=resources,
+        algorithm=search.value,
+        total=trials,
+        scheduler=scheduler.value,
     )
+    _carry_out(plan, executor, searching=True)
 
 
 @app.command("report")
@@ -371,21 +368,19 @@ def _plan(pipeline: str, options: SweepOptions) -> "Plan":
     return plan
 
 
-def _carry_out(plan: "Plan", executor: "Executor") -> None:
+def _carry_out(plan: "Plan", executor: "Executor", *, searching: bool = False) -> None:
     """Runs the plan under the progress table and MLflow, prints the numbers, and exits
     accordingly.
     """
     from odnbench.progress import ProgressTable
     from odnbench.reports import read_report
-    from odnbench.sweep import run
+    from odnbench.sweep import run, search
     from odnbench.tracking import MlflowMirror
 
     label = "rendered" if plan.trials[0].rendered else "real"
     with MlflowMirror(plan) as mirror:
         with ProgressTable(console, label) as table:
-            if plan.pipeline.search is None:
-                table.expect(plan.trials)
-            outcome = run(plan, executor, [table, mirror])
+            outcome = (search if searching else run)(plan, executor, [table, mirror])
         report = read_report(plan.file, plan.registry)
         figures = report.figures()
         texts = {"report.md": report.markdown(figures)} if report.rows else {}

@@ -29,7 +29,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.registry import LossWeight, Registry
 from odnbench.search import open_study
 from odnbench.specs import Trial
-from odnbench.sweep import Observer, Plan, SearchRecord, run_trial, with_weights
+from odnbench.sweep import Observer, Plan, run_trial, with_weights
 from odnbench.trials import Epoch, State, TrialFolder
 
 METRIC = "best_validation_nme_percent"
@@ -46,7 +46,11 @@ class Resources:
 
 
 def run_on_ray(
-    plan: Plan, trials: Sequence[Trial], observers: Sequence[Observer], resources: Resources
+    plan: Plan,
+    trials: Sequence[Trial],
+    observers: Sequence[Observer],
+    *,
+    resources: Resources = Resources(),
 ) -> dict[str, State]:
     """An Executor: runs `trials` side by side. Returns how each ended."""
     by_id = {trial.id: trial for trial in trials}
@@ -60,27 +64,28 @@ def run_on_ray(
 
 def search_on_ray(
     plan: Plan,
+    trials: Sequence[Trial],
     observers: Sequence[Observer],
-    resources: Resources,
     *,
+    resources: Resources,
     algorithm: str,
-    trials: int | None,
+    total: int | None,
     scheduler: str,
 ) -> dict[str, State]:
-    """Varies the loss weights of the plan's one trial, as its pipeline's [search] says.
+    """An Executor: varies the loss weights of the plan's one trial, as its [search] says.
 
-    trials: how many in all, those of earlier runs counted in; None takes the pipeline's number.
+    total: how many trials in all, those of earlier runs counted in; None: the pipeline's number.
     """
     search = plan.pipeline.search
-    if search is None or len(plan.trials) != 1:
+    if search is None or len(trials) != 1:
         raise OdnbenchError(
             f"pipeline '{plan.pipeline.name}' must have a [search] table and one combination in "
-            f"its [axes] to be tuned, it has {len(plan.trials)}; try `odnbench tune`"
+            f"its [axes] to be tuned, it has {len(trials)}; try `odnbench tune`"
         )
-    (base,) = plan.trials
+    (base,) = trials
     ranges = {name: plan.registry.get(LossWeight, name) for name in search.parameters}
     study = open_study(algorithm, ranges, _base(plan), plan.id)
-    remaining = (trials or search.trials) - study.ended
+    remaining = (total or search.trials) - study.ended
     if remaining <= 0:
         return {}
     optuna_search = OptunaSearch(
@@ -105,7 +110,7 @@ def search_on_ray(
     def trial_of(weights: Mapping[str, Any]) -> Trial:
         return with_weights(base, registry, weights)
 
-    return _run(plan, trial_of, {}, config, [SearchRecord(plan), *observers], resources)
+    return _run(plan, trial_of, {}, config, observers, resources)
 
 
 def _asha(base: Trial) -> ASHAScheduler:

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from odnbench.specs import Trial
+from odnbench.sweep import Observer
 from odnbench.trials import Epoch, State, TrialFolder
 
 
@@ -34,7 +35,7 @@ class _Line:
 
 
 @dataclass
-class ProgressTable:
+class ProgressTable(Observer):
     """Observer that keeps the table. Use it as a context: `with ProgressTable(console) as
     table`.
     """
@@ -43,8 +44,8 @@ class ProgressTable:
     label: str  # of the faces: "300w" or "rendered"
     lines: dict[str, _Line] = field(default_factory=dict)
 
-    def expect(self, trials: Sequence[Trial]) -> None:
-        """Shows `trials` as waiting."""
+    def planned(self, trials: Sequence[Trial]) -> None:
+        """See Observer. The trials are shown as waiting."""
         for trial in trials:
             self.lines.setdefault(trial.id, _Line(trial.title, trial.spec.train.epochs))
 
@@ -65,7 +66,7 @@ class ProgressTable:
 
     def started(self, trial: Trial) -> None:
         """See Observer."""
-        self.expect([trial])
+        self.planned([trial])
         self.lines[trial.id].state = "running"
 
     def epoch_ended(self, trial: Trial, epoch: Epoch) -> None:
@@ -78,7 +79,7 @@ class ProgressTable:
 
     def ended(self, trial: Trial, folder: TrialFolder, state: State, reason: str) -> None:
         """See Observer."""
-        self.expect([trial])
+        self.planned([trial])
         line = self.lines[trial.id]
         line.state = reason if reason == "reused" else state
         if state == "done":

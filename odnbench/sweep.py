@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,10 +99,14 @@ class PlanRecord:
         return from_mapping(cls, values, str(path))
 
 
-class Observer(typing.Protocol):
-    """Looks on while a sweep runs: a progress table, MLflow. Always called in the driver's
-    process.
+class Observer:
+    """Looks on while a sweep runs: a progress table, MLflow. Called in the driver's process alone.
+
+    A subclass redefines what it wants to see.
     """
+
+    def planned(self, trials: Sequence[Trial]) -> None:
+        """These trials are to be carried out, or reused; a search does not know its own."""
 
     def started(self, trial: Trial) -> None:
         """A trial begins."""
@@ -115,7 +118,7 @@ class Observer(typing.Protocol):
         """A trial is done, reused from disk, failed or stopped."""
 
 
-class SearchRecord:
+class SearchRecord(Observer):
     """Observer that keeps plan.json up to date while a search adds trials to its plan."""
 
     def __init__(self, plan: Plan):
@@ -130,23 +133,13 @@ class SearchRecord:
         self.trials = [*(t for t in self.trials if t.id != trial.id), trial]
         self.plan.save(self.trials)
 
-    def epoch_ended(self, trial: Trial, epoch: Epoch) -> None:
-        """See Observer."""
-
-    def ended(self, trial: Trial, folder: TrialFolder, state: State, reason: str) -> None:
-        """See Observer."""
-
 
 @dataclass(frozen=True)
 class Outcome:
     """How each trial of a sweep ended."""
 
     states: Mapping[str, State]  # trial id → state
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing failed. A trial that a search stopped early has not failed."""
-        return all(state in ("done", "stopped") for state in self.states.values())
+    complete: bool  # whether every trial was carried out; a search may stop some early
 
 
 Executor = Callable[[Plan, Sequence[Trial], Sequence[Observer]], dict[str, State]]
@@ -239,9 +232,9 @@ def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcom
     """Runs what is not finished yet. Never raises for a trial that fails: see Outcome."""
     states: dict[str, State] = {}
     open_trials = []
-    if plan.pipeline.search is not None:  # its trials are yet to be proposed
-        return Outcome(executor(plan, plan.trials, observers))
     plan.save()
+    for observer in observers:
+        observer.planned(plan.trials)
     for trial in plan.trials:
         folder = plan.folder(trial)
         if folder.finished:
@@ -252,11 +245,17 @@ def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcom
             open_trials.append(trial)
     if open_trials:
         states |= executor(plan, open_trials, observers)
-    return Outcome(states)
+    return Outcome(states, all(states.get(trial.id) == "done" for trial in plan.trials))
+
+
+def search(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
+    """Has `executor` propose trials around the plan's one trial, and adds them to the plan."""
+    states = executor(plan, plan.trials, [SearchRecord(plan), *observers])
+    return Outcome(states, all(state != "failed" for state in states.values()))
 
 
 def run_inline(
-    plan: Plan, trials: Sequence[Trial], observers: Sequence[Observer], threads: int = 1
+    plan: Plan, trials: Sequence[Trial], observers: Sequence[Observer], *, threads: int = 1
 ) -> dict[str, State]:
     """One trial after the other in this process: for a debugger, and for machines without Ray."""
     states: dict[str, State] = {}

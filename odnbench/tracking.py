@@ -24,7 +24,7 @@ from odnbench.conversion import get_at, to_mapping
 from odnbench.metrics.scores import scores
 from odnbench.pipelines import FIELDS
 from odnbench.specs import Trial
-from odnbench.sweep import Plan
+from odnbench.sweep import Observer, Plan
 from odnbench.trials import Epoch, State, TrialFolder
 
 logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # it tells of every table it creates
@@ -41,7 +41,7 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
 
 
-class MlflowMirror:
+class MlflowMirror(Observer):
     """Observer that keeps the runs of a plan in MLflow."""
 
     def __init__(self, plan: Plan, uri: str | None = None):

@@ -194,13 +194,13 @@ def test_mlflow_mirrors_plan_and_trials_once(
 
 @pytest.mark.slow
 def test_ray_and_this_process_give_the_same_numbers(tmp_path: Path, cache: Path) -> None:
-    from odnbench.orchestrate import Resources, run_on_ray
+    from odnbench.orchestrate import run_on_ray
 
     here = plan_in(tmp_path / "here", cache, "variant=odn,dm")
     there = plan_in(tmp_path / "there", cache, "variant=odn,dm")
     recorder = Recorder()
     run(here, run_inline, [])
-    run(there, lambda p, t, o: run_on_ray(p, t, o, Resources()), [recorder])
+    run(there, run_on_ray, [recorder])
     assert ("epoch 2", "odn") in recorder.events
     assert ("done", "dm") in recorder.events
     for a, b in zip(here.trials, there.trials, strict=True):
