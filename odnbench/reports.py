@@ -22,7 +22,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.figures import ced_figure, training_figure
 from odnbench.metrics.scores import Score, scores
 from odnbench.pipelines import FIELDS, Pipeline
-from odnbench.registry import LossWeight, Published, PublishedRow, Registry
+from odnbench.registry import LossWeight, Published, Registry
 from odnbench.shipped import shipped
 from odnbench.specs import Coverage, Protocol, Trial
 from odnbench.sweep import PlanRecord
@@ -154,10 +154,15 @@ class Report:
         """The loss weight `name` of a trial."""
         return float(get_at(trial.trial.spec, f"loss.{name}"))
 
-    def paper(self, variant: str, table: Published) -> str:
-        """The published figures of `variant` in `table`."""
-        row = next((row for row in table.rows if row.variant == variant), None)
-        return "–" if row is None else ", ".join(_figure(row, column) for column in table.columns)
+    @property
+    def paper(self) -> dict[str, dict[str, float]]:
+        """Split → variant → published figure, for the variants that have a name of ours."""
+        figures: dict[str, dict[str, float]] = defaultdict(dict)
+        for table in self.published:
+            for row in table.rows:
+                for column, value in row.values.items() if row.variant else ():
+                    figures[f"{table.dataset}/{column}"].setdefault(row.variant, value)
+        return dict(figures)
 
     def figures(self) -> dict[str, Figure]:
         """File name → figure."""
@@ -258,11 +263,6 @@ def plan_files(storage: Path, pipelines: Sequence[str]) -> list[Path]:
             f"no results of '{absent[0]}' below {storage}; there are results of {', '.join(known)}"
         )
     return [path for name, path in known.items() if not pipelines or name in pipelines]
-
-
-def _figure(row: PublishedRow, column: str) -> str:
-    value = row.values.get(column)
-    return "–" if value is None else f"{value:.2f}"
 
 
 def _why(folder: TrialFolder) -> str:

@@ -124,6 +124,11 @@ def test_the_report_scores_the_predictions_on_disk(finished: Plan, tmp_path: Pat
     assert "(rendered, 6 faces)" in text
     assert f"{100 * by_hand.mean():.2f} ±" in text
     assert "7.21" in text  # the paper's BRNet, Table 4
+    lines = text.splitlines()
+    header = next(i for i, line in enumerate(lines) if line.startswith("| model |"))
+    table = lines[header : lines.index("", header)]
+    assert len(table) == 2 + len(report.rows)  # a blank line would end the table
+    assert len({line.count("|") for line in table}) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "ablation-ced.png",
         "ablation-training.png",
