@@ -39,6 +39,12 @@ def predict(
 def mean_nme_percent(
     predicted: Floats, faces: FaceSet, protocol: Protocol, scheme: Scheme
 ) -> float:
-    """Mean NME of `faces` under `protocol`, in percent; predicted (N, L, 2)."""
+    """Mean NME of `faces` under `protocol`, in percent; predicted (N, L, 2).
+
+    NaN where a prediction is not finite. A face without a point that the protocol counts is left
+    out of the mean.
+    """
+    if not np.isfinite(predicted).all():
+        return float("nan")
     nme = nme_per_face(predicted, faces.points, protocol, scheme, faces.occluded)
     return float(np.nanmean(nme)) * 100

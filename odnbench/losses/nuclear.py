@@ -1,8 +1,9 @@
 """Nuclear norm ‖M‖_* and its subgradient U Vᵀ, Zhu et al., CVPR 2019, Eqs. (4)–(8).
 
-Both come from the eigenvalues of the small Gram matrix MᵀM = V Σ² Vᵀ instead of an SVD of M: ‖M‖_*
-= Σ σ and U Vᵀ = M V Σ⁻¹ Vᵀ. Directions whose singular value is zero to rounding get subgradient 0,
-which is an element of the subdifferential there.
+Both come from the eigenvalues of the small Gram matrix MᵀM = V Σ² Vᵀ instead of an SVD of M:
+‖M‖_* = Σ σ and U Vᵀ = M V Σ⁻¹ Vᵀ. Directions whose singular value is zero to rounding get
+subgradient 0, which is an element of the subdifferential there. The Gram matrix squares singular
+values: those below about 1e-6 of the largest lose digits.
 """
 
 # M (d, k)

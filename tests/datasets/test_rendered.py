@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from odnbench.datasets import face_model, rendered
+from odnbench.datasets.face_mesh import rasterise
+from odnbench.datasets.face_parameters import FaceParameters, Pose, Skin, sample_parameters
 from odnbench.datasets.occluders import OCCLUDERS, Occluder
-from odnbench.datasets.rendered import FaceParameters, Pose, draw, render_face
+from odnbench.datasets.rendered import draw, render_face
 from odnbench.shipped import shipped
 
 SCHEMES = tomllib.loads((shipped("registry") / "schemes.toml").read_text(encoding="utf-8"))
@@ -18,7 +20,7 @@ SIZE = 128
 
 
 def parameters(index: int, difficulty: str = "train") -> FaceParameters:
-    return rendered.sample_parameters(np.random.default_rng([5, index]), difficulty)
+    return sample_parameters(np.random.default_rng([5, index]), difficulty)
 
 
 def same_face(a: rendered.RenderedFace, b: rendered.RenderedFace) -> bool:
@@ -124,7 +126,7 @@ def test_the_box_of_the_points_has_the_share_that_the_pose_asks_for() -> None:
 
 
 def test_points_lie_on_what_is_drawn() -> None:
-    dark_eyes = replace(rendered.Skin(), iris=(0.0, 0.0, 0.0))
+    dark_eyes = replace(Skin(), iris=(0.0, 0.0, 0.0))
     face = draw(FaceParameters(skin=dark_eyes), "98", 256)
     grey = face.image.mean(axis=-1)
 
@@ -194,7 +196,7 @@ def test_difficulties_are_ordered_in_occlusion_and_yaw() -> None:
 def test_a_triangle_is_filled_where_pixel_centres_are_inside_and_values_are_linear() -> None:
     corners = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
     values = corners @ [[2.0], [3.0]] + 1.0
-    layers, covered = rendered.rasterise(corners, values, np.array([[0, 1, 2]]), 8)
+    layers, covered = rasterise(corners, values, np.array([[0, 1, 2]]), 8)
     y, x = np.mgrid[:8, :8]
     assert np.array_equal(covered, x + y <= 6)
     np.testing.assert_allclose(layers[0][covered], (2 * x + 3 * y + 1)[covered], atol=1e-5)

@@ -1,0 +1,54 @@
+"""What several tests need: the registry, real data where they are, and faces without a renderer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from odnbench.datasets.faces import FaceSet
+from odnbench.registry import Registry
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run side by side and compare bits: both want one thread."""
+    torch.set_num_threads(1)
+    yield
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    return Registry.load()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real faces, annotations and other methods' predictions, which are not part of the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real data are not beside the checkout (../shared/data)")
+    return SHARED_DATA
+
+
+def random_faces(
+    count: int, landmarks: int = 68, size: int = 40, seed: int = 0, name: str = "random"
+) -> FaceSet:
+    """Pictures of noise with landmarks near a fixed shape: enough to train on."""
+    rng = np.random.default_rng(seed)
+    shape = np.random.default_rng(7).uniform(0.3, 0.7, (landmarks, 2)) * size
+    crop_to_image = np.tile([[2.0, 0.0, 10.0], [0.0, 2.0, 20.0]], (count, 1, 1))
+    points_crop = shape + rng.normal(0, 0.02 * size, (count, 1, 2))
+    points = 2.0 * points_crop + [10.0, 20.0]
+    return FaceSet(
+        name=name,
+        images=rng.integers(0, 256, (count, size, size, 3), np.uint8),
+        points=points,
+        crop_to_image=crop_to_image,
+        occluded=rng.random((count, landmarks)) < 0.2,
+        ids=tuple(f"{name}/{i}" for i in range(count)),
+        parts=("300w/ibug",) * count,
+        rendered=True,
+    )

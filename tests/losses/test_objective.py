@@ -1,0 +1,176 @@
+"""Eq. (3) and its gradient, against autograd and SVD."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from odnbench.engine.fit import build_network
+from odnbench.losses.nuclear import nuclear_norm
+from odnbench.losses.objective import Objective, build_objective
+from odnbench.networks.base import LandmarkNetwork
+from odnbench.pipelines import load_pipeline, resolve
+from odnbench.registry import Criterion, Registry, import_target
+from odnbench.specs import LossSpec
+
+REGISTRY = Registry.load()
+SIZE = 64
+ZERO = LossSpec(alpha=0.0, beta=0.0, gamma=0.0, lambda_=0.0, eta=0.0)
+LARGE = {"alpha": 1e-3, "beta": 1e-2, "gamma": 1e-2, "lambda_": 1e-1, "eta": 1e-2}
+
+
+def network_of(variant: str) -> LandmarkNetwork:
+    torch.manual_seed(3)
+    overrides = [f"variant={variant}", "backbone=resnet18-slim", "pretrained=none", "input_size=64"]
+    (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
+    return build_network(spec, REGISTRY, 68).double()
+
+
+def naive(network: LandmarkNetwork, spec: LossSpec, images: Tensor, true: Tensor) -> Tensor:
+    """Eq. (3), written down term by term for autograd."""
+    points, P = network(images)
+    unit = SIZE / 2 if spec.unit == "pixels" else 1.0
+    value = ((points - true) * unit).pow(2).sum() / len(images)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 4 and not name.endswith("bias"):
+            value = value + spec.alpha * parameter.pow(2).sum()
+    value = value + spec.lambda_ * network.get_parameter("regression.weight").pow(2).sum()
+    if network.structural_matrix is not None:
+        M = network.structural_matrix
+        value = value + spec.beta * torch.linalg.matrix_norm(M, "nuc") + spec.gamma * M.pow(2).sum()
+    if P is not None:
+        value = value + spec.eta * P.abs().sum() / len(images)
+    return value
+
+
+@pytest.mark.parametrize("unit", ["crop", "pixels"])
+@pytest.mark.parametrize("term", [*LARGE, "data", "all"])
+@pytest.mark.parametrize("variant", ["odn", "brnet", "gm-dm", "dm-lm", "gm-lm"])
+def test_objective_and_gradient_equal_autograd(variant: str, term: str, unit: str) -> None:
+    weights = LARGE if term == "all" else {k: v for k, v in LARGE.items() if k == term}
+    spec = dataclasses.replace(ZERO, unit=unit, **weights)
+    network = network_of(variant)
+    images = torch.randn(3, 3, SIZE, SIZE, dtype=torch.float64)
+    true = torch.rand(3, 68, 2, dtype=torch.float64)
+
+    expected = naive(network, spec, images, true)
+    expected.backward()
+    gradients = {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+
+    network.zero_grad(set_to_none=True)
+    objective = build_objective(spec, network, REGISTRY, SIZE)
+    terms = objective(network(images), true)
+    (terms.data + terms.occlusion).backward()
+    objective.add_penalty_gradients()
+    value = float((terms.data + terms.occlusion).detach()) + sum(objective.penalties().values())
+
+    assert value == pytest.approx(float(expected.detach()), rel=1e-5)
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        scale = gradients[name].norm()
+        assert (parameter.grad - gradients[name]).norm() <= 1e-5 * scale + 1e-12, name
+
+
+def matrix(d: int, k: int, singular_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """M = U Σ Vᵀ with the given singular values, and U and V."""
+    generator = torch.Generator().manual_seed(5)
+    r = len(singular_values)
+    U = torch.linalg.qr(torch.randn(d, r, generator=generator, dtype=torch.float64)).Q
+    V = torch.linalg.qr(torch.randn(k, r, generator=generator, dtype=torch.float64)).Q
+    return (U * singular_values) @ V.T, U, V
+
+
+@pytest.mark.parametrize(
+    ("d", "k", "values"),
+    [
+        (40, 12, torch.linspace(0.5, 3, 12)),
+        (12, 40, torch.linspace(0.5, 3, 12)),
+        (20, 20, torch.linspace(0.5, 3, 20)),
+        (40, 12, torch.logspace(-3, 2, 12)),  # badly scaled
+        (40, 12, torch.linspace(0.5, 3, 5)),  # rank 5
+        (12, 40, torch.linspace(1e4, 3e4, 4)),  # rank 4, large
+    ],
+    ids=["tall", "wide", "square", "badly scaled", "low rank", "wide low rank"],
+)
+def test_nuclear_norm_and_subgradient_equal_those_of_the_svd(
+    d: int, k: int, values: Tensor
+) -> None:
+    values = values.double()
+    M, U, V = matrix(d, k, values)
+    norm, subgradient = nuclear_norm(M)
+    assert float(norm) == pytest.approx(float(values.sum()), rel=1e-6)
+    torch.testing.assert_close(subgradient, U @ V.T, atol=1e-4, rtol=0)  # 0 outside the rank
+
+
+def test_single_precision_loses_little_of_the_subgradient() -> None:
+    M, U, V = matrix(200, 50, torch.linspace(0.1, 3, 50).double())
+    _, subgradient = nuclear_norm(M.float())
+    assert subgradient.dtype == torch.float32
+    torch.testing.assert_close(subgradient.double(), U @ V.T, atol=1e-4, rtol=0)
+
+
+def test_the_zero_matrix_has_norm_and_subgradient_zero() -> None:
+    norm, subgradient = nuclear_norm(torch.zeros(6, 4))
+    assert float(norm) == 0.0
+    assert not subgradient.any()
+
+
+@pytest.mark.parametrize("name", REGISTRY.all(Criterion))
+def test_every_criterion_is_zero_at_the_truth_and_grows_from_there(name: str) -> None:
+    entry = REGISTRY.get(Criterion, name)
+    function = import_target(entry.target)
+    true = torch.rand(4, 7, 2, dtype=torch.float64) * 2 - 1
+    assert function(true, true, **entry.options).tolist() == pytest.approx([0.0] * 4)
+    previous = torch.zeros(4, dtype=torch.float64)
+    for step in (0.01, 0.1, 0.4, 0.6, 1.0, 9.0, 11.0, 40.0):
+        predicted = (true + step).requires_grad_()
+        value = function(predicted, true, **entry.options)
+        assert value.shape == (4,)
+        assert (value > previous).all()
+        value.sum().backward()
+        assert predicted.grad is not None and predicted.grad.isfinite().all()
+        previous = value.detach()
+
+
+def scalar(name: str, error: float, y: float) -> float:
+    """The published formula for one coordinate with error `error` and true value `y`."""
+    x, options = abs(error), REGISTRY.get(Criterion, name).options
+    if name == "l2":
+        return x * x
+    if name == "l1":
+        return x
+    if name == "smooth-l1":
+        beta = options["beta"]
+        return 0.5 * x * x / beta if x < beta else x - 0.5 * beta
+    if name == "wing":
+        w, epsilon = options["w"], options["epsilon"]
+        inside = w * math.log(1 + x / epsilon)
+        return inside if x < w else x - (w - w * math.log(1 + w / epsilon))
+    omega, theta, epsilon = options["omega"], options["theta"], options["epsilon"]
+    power = options["alpha"] - min(abs(y), 1.0)
+    ratio = (theta / epsilon) ** power
+    slope = omega / (1 + ratio) * power * (theta / epsilon) ** (power - 1) / epsilon
+    offset = theta * slope - omega * math.log(1 + ratio)
+    return omega * math.log(1 + (x / epsilon) ** power) if x < theta else slope * x - offset
+
+
+@pytest.mark.parametrize("name", ["l2", "l1", "smooth-l1", "wing", "adaptive-wing"])
+def test_criteria_sum_the_published_formula_over_the_coordinates(name: str) -> None:
+    entry = REGISTRY.get(Criterion, name)
+    true = torch.tensor([[[0.1, -0.7], [0.0, 0.9]]], dtype=torch.float64)
+    error = torch.tensor([[[0.005, -0.3], [0.8, 12.0]]], dtype=torch.float64)
+    value = import_target(entry.target)(true + error, true, **entry.options)
+    pairs = zip(error.flatten().tolist(), true.flatten().tolist(), strict=True)
+    assert float(value) == pytest.approx(sum(scalar(name, e, y) for e, y in pairs), rel=1e-9)
+
+
+def test_wing_is_continuous_where_it_turns_linear() -> None:
+    assert scalar("wing", 10 - 1e-9, 0) == pytest.approx(scalar("wing", 10 + 1e-9, 0), abs=1e-7)
+
+
+def test_an_objective_of_zero_weights_leaves_gradients_alone() -> None:
+    network = network_of("odn")
+    Objective(ZERO, network, torch.nn.functional.mse_loss, SIZE).add_penalty_gradients()
+    assert all(p.grad is None or not p.grad.any() for p in network.parameters())

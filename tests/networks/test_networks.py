@@ -1,0 +1,176 @@
+"""The contract of networks, modules and backbones, over everything in the registry."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from odnbench.engine.fit import build_network
+from odnbench.errors import OdnbenchError
+from odnbench.networks.backbones import load_weights
+from odnbench.networks.geometry import PRODUCTS
+from odnbench.pipelines import load_pipeline, resolve
+from odnbench.registry import NONE, Backbone, Module, Registry, Variant
+from odnbench.specs import TrialSpec
+
+REGISTRY = Registry.load()
+LANDMARKS = 68
+
+
+def spec_of(variant: str, backbone: str = "resnet18-slim", *more: str) -> TrialSpec:
+    overrides = [f"variant={variant}", f"backbone={backbone}", "pretrained=none", "input_size=64"]
+    (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=[*overrides, *more])
+    return spec
+
+
+@pytest.mark.parametrize("backbone", REGISTRY.all(Backbone))
+@pytest.mark.parametrize("variant", REGISTRY.all(Variant))
+def test_every_variant_on_every_backbone_predicts_and_learns(variant: str, backbone: str) -> None:
+    torch.manual_seed(0)
+    spec = spec_of(variant, backbone)
+    network = build_network(spec, REGISTRY, LANDMARKS)
+    points, occlusion_map = network(torch.randn(2, 3, 64, 64))
+    assert points.shape == (2, LANDMARKS, 2)
+    assert points.dtype == torch.float32
+    assert points.isfinite().all()
+
+    has_map = spec.model.distillation != NONE and variant != "mean-shape"
+    assert (occlusion_map is not None) == has_map
+    if occlusion_map is not None:
+        assert occlusion_map.shape == (2, 1, 2, 2)
+        assert ((occlusion_map > 0) & (occlusion_map < 1)).all()
+
+    parameters = dict(network.named_parameters())
+    assert bool(parameters) == (variant != "mean-shape")
+    if parameters:
+        points.square().sum().backward()
+        for name, parameter in parameters.items():
+            assert parameter.grad is not None, f"{name} does not learn"
+            assert parameter.grad.isfinite().all()
+        assert any(parameter.grad.any() for parameter in parameters.values())
+
+
+def test_the_mean_shape_is_predicted_whatever_the_picture() -> None:
+    network = build_network(spec_of("mean-shape"), REGISTRY, LANDMARKS)
+    network.mean_shape.copy_(torch.rand(LANDMARKS, 2))
+    points = network(torch.randn(3, 3, 64, 64)).points
+    assert torch.equal(points, network.mean_shape.expand(3, -1, -1))
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, m in REGISTRY.all(Module).items() if m.slot == "geometry"]
+)
+def test_geometry_modules_keep_the_map_and_fit_their_slot(name: str) -> None:
+    module = REGISTRY.build(Module, name, in_channels=32)
+    assert module(torch.randn(2, 32, 5, 5)).shape == (2, module.out_channels, 5, 5)
+    network = build_network(
+        spec_of("odn", "resnet18-slim", f"geometry={name}"), REGISTRY, LANDMARKS
+    )
+    assert network(torch.randn(2, 3, 64, 64)).points.shape == (2, LANDMARKS, 2)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, m in REGISTRY.all(Module).items() if m.slot == "distillation"]
+)
+def test_distillation_modules_return_clean_features_and_their_map(name: str) -> None:
+    module = REGISTRY.build(Module, name, in_channels=32)
+    clean, P = module(torch.randn(2, 32, 5, 5))
+    assert clean.shape == (2, module.out_channels, 5, 5)
+    assert P.shape == (2, 1, 5, 5)
+    assert ((P > 0) & (P < 1)).all()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, m in REGISTRY.all(Module).items() if m.slot == "low_rank"]
+)
+def test_low_rank_modules_multiply_by_their_matrix(name: str) -> None:
+    module = REGISTRY.build(Module, name, in_features=12)
+    X = torch.randn(3, 12)
+    expected = torch.stack([module.M.T @ x for x in X])  # S = W_fcᵀ Mᵀ X, for a column X
+    torch.testing.assert_close(module(X), expected)
+    assert module(X).shape == (3, module.out_features)
+
+
+@pytest.mark.parametrize("attach", ["layer3", "layer4.0", "layer4"])
+@pytest.mark.parametrize("name", REGISTRY.all(Backbone))
+def test_backbones_tell_the_truth_about_channels_and_stride(name: str, attach: str) -> None:
+    backbone = REGISTRY.build(Backbone, name, attach=attach, pretrained="none")
+    Z = backbone(torch.randn(1, 3, 64, 96))
+    stride = backbone.stride
+    assert Z.shape == (1, backbone.out_channels, 64 // stride, 96 // stride)
+    assert stride == (16 if attach == "layer3" else 32)
+
+
+def test_an_unknown_place_to_attach_is_told() -> None:
+    with pytest.raises(OdnbenchError, match=r"no 'layer9'; it has layer1"):
+        REGISTRY.build(Backbone, "resnet18", attach="layer9", pretrained="none")
+
+
+def test_products_of_the_geometry_module_equal_their_definitions() -> None:
+    A, B = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    rows_and_columns = torch.einsum("bcik,bckj->bcij", A, B)
+    torch.testing.assert_close(PRODUCTS["matmul"](A, B), rows_and_columns)
+    outer = torch.einsum("bci,bcj->bcij", A.flatten(2), B.flatten(2))  # (B, C, HW, HW)
+    torch.testing.assert_close(PRODUCTS["outer"](A, B), outer.mean(dim=3).unflatten(2, (4, 4)))
+    torch.testing.assert_close(PRODUCTS["hadamard"](A, B), torch.einsum("bcij,bcij->bcij", A, B))
+
+
+@pytest.fixture
+def small() -> nn.Module:
+    return REGISTRY.build(Backbone, "resnet18-slim", attach="layer1", pretrained="none")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth"])
+def test_weights_load_by_name_from_a_local_file(
+    small: nn.Module, tmp_path: Path, suffix: str
+) -> None:
+    stored = {"conv1.weight": torch.full_like(small.state_dict()["conv1.weight"], 0.5)}
+    stored["fc.weight"] = torch.zeros(3)  # of no use here
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **{name: tensor.numpy() for name, tensor in stored.items()})
+    elif suffix == ".safetensors":
+        save_file(stored, path)
+    else:
+        torch.save(stored, path)
+    load_weights(small, path)
+    assert (small.state_dict()["conv1.weight"] == 0.5).all()
+
+
+def test_faulty_weights_files_are_named(small: nn.Module, tmp_path: Path) -> None:
+    def write(name: str, **arrays: np.ndarray) -> Path:  # type: ignore[type-arg]
+        np.savez(tmp_path / name, **arrays)
+        return tmp_path / name
+
+    good = write("good.npz", **{"conv1.weight": np.zeros((16, 3, 7, 7), np.float32)})
+    cut, text = tmp_path / "cut.npz", tmp_path / "weights.txt"
+    cut.write_bytes(good.read_bytes()[:100])
+    text.write_text("weights")
+    cases = {
+        write("shape.npz", **{"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}): "conv1.weight",
+        write("names.npz", other=np.zeros(1, np.float32)): "none of its 1 names",
+        tmp_path / "absent.npz": "not there",
+        cut: "cannot be read as weights",
+        text: "end in .npz",
+    }
+    for path, told in cases.items():
+        with pytest.raises(OdnbenchError, match=told) as caught:
+            load_weights(small, path)
+        assert str(path) in str(caught.value)
+
+
+def test_real_imagenet_weights_load(shared_data: Path) -> None:
+    path = shared_data / "weights" / "resnet18-imagenet-conv1-layer3.npz"
+    backbone = REGISTRY.build(Backbone, "resnet18", attach="layer4.0", pretrained=str(path))
+    with np.load(path) as stored:
+        np.testing.assert_array_equal(backbone.state_dict()["conv1.weight"], stored["conv1.weight"])
+
+
+def test_a_variant_overrides_what_the_pipeline_says() -> None:
+    spec = spec_of("odn-without-l1", "resnet18-slim", "loss.eta=0.1")
+    assert spec.loss.eta == 0.0
+    assert dataclasses.replace(spec, variant="odn").model == spec_of("odn").model
