@@ -37,7 +37,8 @@ registry_app = typer.Typer(
 data_app = typer.Typer(help="Faces: render them, look at them.", no_args_is_help=True)
 app.add_typer(registry_app, name="registry")
 app.add_typer(data_app, name="data")
-console = Console(highlight=False)
+piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+console = Console(highlight=False, width=120 if piped else None)
 
 
 class ExecutorName(StrEnum):
@@ -186,6 +187,12 @@ def tune_command(
 ) -> None:
     """Search the loss weights of Eq. (3), from the paper's on."""
     plan = _plan(pipeline, options)
+    if wanted := plan.pipeline.search:
+        console.print(
+            f"  search     {search}, {trials or wanted.trials} trials over "
+            f"{', '.join(wanted.parameters)}; early stopping: {scheduler}",
+            soft_wrap=True,
+        )
     if options.dry_run:
         return
     from odnbench.orchestrate import Resources, search_on_ray
@@ -347,9 +354,8 @@ def _plan(pipeline: str, options: SweepOptions) -> "Plan":
         )
     first = plan.trials[0]
     spec = first.spec
-    console.print(
-        f"[bold]{chosen.title}[/] ({chosen.name}): {len(plan.trials)} trials", soft_wrap=True
-    )
+    count = "1 trial" if len(plan.trials) == 1 else f"{len(plan.trials)} trials"
+    console.print(f"[bold]{chosen.title}[/] ({chosen.name}): {count}", soft_wrap=True)
     for note in plan.notes:
         console.print(f"  [yellow]•[/] {_plain(note)}", soft_wrap=True)
     covered = "; ".join(f"{c.split} {c}" for c in first.coverage)
@@ -364,6 +370,8 @@ def _plan(pipeline: str, options: SweepOptions) -> "Plan":
         f"{train.optimizer} {train.learning_rate:g}",
         soft_wrap=True,
     )
+    gpus = "one GPU where there is one" if options.gpus is None else f"{options.gpus:g} GPUs"
+    console.print(f"  resources  per trial: {options.cpus:g} CPU cores, {gpus}", soft_wrap=True)
     console.print(f"  results    {options.storage / chosen.name}", soft_wrap=True)
     return plan
 
@@ -398,9 +406,10 @@ def _carry_out(plan: "Plan", executor: "Executor", *, searching: bool = False) -
         console.print(summary)
     for missing in report.missing:
         console.print(f"no numbers: {missing.title}: {_plain(missing.reason)}", soft_wrap=True)
-    console.print("next: odnbench report --format markdown, or odnbench ui", soft_wrap=True)
     if not outcome.complete:
+        console.print("not complete: the same command goes on with what is missing")
         raise typer.Exit(1)
+    console.print("next: odnbench report --format markdown, or odnbench ui")
 
 
 def _data_root(option: Path | None) -> Path | None:

@@ -115,8 +115,7 @@ def search_on_ray(
 
 def _asha(base: Trial) -> ASHAScheduler:
     epochs = base.spec.train.epochs
-    # A trial that reaches max_t is stopped there; ours must go on to predict the test faces.
-    return ASHAScheduler(time_attr="epoch", max_t=epochs + 1, grace_period=max(1, epochs // 4))
+    return ASHAScheduler(time_attr="epoch", max_t=max(1, epochs), grace_period=max(1, epochs // 4))
 
 
 def _run(
@@ -181,19 +180,21 @@ def _train(
     """One trial on a worker."""
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # set by Ray to the trial's cores
     trial = trial_of(config)
+    folder = TrialFolder(plan_folder / trial.id)
     best = float("inf")
 
     def on_epoch(epoch: Epoch) -> None:
         nonlocal best
         best = min(best, epoch.validation_nme_percent)
-        tune.report({**to_mapping(epoch), METRIC: best})
+        if epoch.epoch < trial.spec.train.epochs:
+            tune.report({**to_mapping(epoch), METRIC: best})
 
-    folder = TrialFolder(plan_folder / trial.id)
     reason = run_trial(trial, faces[trial.faces], registry, folder, on_epoch, threads)
     if reason:
         raise RuntimeError(reason)
-    if best == float("inf"):  # Tune wants a result also of a trial without epochs
-        tune.report({METRIC: folder.result.validation_nme_percent})
+    # The last epoch is told when the folder is done: a scheduler may stop the trial on hearing it.
+    last = to_mapping(folder.epochs[-1]) if folder.epochs else {}
+    tune.report({**last, METRIC: folder.result.validation_nme_percent})
 
 
 class _Watch(tune.Callback):
@@ -226,7 +227,7 @@ class _Watch(tune.Callback):
         if folder.finished:
             self._ended(ours, "done", "")
         else:
-            reason = "stopped early by the scheduler"
+            reason = "early, by the scheduler"
             folder.set_status("stopped", reason)
             self._ended(ours, "stopped", reason)
 

@@ -126,7 +126,7 @@ class SearchRecord(Observer):
         earlier = PlanRecord.load(plan.file) if plan.file.is_file() else None
         known = earlier.trials if earlier is not None and earlier.id == plan.id else ()
         folders = [TrialFolder(plan.file.parent / identity) for identity in known]
-        self.trials = [f.trial for f in folders if (f.path / "trial.json").is_file()]
+        self.trials = [f.trial for f in folders if f.started]
 
     def started(self, trial: Trial) -> None:
         """See Observer."""
@@ -229,7 +229,7 @@ def with_weights(trial: Trial, registry: Registry, weights: Mapping[str, float])
 
 
 def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
-    """Runs what is not finished yet. Never raises for a trial that fails: see Outcome."""
+    """Runs what is not finished yet. A trial that fails or is interrupted does not raise."""
     states: dict[str, State] = {}
     open_trials = []
     plan.save()
@@ -245,6 +245,13 @@ def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcom
             open_trials.append(trial)
     if open_trials:
         states |= executor(plan, open_trials, observers)
+    for trial in open_trials:
+        folder = plan.folder(trial)
+        if trial.id not in states and folder.started:  # the executor was interrupted
+            states[trial.id] = "stopped"
+            folder.set_status("stopped", "interrupted")
+            for observer in observers:
+                observer.ended(trial, folder, "stopped", "interrupted")
     return Outcome(states, all(states.get(trial.id) == "done" for trial in plan.trials))
 
 
@@ -273,8 +280,7 @@ def run_inline(
                 trial, plan.faces[trial.faces], plan.registry, folder, on_epoch, threads
             )
         except KeyboardInterrupt:
-            folder.set_status("stopped", "interrupted")
-            raise
+            break
         states[trial.id] = "failed" if reason else "done"
         for observer in observers:
             observer.ended(trial, folder, states[trial.id], reason)

@@ -85,6 +85,11 @@ class TrialFolder:
         """Whether everything in the folder is complete."""
         return (self.path / "done").is_file()
 
+    @property
+    def started(self) -> bool:
+        """Whether the folder knows its trial."""
+        return (self.path / "trial.json").is_file()
+
     def start(self, trial: Trial) -> None:
         """Empties the folder and writes what is known before the first step."""
         if self.path.exists():

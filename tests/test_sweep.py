@@ -212,3 +212,29 @@ def test_ray_and_this_process_give_the_same_numbers(tmp_path: Path, cache: Path)
         np.testing.assert_array_equal(
             here.folder(a).predictions.predicted, there.folder(b).predictions.predicted
         )
+
+
+def test_an_interrupted_sweep_says_so_and_goes_on_with_the_same_plan(
+    tmp_path: Path, cache: Path
+) -> None:
+    class Impatient(Recorder):
+        def epoch_ended(self, trial: Trial, epoch: Epoch) -> None:
+            super().epoch_ended(trial, epoch)
+            if trial.spec.variant == "odn":
+                raise KeyboardInterrupt
+
+    plan = plan_in(tmp_path, cache, "variant=brnet,odn,dm")
+    recorder = Impatient()
+    outcome = run(plan, run_inline, [recorder])
+    assert not outcome.complete
+    assert recorder.events[-1] == ("stopped interrupted", "odn")
+    assert plan.folder(plan.trials[1]).status == ("stopped", "interrupted")
+    assert not plan.folder(plan.trials[2]).started
+
+    again = Recorder()
+    assert run(plan, run_inline, [again]).complete
+    assert [event for event in again.events if event[0].startswith("done")] == [
+        ("done reused", "brnet"),
+        ("done", "odn"),
+        ("done", "dm"),
+    ]

@@ -33,7 +33,7 @@ from odnbench.datasets.face_parameters import (
 )
 from odnbench.datasets.occluders import Easel, View, draw_occluder, shade
 
-RENDERER_VERSION = 1  # part of the cache key: raise it whenever a pixel or a point changes
+RENDERER_VERSION = 2  # part of the cache key: raise it whenever a pixel or a point changes
 SELF_OCCLUSION_MM = 30.0  # less is the rim of the cheek, which annotators call visible
 
 Image = NDArray[np.uint8]
