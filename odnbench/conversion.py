@@ -26,18 +26,18 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     for key in values:
         if key not in fields:
             raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
-    required = {
-        public_name(f.name)
-        for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    }
-    if missing := sorted(required - set(values)):
-        raise OdnbenchError(f"{where}: missing key '{missing[0]}'")
+    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and public_name(f.name) not in values:
+            raise OdnbenchError(f"{where}: missing key '{public_name(f.name)}'")
     converted = {
         fields[key][0]: convert(value, fields[key][1], f"{where}: {key}")
         for key, value in values.items()
     }
-    return cls(**converted)
+    try:
+        return cls(**converted)
+    except OdnbenchError as error:
+        raise OdnbenchError(f"{where}: {error}") from error
 
 
 def to_mapping(value: Any) -> Any:

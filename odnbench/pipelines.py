@@ -76,6 +76,7 @@ def resolve(
     rendered: whether rendered faces stand in for the data set.
     Raises OdnbenchError that names the key, the rule and the cure.
     """
+    _check_pipeline(pipeline, registry)
     changes: dict[str, Any] = _flat(pipeline.base, f"pipeline {pipeline.name}, [base]")
     axes = {
         key: [
@@ -110,14 +111,32 @@ def resolve(
         trials.append(trial)
     for trial in trials:
         _check(trial, registry)
-    for table in pipeline.published:
-        registry.get(Published, table)
     return trials
 
 
 def _default_spec(registry: Registry) -> TrialSpec:
     weights = {name: weight.default for name, weight in registry.all(LossWeight).items()}
     return TrialSpec(loss=from_mapping(LossSpec, weights, "registry/weights.toml"))
+
+
+def _check_pipeline(pipeline: Pipeline, registry: Registry) -> None:
+    """Every name in `pipeline` is there, and every axis is a list."""
+    for table in pipeline.published:
+        registry.get(Published, table)
+    if pipeline.reference:
+        registry.get(Variant, pipeline.reference)
+    for column in pipeline.columns:
+        dataset, _, split = column.partition("/")
+        registry.get(Dataset, dataset).parts_of(split)
+    if pipeline.rendered:
+        _read_settings(pipeline.rendered)
+    for name in pipeline.search.parameters if pipeline.search else ():
+        registry.get(LossWeight, name)
+    for key, values in _flat(pipeline.axes, "[axes]").items():
+        if not isinstance(values, list) or not values:
+            raise OdnbenchError(
+                f"pipeline {pipeline.name}, [axes] {key}: expected a list of values, got {values!r}"
+            )
 
 
 def _check(spec: TrialSpec, registry: Registry) -> None:

@@ -8,12 +8,13 @@ One TOML file per family, one dataclass per family. An entry of a later folder r
 one of the same name.
 """
 
+import inspect
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from odnbench.conversion import from_mapping, to_mapping
 from odnbench.errors import OdnbenchError, unknown
@@ -41,16 +42,16 @@ class Backbone(Buildable):
 
 @dataclass(frozen=True)
 class Module(Buildable):
-    """What can stand in a slot of the network: "geometry", "distillation" or "low_rank"."""
+    """What can stand in a slot of the network."""
 
-    slot: str = ""
+    slot: Literal["geometry", "distillation", "low_rank"] = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class Criterion(Buildable):
     """A data term; `unit`, if given, is the only unit of shapes in which its options make sense."""
 
-    unit: str = ""
+    unit: Literal["", "crop", "pixels"] = ""
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ class Registry:
             for family, kind in FAMILIES.items():
                 for name, (table, path) in _tables(folder, family).items():
                     where = f"{path}: {name}"
+                    if not isinstance(table, Mapping):
+                        raise OdnbenchError(f"{where}: expected a table, got {table!r}")
                     entries[family][name] = from_mapping(kind, {"name": name, **table}, where)
         return cls(entries)
 
@@ -181,9 +184,21 @@ class Registry:
         return dict(self.entries[self.family_of[kind]])
 
     def build(self, kind: type[Buildable], name: str, **arguments: Any) -> Any:
-        """What the entry's target returns for its options and `arguments`."""
+        """What the entry's target returns for its options and `arguments`.
+
+        Raises OdnbenchError for options that the target does not take.
+        """
         entry = self.get(kind, name)
-        return import_target(entry.target)(**arguments, **entry.options)
+        target = import_target(entry.target)
+        everything = {**arguments, **entry.options}
+        try:
+            inspect.signature(target).bind(**everything)
+        except TypeError as error:
+            given = ", ".join(f"{key} = {value!r}" for key, value in entry.options.items())
+            raise OdnbenchError(
+                f"{self.family_of[kind]}: {name}: {entry.target} with options {given}: {error}"
+            ) from error
+        return target(**everything)
 
     def used_by(self, spec: TrialSpec) -> dict[str, Any]:
         """The entries that decide a trial's numbers: part of its content id."""
@@ -205,7 +220,7 @@ def import_target(target: str) -> Any:
     module, _, name = target.partition(":")
     try:
         return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise OdnbenchError(f"target '{target}' cannot be imported: {error}") from error
 
 

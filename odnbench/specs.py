@@ -7,11 +7,12 @@ defaults in registry/weights.toml, everything else here; pipelines state only di
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from odnbench.conversion import to_mapping
+from odnbench.conversion import public_name, to_mapping
 from odnbench.errors import OdnbenchError
 
 ENGINE_VERSION = 1  # part of every content id: raise it whenever the same spec gives other numbers
@@ -46,6 +47,10 @@ class LossSpec:
     criterion: str = "l2"
     unit: Literal["crop", "pixels"] = "crop"
 
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "gamma", "lambda_", "eta"):
+            _bound("loss", self, name, 0)
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -61,18 +66,18 @@ class DataSpec:
     rendered_test: int = 400  # per test split
 
     def __post_init__(self) -> None:
-        if self.input_size % 32:
+        if self.input_size < 32 or self.input_size % 32:
             low = max(32, self.input_size // 32 * 32)
             raise OdnbenchError(
                 f"data.input_size must be a multiple of 32, got {self.input_size}; "
                 f"try {low} or {low + 32}"
             )
-        if not 1.0 <= self.margin <= 2.0:
-            raise OdnbenchError(f"data.margin must be between 1 and 2, got {self.margin}")
-        if not 0.0 < self.validation_fraction < 1.0:
-            raise OdnbenchError(
-                f"data.validation_fraction must be between 0 and 1, got {self.validation_fraction}"
-            )
+        if not self.test:
+            raise OdnbenchError("data.test must name at least one split, as 300w/common")
+        _bound("data", self, "margin", 1, 2)
+        _bound("data", self, "validation_fraction", 0.01, 0.9)
+        _bound("data", self, "rendered_train", 10)
+        _bound("data", self, "rendered_test", 1)
 
     @property
     def stored_size(self) -> int:
@@ -91,6 +96,12 @@ class AugmentSpec:
     translation: float = 0.06  # uniform in ±, as a share of the crop's side
     flip: float = 0.5  # probability
 
+    def __post_init__(self) -> None:
+        _bound("augment", self, "rotation_deg", 0, 180)
+        _bound("augment", self, "scale", 0, 0.9)
+        _bound("augment", self, "translation", 0, 0.5)
+        _bound("augment", self, "flip", 0, 1)
+
 
 @dataclass(frozen=True)
 class TrainSpec:
@@ -107,13 +118,9 @@ class TrainSpec:
     select: Literal["validation", "last", "test"] = "validation"  # which epoch's weights are kept
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 0), ("batch_size", 2)):
-            if getattr(self, name) < least:
-                raise OdnbenchError(
-                    f"train.{name} must be at least {least}, got {getattr(self, name)}"
-                )
-        if self.learning_rate <= 0:
-            raise OdnbenchError(f"train.learning_rate must be above 0, got {self.learning_rate}")
+        _bound("train", self, "epochs", 0)
+        _bound("train", self, "batch_size", 2)
+        _bound("train", self, "learning_rate", 1e-12)
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,9 @@ class TrialSpec:
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
 
+    def __post_init__(self) -> None:
+        _bound("trial", self, "seed", 0, 2**63 - 1)
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -140,6 +150,15 @@ class Scheme:
     eye_corners: tuple[int, int]  # outer ones
     pupils: tuple[tuple[int, ...], tuple[int, ...]]  # landmarks whose mean is the pupil
     components: Mapping[str, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        if sorted(self.flip) != list(range(self.points)) or any(
+            self.flip[j] != i for i, j in enumerate(self.flip)
+        ):
+            raise OdnbenchError(
+                f"flip must list the mirror image of each of the {self.points} points, "
+                "so that applied twice it changes nothing"
+            )
 
 
 @dataclass(frozen=True)
@@ -208,3 +227,11 @@ def canonical_json(value: Any) -> str:
 def content_id(*parts: Any) -> str:
     """Sixteen hex digits that name the content of `parts`."""
     return hashlib.sha256(canonical_json(list(parts)).encode()).hexdigest()[:16]
+
+
+def _bound(section: str, spec: object, name: str, low: float, high: float = math.inf) -> None:
+    """Raises OdnbenchError unless the field `name` of `spec` is finite and in [low, high]."""
+    value = getattr(spec, name)
+    if not (math.isfinite(value) and low <= value <= high):
+        rule = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        raise OdnbenchError(f"{section}.{public_name(name)} must be {rule}, got {value}")

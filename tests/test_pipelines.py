@@ -88,7 +88,7 @@ def test_an_override_sets_its_field(text: str, key: str, value: object) -> None:
         ("optimizer=adamm", "did you mean 'adam'"),
         ("batch_size=1", "at least 2"),
         ("margin=3", "between 1 and 2"),
-        ("validation_fraction=0", "between 0 and 1"),
+        ("validation_fraction=0", "between 0.01 and 0.9"),
         ("data.train=300w/trian", "did you mean 'train'"),
         ("data.train=300v/train", "did you mean '300w'"),
         ("protocol=300w", "did you mean '300w-paper'"),
@@ -217,6 +217,7 @@ CHANGED = {
     "loss.criterion": "l1", "loss.unit": "pixels", "data.train": "300w/afw",
     "data.test": "300w/ibug", "data.input_size": "96", "train.optimizer": "sgd",
     "train.schedule": "cosine", "train.precision": "bf16", "train.select": "last",
+    "augment.scale": "0.2", "augment.translation": "0.2", "augment.flip": "0.2",
     "data.margin": "1.5", "data.validation_fraction": "0.2",
 }  # fmt: skip
 

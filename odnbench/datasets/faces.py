@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from odnbench.errors import OdnbenchError
 from odnbench.specs import Protocol
 
+# RGB without the rotation that a camera may have noted: landmarks refer to the pixels as stored.
+_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
@@ -97,7 +100,7 @@ def prepare(
     """Crops and resizes `faces`, decoding in parallel.
 
     margin: side of the prepared picture over that of the protocol's crop. size: S.
-    Raises OdnbenchError that lists every unreadable picture.
+    Raises OdnbenchError that lists every picture that is unreadable or does not fit its landmarks.
     """
     maps = np.stack([crop_map(face.points, protocol, margin, size) for face in faces])  # (N, 2, 3)
     images = np.empty((len(faces), size, size, 3), np.uint8)
@@ -107,13 +110,20 @@ def prepare(
             picture = read_picture(faces[index].image)
         except OdnbenchError as error:
             return str(error)
+        height, width = picture.shape[:2]
+        outside = (faces[index].points < -0.5) | (faces[index].points > (width - 0.5, height - 0.5))
+        if outside.any(axis=1).mean() > 0.5:
+            return (
+                f"{faces[index].image}: the picture has {width} × {height} px, "
+                "and most of its landmarks are outside"
+            )
         images[index] = resample(picture, maps[index], size)
         return ""
 
     with ThreadPoolExecutor() as pool:
         faults = [fault for fault in pool.map(crop, range(len(faces))) if fault]
     if faults:
-        raise OdnbenchError("\n  ".join([f"{name}: unreadable pictures:", *faults]))
+        raise OdnbenchError("\n  ".join([f"{name}: faulty pictures:", *faults]))
     no_flags = np.zeros(len(faces[0].points), np.bool_)
     return FaceSet(
         name=name,
@@ -150,7 +160,7 @@ def resample(picture: Bytes, crop_to_image: Floats, size: int) -> Bytes:
     Where the crop is much larger than `size`, the picture is averaged first: a bilinear sample sees
     only four pixels.
     """
-    shrink = int(crop_to_image[0, 0])
+    shrink = min(int(crop_to_image[0, 0]), *picture.shape[:2])
     if shrink >= 2:
         height, width = picture.shape[0] // shrink, picture.shape[1] // shrink
         picture = cv2.resize(  # type: ignore[assignment]
@@ -183,7 +193,7 @@ def read_picture(image: Path | Bytes) -> Bytes:
     png_cut = data[:4] == b"\x89PNG" and b"IEND" not in data[-64:]
     if jpeg_cut or png_cut:
         raise OdnbenchError(f"{image}: the picture is truncated")
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED) if data else None
     if decoded is None:
         raise OdnbenchError(f"{image}: not a picture that OpenCV can read")
     return decoded  # type: ignore[return-value]

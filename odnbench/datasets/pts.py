@@ -31,6 +31,8 @@ def read_pts(path: Path, points: int) -> Floats:
             if words[0] == "n_points:":
                 declared = int(words[1])
             else:
+                if "_" in line:
+                    raise ValueError  # Python reads 1_5 as 15
                 x, y = map(float, words)
                 rows.append([x, y])
         except (ValueError, IndexError):

@@ -98,9 +98,17 @@ def load_faces(
 
 
 def split_validation(train: FaceSet, fraction: float) -> tuple[FaceSet, FaceSet]:
-    """Training and validation part of `train`, the same for every trial and seed."""
+    """Training and validation part of `train`, the same for every trial and seed.
+
+    Raises OdnbenchError where fewer than two faces would be left to train on.
+    """
     order = np.random.default_rng(0).permutation(len(train))
     count = max(1, round(len(train) * fraction))
+    if len(train) - count < 2:
+        raise OdnbenchError(
+            f"{train.name}: {len(train)} faces leave {len(train) - count} to train on with "
+            f"data.validation_fraction {fraction}; lower it, or give more faces"
+        )
     return train[np.sort(order[count:])], train[np.sort(order[:count])]
 
 

@@ -25,9 +25,10 @@ def read_part(root: Path, name: str, part: Part) -> list[Face]:
     folder = _folder(root, part.folder)
     if folder is None:
         return []
-    files = sorted(folder.rglob("*"))
+    files = sorted(f for f in folder.rglob("*") if not f.name.startswith("."))  # "._a.pts" of macOS
     pictures = {f.with_suffix(""): f for f in files if f.suffix.lower() in _PICTURES}
-    faces, faults = [], []
+    faces: dict[str, Face] = {}
+    faults = []
     for path in files:
         if path.suffix.lower() != ".pts" or path.stem.endswith("_mirror"):
             continue
@@ -40,18 +41,24 @@ def read_part(root: Path, name: str, part: Part) -> list[Face]:
         if picture is None:
             faults.append(f"{path}: no picture of the same name beside it")
             continue
-        faces.append(Face(id=f"{part.folder}/{path.stem}", part=name, image=picture, points=points))
+        face = Face(id=f"{part.folder}/{path.stem}", part=name, image=picture, points=points)
+        if face.id in faces:
+            faults.append(f"{path}: the same face is also at {faces[face.id].image}")
+        faces[face.id] = face
     if faults:
         raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
-    return faces
+    return list(faces.values())
 
 
 def _folder(root: Path, wanted: str) -> Path | None:
-    """`root/wanted`, whatever the case of the names on disk."""
+    """`root/wanted`, whatever the case of the names, and through a level that is there twice."""
     folder = root
     for name in wanted.split("/"):
-        matches = [f for f in folder.iterdir() if f.is_dir() and f.name.lower() == name]
+        below = [f for f in folder.iterdir() if f.is_dir()]
+        nested = [f for f in below if f.name.lower() == folder.name.lower()]
+        places = below + [f for place in nested for f in place.iterdir() if f.is_dir()]
+        matches = [f for f in places if f.name.lower() == name]
         if not matches:
             return None
-        folder = matches[0]
+        folder = min(matches)
     return folder

@@ -157,6 +157,8 @@ def fit(
         predicted = predict(network, judged, judged_images, size, bf16)
         best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
     predicted = predict(network, faces.test, on_device(faces.test, device), size, bf16)
+    if not np.isfinite(predicted).all():
+        raise TrialFailed("a prediction for a test face is not finite")
     save_checkpoint(network.state_dict(), folder.checkpoint)
     seconds = time.perf_counter() - started
     result = Result(

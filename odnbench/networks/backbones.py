@@ -86,6 +86,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
             f"for example '{next(iter(own))}'"
         )
     for name, tensor in common.items():
+        if not tensor.isfinite().all():
+            raise OdnbenchError(f"{path}: {name} holds values that are not finite")
         if tensor.shape != own[name].shape:
             raise OdnbenchError(
                 f"{path}: {name} is {tuple(tensor.shape)}, "
@@ -108,6 +110,7 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         if path.suffix in (".pth", ".pt"):
             state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)  # training tools wrap it with their own state
             return {name: value for name, value in state.items() if isinstance(value, Tensor)}
     except Exception as error:  # each reader has its own exceptions for a broken file
         raise OdnbenchError(f"{path}: cannot be read as weights: {error}") from error

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from odnbench.errors import unknown
 from odnbench.networks.layers import conv
 
 
@@ -28,6 +29,8 @@ class GeometryModule(nn.Module):
 
     def __init__(self, in_channels: int, *, product: str, hidden: float, out: float):
         super().__init__()
+        if product not in PRODUCTS:
+            raise unknown("product", product, PRODUCTS)
         self.product = PRODUCTS[product]
         self.out_channels = round(in_channels * out)
         width = round(in_channels * hidden)

@@ -37,7 +37,7 @@ def test_a_landmark_stays_on_its_pixel(size: int, centre: tuple[int, int]) -> No
     face = Face("a", "300w/afw", dotted(points, 300, 400, radius), points)
     faces = prepare("a", [face], PROTOCOL, 1.25, size, rendered=False)
     found = centre_of_light(faces.images[0])
-    assert np.linalg.norm(found - faces.points_crop[0, 0]) < 0.6
+    assert np.linalg.norm(found - faces.points_crop[0, 0]) < 0.15
     np.testing.assert_allclose(faces.to_image(faces.points_crop), faces.points, atol=1e-9)
 
 
@@ -89,3 +89,45 @@ def test_all_unreadable_pictures_are_named_at_once(tmp_path: Path) -> None:
     assert len(lines) == 1 + len(faulty)
     for name, line in zip(faulty, lines[1:], strict=True):
         assert str(tmp_path / name) in line
+
+
+@pytest.mark.parametrize("shape", [(10, 10, 3), (3, 300, 3), (300, 3, 3)])
+def test_a_picture_too_small_for_its_landmarks_is_named(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    path = tmp_path / "thumbnail.png"
+    cv2.imwrite(str(path), np.zeros(shape, np.uint8))
+    points = np.random.default_rng(0).uniform(0, 1000, (68, 2))
+    with pytest.raises(OdnbenchError, match=r"thumbnail\.png"):
+        prepare("a", [Face("a", "300w/afw", path, points)], PROTOCOL, 1.25, 80, rendered=False)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "progressive.jpg", "a.png"])
+def test_a_picture_is_refused_wherever_it_was_cut_off(tmp_path: Path, name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1] if name == "progressive.jpg" else []
+    cv2.imwrite(str(tmp_path / name), noise, options)
+    whole = (tmp_path / name).read_bytes()
+    for length in range(0, len(whole) - 12, 53):
+        (tmp_path / name).write_bytes(whole[:length])
+        with pytest.raises(OdnbenchError, match=name):
+            read_picture(tmp_path / name)
+
+
+def test_a_subset_keeps_what_belongs_to_each_face_together() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [np.full((60, 60, 3), 10 * i, np.uint8) for i in range(5)]
+    faces = [
+        Face(f"{i}", f"part {i}", picture, rng.uniform(20, 40, (68, 2)), rng.random(68) < 0.5)
+        for i, picture in enumerate(pictures)
+    ]
+    whole = prepare("a", faces, PROTOCOL, 1.0, 16, rendered=False)
+    chosen = whole[np.array([3, 1])]
+    assert chosen.ids == ("3", "1")
+    assert chosen.parts == ("part 3", "part 1")
+    for row, index in enumerate((3, 1)):
+        np.testing.assert_array_equal(chosen.points[row], faces[index].points)
+        np.testing.assert_array_equal(chosen.occluded[row], faces[index].occluded)
+        assert chosen.images[row, 8, 8, 0] == 10 * index
+    np.testing.assert_allclose(chosen.to_image(chosen.points_crop), chosen.points)
+    assert chosen.fingerprint != whole.fingerprint

@@ -47,6 +47,9 @@ def test_every_header_variant_reads_the_same(tmp_path: Path, text: str) -> None:
         (f"{BODY}\nnonsense here", "line 69: expected 'x y', got 'nonsense here'"),
         (BODY.replace("1.5 1.25", "nan 1.25", 1), "not a finite number"),
         ("", "found 0"),
+        ("version: 1\nn_points: many\n", "line 2: expected 'x y', got 'n_points: many'"),
+        (BODY.replace("1.5", "1,5", 1), "line 1: expected 'x y', got '1,5 1.25'"),
+        (BODY.replace("1.5", "1_5", 1), "line 1: expected 'x y', got '1_5 1.25'"),
     ],
 )
 def test_a_faulty_file_is_named_with_its_fault(tmp_path: Path, text: str, told: str) -> None:
@@ -129,3 +132,25 @@ def test_the_real_headerless_file_is_read(shared_data: Path, tmp_path: Path) -> 
     path = shutil.copy(shared_data / "300w-annotations/headerless_example.pts", tmp_path)
     first = [float(word) for word in Path(path).read_text().split()[:2]]
     np.testing.assert_allclose(read_pts(Path(path), 68)[0], np.array(first) - 1)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OdnbenchError, match=r"absent\.pts"):
+        read_pts(tmp_path / "absent.pts", 68)
+
+
+def test_a_copy_inside_a_copy_gives_each_face_once(tmp_path: Path) -> None:
+    for folder in ("afw", "afw/afw"):  # an archive unpacked twice, once into itself
+        put(tmp_path / folder, "a")
+    try:
+        ids = [face.id for face in read_part(tmp_path, "300w/afw", PARTS["afw"])]
+    except OdnbenchError as told:
+        assert "afw/afw/a" in str(told)
+    else:
+        assert ids == ["afw/a"]
+
+
+def test_one_more_level_is_found_above_the_splits_too(tmp_path: Path) -> None:
+    put(tmp_path / "helen/helen/trainset", "a")
+    faces = read_part(tmp_path, "300w/helen-train", PARTS["helen-train"])
+    assert [face.id for face in faces] == ["helen/trainset/a"]

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_faces
+from safetensors.torch import load_file
 
+from odnbench.conversion import get_at
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import load_checkpoint
-from odnbench.engine.evaluate import predict
+from odnbench.engine.evaluate import mean_nme_percent, predict
 from odnbench.engine.fit import TrialFailed, build_network, fit, on_device
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
@@ -147,3 +149,74 @@ def test_a_line_that_a_kill_cut_off_is_left_out(tmp_path: Path) -> None:
 def test_a_criterion_in_pixels_trains(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", "odn", "criterion=wing", "unit=pixels")
     assert folder.finished
+
+
+def test_validation_and_test_faces_are_never_trained_on(tmp_path: Path) -> None:
+    """Other pictures and points of theirs leave the weights of the last epoch as they were."""
+    _, validation = split_validation(FACES.train, 0.1)
+    of_validation = np.isin(FACES.train.ids, validation.ids)
+    images, points = FACES.train.images.copy(), FACES.train.points.copy()
+    images[of_validation] = 255 - images[of_validation]
+    points[of_validation] += 5.0
+    other = dataclasses.replace(
+        FACES,
+        train=dataclasses.replace(FACES.train, images=images, points=points),
+        test=random_faces(6, seed=9, name="other"),
+    )
+    trial, states = trial_of("odn", ["select=last"]), []
+    for name, faces in (("a", FACES), ("b", other)):
+        folder = TrialFolder(tmp_path / name)
+        fit(trial, faces, REGISTRY, folder)
+        states.append(load_file(folder.checkpoint))
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.3, 0.5])
+def test_the_split_into_training_and_validation_is_disjoint_and_complete(fraction: float) -> None:
+    train, validation = split_validation(FACES.train, fraction)
+    assert len(validation) == max(1, round(24 * fraction))
+    assert sorted(train.ids + validation.ids) == sorted(FACES.train.ids)
+
+
+def test_a_prediction_that_is_not_a_number_is_not_averaged_away() -> None:
+    """NaN of a face must reach fit, which then fails the trial."""
+    trial, predicted = trial_of(), FACES.test.points.copy()
+    predicted[2] = np.nan
+    assert not np.isfinite(mean_nme_percent(predicted, FACES.test, trial.protocol, trial.scheme))
+
+
+def test_too_few_faces_to_train_on_are_told_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(OdnbenchError, match="validation_fraction"):
+        run(tmp_path / "a", "odn", "validation_fraction=0.99")
+
+
+def test_the_weights_that_are_kept_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    overrides = ["epochs=6", "schedule=constant", "learning_rate=3e-2", "precision=float32"]
+    _, validation = split_validation(FACES.train, 0.1)
+    earlier = 0  # trials whose best epoch is not the last one
+    for seed in range(4):
+        trial = trial_of("odn", [*overrides, f"seed={seed}"])
+        folder = TrialFolder(tmp_path / str(seed))
+        fit(trial, FACES, REGISTRY, folder)
+        earlier += folder.result.best_epoch < 6
+        network = build_network(trial.spec, REGISTRY, 68)
+        load_checkpoint(network, folder.checkpoint)
+        images = on_device(validation, torch.device("cpu"))
+        predicted = predict(network, validation, images, size=32, bf16=False)
+        nme = mean_nme_percent(predicted, validation, trial.protocol, trial.scheme)
+        assert nme == pytest.approx(folder.result.validation_nme_percent, rel=1e-4)
+    assert earlier
+
+
+@pytest.mark.parametrize("weight", ["alpha", "gamma", "lambda", "beta"])
+def test_a_heavy_penalty_shrinks_what_it_weighs(tmp_path: Path, weight: str) -> None:
+    overrides = [f"loss.{weight}=1e3", "epochs=4", "learning_rate=1e-2", "schedule=constant"]
+    epochs = run(tmp_path / "a", "odn", *overrides).epochs
+    values = [get_at(epoch, weight) for epoch in epochs]
+    assert values[-1] < 0.7 * values[0]
+
+
+def test_batch_norms_see_every_training_batch_and_no_other(tmp_path: Path) -> None:
+    state = load_file(run(tmp_path / "a", "odn", "select=last").checkpoint)
+    counts = {int(v) for name, v in state.items() if name.endswith("num_batches_tracked")}
+    assert counts == {3 * (22 // 8)}  # epochs × batches: 24 faces, 2 of them for validation

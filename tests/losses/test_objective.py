@@ -174,3 +174,27 @@ def test_an_objective_of_zero_weights_leaves_gradients_alone() -> None:
     network = network_of("odn")
     Objective(ZERO, network, torch.nn.functional.mse_loss, SIZE).add_penalty_gradients()
     assert all(p.grad is None or not p.grad.any() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", REGISTRY.all(Criterion))
+def test_gradients_of_criteria_are_finite_at_the_truth_and_vanish_or_are_bounded_there(
+    name: str,
+) -> None:
+    entry = REGISTRY.get(Criterion, name)
+    true = torch.tensor([[[0.0, 1.0], [-1.0, 0.3]]], dtype=torch.float64)
+    predicted = true.clone().requires_grad_()
+    import_target(entry.target)(predicted, true, **entry.options).sum().backward()
+    assert predicted.grad is not None
+    assert predicted.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("rank", [0, 2, 6], ids=lambda r: f"rank {r}")
+def test_the_subgradient_supports_the_nuclear_norm_from_below(rank: int) -> None:
+    """Its definition: ‖N‖_* ≥ ‖M‖_* + ⟨G, N − M⟩ for every N."""
+    M, _, _ = matrix(9, 6, torch.linspace(1, 2, rank, dtype=torch.float64))
+    norm, G = nuclear_norm(M)
+    generator = torch.Generator().manual_seed(8)
+    for step in (1e-3, 0.1, 10.0):
+        N = M + step * torch.randn(9, 6, generator=generator, dtype=torch.float64)
+        below = norm + (G * (N - M)).sum()
+        assert torch.linalg.matrix_norm(N, "nuc") >= below - 1e-6

@@ -138,3 +138,28 @@ def test_spigas_predictions_give_the_known_figures(
     assert failure_rate(nme[~challenging], 0.08) == 0
     assert f"{100 * failure_rate(nme[challenging], 0.08):.4f}" == "3.7037"
     assert f"{100 * area_under_ced(nme, 0.08):.2f}" == "62.72"
+
+
+def test_a_protocol_that_counts_visible_points_needs_flags() -> None:
+    protocol = dataclasses.replace(PROTOCOL, visibility="visible")
+    with pytest.raises(OdnbenchError, match="needs occlusion flags"):
+        nme_per_face(faces(), faces(), protocol, SCHEME)
+
+
+def test_a_face_without_any_counted_point_has_no_error_and_spoils_no_other() -> None:
+    occluded = np.zeros((3, 68), bool)
+    occluded[1] = True
+    protocol = dataclasses.replace(PROTOCOL, visibility="visible")
+    nme = nme_per_face(faces(seed=1), faces(seed=2), protocol, SCHEME, occluded)
+    whole = nme_per_face(faces(seed=1), faces(seed=2), PROTOCOL, SCHEME)
+    assert np.isnan(nme[1])
+    np.testing.assert_allclose(nme[[0, 2]], whole[[0, 2]])
+
+
+def test_errors_at_occluded_points_do_not_move_the_error_at_visible_ones() -> None:
+    occluded = np.random.default_rng(3).random((3, 68)) < 0.3
+    predicted, true = faces(seed=1), faces(seed=2)
+    protocol = dataclasses.replace(PROTOCOL, visibility="visible")
+    before = nme_per_face(predicted, true, protocol, SCHEME, occluded)
+    predicted[occluded] += 1000.0
+    np.testing.assert_array_equal(before, nme_per_face(predicted, true, protocol, SCHEME, occluded))

@@ -174,3 +174,55 @@ def test_a_variant_overrides_what_the_pipeline_says() -> None:
     spec = spec_of("odn-without-l1", "resnet18-slim", "loss.eta=0.1")
     assert spec.loss.eta == 0.0
     assert dataclasses.replace(spec, variant="odn").model == spec_of("odn").model
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.95])
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth"])
+def test_weights_that_were_cut_off_are_named(
+    small: nn.Module, tmp_path: Path, suffix: str, share: float
+) -> None:
+    path = tmp_path / f"cut{suffix}"
+    state = small.state_dict()
+    if suffix == ".npz":
+        np.savez(path, **{name: tensor.numpy() for name, tensor in state.items()})
+    elif suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(OdnbenchError, match=f"cut{suffix}: cannot be read as weights"):
+        load_weights(small, path)
+
+
+class Harmful:
+    """Unpickled, it would leave a file behind."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pth"])
+def test_nothing_in_a_weights_file_is_executed(
+    small: nn.Module, tmp_path: Path, suffix: str
+) -> None:
+    path, mark = tmp_path / f"harmful{suffix}", tmp_path / "executed"
+    if suffix == ".npz":
+        np.savez(path, allow_pickle=True, x=np.array([Harmful(mark)], dtype=object))
+    else:
+        torch.save({"conv1.weight": Harmful(mark)}, path)
+    with pytest.raises(OdnbenchError, match=f"harmful{suffix}"):
+        load_weights(small, path)
+    assert not mark.exists()
+
+
+def test_the_penalty_on_the_occlusion_map_reaches_the_pathway_that_infers_it() -> None:
+    network = build_network(spec_of("odn"), REGISTRY, LANDMARKS)
+    network(torch.randn(2, 3, 64, 64)).occlusion_map.sum().backward()
+    pathway = network.get_submodule("distillation.pathway_d")
+    for name, parameter in pathway.named_parameters():
+        assert parameter.grad is not None, name
+    assert any(parameter.grad.any() for parameter in pathway.parameters())
