@@ -9,11 +9,13 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -24,7 +26,9 @@ from odnbench import __version__
 from odnbench.errors import OdnbenchError
 
 if TYPE_CHECKING:
+    from odnbench.reports import Report
     from odnbench.sweep import Executor, Plan
+    from odnbench.tracking import MlflowMirror
 
 app = typer.Typer(
     help="Benchmarks and ablations for occlusion-robust facial landmark detection.",
@@ -166,7 +170,8 @@ def run_command(
 
         _carry_out(plan, partial(run_inline, threads=max(1, int(options.cpus))))
         return
-    from odnbench.orchestrate import Resources, run_on_ray
+    with _needs("ray", "install ray[tune], or use --executor inline"):
+        from odnbench.orchestrate import Resources, run_on_ray
 
     resources = Resources(options.cpus, options.gpus, options.address)
     _carry_out(plan, partial(run_on_ray, resources=resources))
@@ -195,7 +200,8 @@ def tune_command(
         )
     if options.dry_run:
         return
-    from odnbench.orchestrate import Resources, search_on_ray
+    with _needs("ray", "install ray[tune]"):
+        from odnbench.orchestrate import Resources, search_on_ray
 
     resources = Resources(options.cpus, options.gpus, options.address)
     executor = partial(
@@ -242,7 +248,8 @@ def ui_command(
     ] = 5000,
 ) -> None:
     """Open MLflow's page of the runs of this folder."""
-    from odnbench.tracking import ui_command
+    with _needs("mlflow", "install it to see its page"):
+        from odnbench.tracking import ui_command
 
     raise typer.Exit(subprocess.run(ui_command(port), check=False).returncode)
 
@@ -377,24 +384,44 @@ def _plan(pipeline: str, options: SweepOptions) -> "Plan":
 
 
 def _carry_out(plan: "Plan", executor: "Executor", *, searching: bool = False) -> None:
-    """Runs the plan under the progress table and MLflow, prints the numbers, and exits
-    accordingly.
-    """
+    """Runs the plan under the progress table and MLflow, prints the numbers, and exits by them."""
     from odnbench.progress import ProgressTable
-    from odnbench.reports import read_report
+    from odnbench.reports import read_report, write_markdown
     from odnbench.sweep import run, search
-    from odnbench.tracking import MlflowMirror
 
     label = "rendered" if plan.trials[0].rendered else "real"
-    with MlflowMirror(plan) as mirror:
+    with ExitStack() as stack:
+        mirror = _mirror(plan)
+        observers = [stack.enter_context(mirror)] if mirror else []
         with ProgressTable(console, label) as table:
-            outcome = (search if searching else run)(plan, executor, [table, mirror])
+            outcome = (search if searching else run)(plan, executor, [table, *observers])
         report = read_report(plan.file, plan.registry)
-        figures = report.figures()
-        texts = {"report.md": report.markdown(figures)} if report.rows else {}
-        mirror.close(figures, texts, outcome.complete)
-    if not report.rows:
-        console.print("no trial has finished", style="red")
+        if mirror:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            if report.rows:
+                write_markdown(report, folder)
+            mirror.close(folder if report.rows else None, outcome.complete)
+    _print_numbers(report)
+    if not outcome.complete:
+        console.print("not complete: the same command goes on with what is missing")
+        raise typer.Exit(1)
+    console.print("next: odnbench report --format markdown, or odnbench ui")
+
+
+def _mirror(plan: "Plan") -> "MlflowMirror | None":
+    """The mirror of `plan` in MLflow, or None, said aloud, where MLflow is not installed."""
+    try:
+        from odnbench.tracking import MlflowMirror
+    except ModuleNotFoundError as error:
+        if error.name != "mlflow":
+            raise
+        console.print("mlflow is not installed: results are kept on disk and not logged")
+        return None
+    return MlflowMirror(plan)
+
+
+def _print_numbers(report: "Report") -> None:
+    """The test errors as a table, and what has none."""
     summary = Table("", "parameters", title="Test NME in percent", title_justify="left", box=None)
     for column, coverage in report.columns.items():
         summary.add_column(f"{column}\n({coverage})", justify="right")
@@ -402,14 +429,20 @@ def _carry_out(plan: "Plan", executor: "Executor", *, searching: bool = False) -
         summary.add_row(
             row.title, f"{row.parameters:,}", *(row.nme(column) for column in report.columns)
         )
-    if report.rows:
-        console.print(summary)
+    console.print(summary if report.rows else "no trial has finished")
     for missing in report.missing:
         console.print(f"no numbers: {missing.title}: {_plain(missing.reason)}", soft_wrap=True)
-    if not outcome.complete:
-        console.print("not complete: the same command goes on with what is missing")
-        raise typer.Exit(1)
-    console.print("next: odnbench report --format markdown, or odnbench ui")
+
+
+@contextmanager
+def _needs(library: str, cure: str) -> Iterator[None]:
+    """Tells how to get along where `library` is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
+        raise OdnbenchError(f"{library} is not installed; {cure}") from error
 
 
 def _data_root(option: Path | None) -> Path | None:

@@ -6,6 +6,7 @@ concerns.
 """
 
 import dataclasses
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class ScoredTrial:
     epochs: tuple[Epoch, ...]
     scores: Mapping[str, Score]
     versions: Mapping[str, str]
+    examples: Path  # picture of test faces with predictions
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ class Report:
                     figures[f"{table.dataset}/{column}"].setdefault(row.variant, value)
         return dict(figures)
 
+    @property
+    def examples_name(self) -> str:
+        """File name of the examples beside the report."""
+        return f"{self.pipeline.name}-examples.jpg"
+
     def figures(self) -> dict[str, Figure]:
         """File name → figure."""
         label = "rendered faces" if self.rendered else "real faces"
@@ -179,6 +186,12 @@ class Report:
         if curves:
             named[f"{self.pipeline.name}-training.png"] = training_figure(curves, label)
         return named
+
+    @property
+    def exemplar(self) -> ScoredTrial:
+        """The trial whose examples are shown: the reference, or the first row where it has none."""
+        named = [row for row in self.rows if row.variant == self.pipeline.reference]
+        return (named or list(self.rows))[0].trials[0]
 
     def markdown(self, figures: Iterable[str]) -> str:
         """The report as Markdown, with `figures` (file names) beside it."""
@@ -215,6 +228,7 @@ def read_report(plan_file: Path, registry: Registry) -> Report:
             tuple(folder.epochs),
             {score.column: score for score in found},
             folder.versions,
+            folder.examples,
         )
         unseeded = dataclasses.replace(trial.spec, seed=0)
         groups[title.split(", seed ")[0], unseeded].append(scored)
@@ -248,6 +262,7 @@ def write_markdown(report: Report, folder: Path) -> Path:
     figures = report.figures()
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=150)
+    shutil.copyfile(report.exemplar.examples, folder / report.examples_name)
     path = folder / f"{report.pipeline.name}.md"
     path.write_text(report.markdown(figures), encoding="utf-8")
     return path

@@ -10,9 +10,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -33,6 +33,9 @@ DEFAULT_STORE = "sqlite:///mlflow.db"
 _LARGEST_BATCH = 1000  # metrics that MLflow takes in one call
 _PLAN, _TRIAL = "odnbench.plan", "odnbench.trial"
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
+_ARTIFACTS = (
+    "trial.json", "result.json", "metrics.jsonl", "predictions.parquet", "examples.jpg",
+)  # fmt: skip
 _STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "running": "RUNNING"}
 
 
@@ -113,12 +116,10 @@ class MlflowMirror(Observer):
             self.client.set_tag(run_id, "reason", reason[:5000])
         self.client.set_terminated(run_id, status=_STATUS[state])
 
-    def close(self, figures: Mapping[str, Any], texts: Mapping[str, str], complete: bool) -> None:
-        """Logs the plan's figures (name → matplotlib figure) and texts, and ends the parent run."""
-        for name, figure in figures.items():
-            self.client.log_figure(self.parent_id, figure, name)
-        for name, text in texts.items():
-            self.client.log_text(self.parent_id, text, name)
+    def close(self, report: Path | None, complete: bool) -> None:
+        """Logs the files in the folder `report`, and ends the parent run."""
+        if report is not None:
+            self.client.log_artifacts(self.parent_id, str(report), "report")
         self.client.set_terminated(self.parent_id, status="FINISHED" if complete else "FAILED")
 
     def _log_result(self, run_id: str, trial: Trial, folder: TrialFolder) -> None:
@@ -140,7 +141,13 @@ class MlflowMirror(Observer):
         tags = [RunTag(f"version.{name}", v) for name, v in folder.versions.items()]
         tags.append(RunTag("device", result.device))
         self.client.log_batch(run_id, metrics=metrics, tags=tags)
-        for name in ("trial.json", "result.json", "metrics.jsonl", "predictions.parquet"):
+        for name in (
+            "trial.json",
+            "result.json",
+            "metrics.jsonl",
+            "predictions.parquet",
+            "examples.jpg",
+        ):
             if (path := folder.path / name).is_file():
                 self.client.log_artifact(run_id, str(path))
         self.client.log_artifact(run_id, str(folder.checkpoint), "checkpoint")

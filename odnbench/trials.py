@@ -1,5 +1,4 @@
-"""The trial folder: written by the engine, read by tracking and reports. It is the truth about a
-trial.
+"""The trial folder: written by the engine, read by tracking and reports; the truth about a trial.
 
 trial.json              the trial: spec, protocol, coverage, versions
 status.json             running, done, failed or stopped, and why
@@ -7,6 +6,7 @@ metrics.jsonl           a line per epoch
 predictions.parquet     a row per test face: prediction, truth, occlusion flags
 result.json             parameters, best epoch, time
 checkpoint.safetensors  weights of the selected epoch
+examples.jpg            test faces with predicted landmarks and the occlusion map
 done                    written last of all: without it the trial is not finished
 """
 
@@ -151,6 +151,11 @@ class TrialFolder:
     def checkpoint(self) -> Path:
         """The weights of the selected epoch."""
         return self.path / "checkpoint.safetensors"
+
+    @property
+    def examples(self) -> Path:
+        """Test faces with predicted landmarks, as a picture."""
+        return self.path / "examples.jpg"
 
     def _write(self, name: str, value: Any) -> None:
         """Writes beside and renames, so that a reader never sees half a file."""

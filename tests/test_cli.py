@@ -149,3 +149,26 @@ def test_a_failing_trial_is_named_the_others_go_on_and_the_status_is_1(
     text = (tmp_path / "reports" / "rendered" / "ablation.md").read_text()
     assert "Trials without numbers" in text
     assert "| Mean shape of the training set |" in text
+
+
+@pytest.mark.slow
+def test_the_inline_executor_needs_neither_ray_nor_mlflow(
+    tmp_path: Path, user_environment: dict[str, str]
+) -> None:
+    without = "import sys; sys.modules.update(ray=None, mlflow=None, optuna=None)\n"
+    script = without + "from odnbench.cli import main; main()"
+    arguments = ["run", "ablation", "--executor", "inline", *TINY]
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=user_environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mlflow is not installed" in done.stdout
+    assert len(list(tmp_path.glob("runs/ablation/*/done"))) == 2
+    command.remove("inline")
+    command.remove("--executor")
+    done = subprocess.run(
+        command, cwd=tmp_path, env=user_environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "use --executor inline" in done.stderr

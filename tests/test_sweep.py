@@ -131,6 +131,7 @@ def test_the_report_scores_the_predictions_on_disk(finished: Plan, tmp_path: Pat
     assert len({line.count("|") for line in table}) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "ablation-ced.png",
+        "ablation-examples.jpg",
         "ablation-training.png",
         "ablation.md",
     ]
@@ -176,8 +177,9 @@ def test_mlflow_mirrors_plan_and_trials_once(
     for _ in range(2):  # the second time adds nothing
         with MlflowMirror(finished, uri) as mirror:
             outcome = run(finished, run_inline, [mirror])
-            figures = read_report(finished.file, finished.registry).figures()
-            mirror.close(figures, {"report.md": "text"}, outcome.complete)
+            report = read_report(finished.file, finished.registry)
+            write_markdown(report, tmp_path / "report")
+            mirror.close(tmp_path / "report", outcome.complete)
     runs = {
         r.data.tags["mlflow.runName"]: r for r in mirror.client.search_runs([mirror.experiment_id])
     }
@@ -186,13 +188,13 @@ def test_mlflow_mirrors_plan_and_trials_once(
     parent, odn = runs["ablation"], runs["BRNet+GM+LM+DM (ODN)"]
     assert odn.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert odn.data.params["loss.beta"] == "1e-06"
-    report = read_report(finished.file, finished.registry)
     expected = report.rows[2].trials[0].scores["300w/challenging"].nme_percent
     assert odn.data.metrics["test_nme_percent.300w/challenging"] == pytest.approx(expected)
     assert parent.info.status == odn.info.status == "FINISHED"
     names = {item.path for item in mirror.client.list_artifacts(odn.info.run_id)}
     assert {"predictions.parquet", "checkpoint", "trial.json"} <= names
-    assert "ablation-ced.png" in {f.path for f in mirror.client.list_artifacts(parent.info.run_id)}
+    shown = {f.path for f in mirror.client.list_artifacts(parent.info.run_id, "report")}
+    assert {"report/ablation.md", "report/ablation-ced.png"} <= shown
     curve = mirror.client.get_metric_history(odn.info.run_id, "validation_nme_percent")
     assert [point.step for point in curve] == [1, 2]
 

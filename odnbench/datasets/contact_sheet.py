@@ -13,7 +13,7 @@ from odnbench.registry import Dataset, Registry
 from odnbench.specs import Coverage, DataSpec, Protocol
 
 TILE_PX = 192
-VISIBLE, OCCLUDED = (60, 230, 60), (255, 60, 60)  # RGB
+VISIBLE, OCCLUDED, RING = (60, 230, 60), (255, 60, 60), (255, 255, 255)  # RGB
 
 
 def contact_sheet(
@@ -44,24 +44,33 @@ def contact_sheet(
     columns = min(len(tiles), 6)
     blank = [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack((tiles + blank)[i : i + columns]) for i in range(0, len(tiles), columns)]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = cv2.imwrite(str(out), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
-    except cv2.error:
-        written = False
-    if not written:
-        raise OdnbenchError(f"{out}: cannot be written as a picture; end its name in .png or .jpg")
+    write_picture(np.vstack(rows), out)
     return faces.coverage[-1]
 
 
-def draw_landmarks(picture: Bytes, points: Floats, occluded: Flags) -> Bytes:
-    """(S, S, 3) picture at TILE_PX with a dot on each of its (L, 2) points."""
+def draw_landmarks(
+    picture: Bytes, points: Floats, occluded: Flags, *, rings: bool = False
+) -> Bytes:
+    """(S, S, 3) picture at TILE_PX with a dot, or a white ring, on each of its (L, 2) points."""
     scale = TILE_PX / picture.shape[0]
     tile = cv2.resize(
         np.ascontiguousarray(picture), (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR
     )
     for (x, y), hidden in zip((points + 0.5) * scale - 0.5, occluded, strict=True):
-        colour = OCCLUDED if hidden else VISIBLE
-        centre = (round(x * 16), round(y * 16))
-        cv2.circle(tile, centre, 24, colour, -1, cv2.LINE_AA, shift=4)
+        centre = (round(x * 16), round(y * 16))  # in sixteenths of a pixel
+        if rings:
+            cv2.circle(tile, centre, 40, RING, 1, cv2.LINE_AA, shift=4)
+        else:
+            cv2.circle(tile, centre, 24, OCCLUDED if hidden else VISIBLE, -1, cv2.LINE_AA, shift=4)
     return tile  # type: ignore[return-value]
+
+
+def write_picture(picture: Bytes, path: Path) -> None:
+    """Writes (H, W, 3) RGB as .jpg or .png; OdnbenchError where that cannot be done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        written = cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        written = False
+    if not written:
+        raise OdnbenchError(f"{path}: cannot be written as a picture; end its name in .png or .jpg")

@@ -72,8 +72,12 @@ class FaceSet:
     @property
     def points_crop(self) -> Floats:
         """(N, L, 2): the points in pixels of the prepared pictures."""
+        return self.to_crop(self.points)
+
+    def to_crop(self, points_image: Floats) -> Floats:
+        """(N, L, 2) in the image frame → pixels of the prepared pictures."""
         A, t = self.crop_to_image[:, :, :2], self.crop_to_image[:, :, 2]
-        offsets = self.points - t[:, None]  # (N, L, 2)
+        offsets = points_image - t[:, None]  # (N, L, 2)
         points: Floats = np.einsum("nij,nlj->nli", np.linalg.inv(A), offsets)
         return points
 

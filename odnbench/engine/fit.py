@@ -17,10 +17,12 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from odnbench.datasets.augment import normalise, resample, sample_transforms, to_unit
+from odnbench.datasets.contact_sheet import write_picture
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import save_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, predict
+from odnbench.engine.examples import draw_examples
 from odnbench.losses.objective import build_objective
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.registry import Registry, Variant, import_target
@@ -156,9 +158,11 @@ def fit(
     if not best_epoch:  # nothing to train
         predicted = predict(network, judged, judged_images, size, bf16)
         best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
-    predicted = predict(network, faces.test, on_device(faces.test, device), size, bf16)
+    test_images = on_device(faces.test, device)
+    predicted = predict(network, faces.test, test_images, size, bf16)
     if not np.isfinite(predicted).all():
         raise TrialFailed("a prediction for a test face is not finite")
+    write_picture(draw_examples(network, faces.test, test_images, predicted, size), folder.examples)
     save_checkpoint(network.state_dict(), folder.checkpoint)
     seconds = time.perf_counter() - started
     result = Result(

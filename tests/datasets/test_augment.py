@@ -16,6 +16,8 @@ from odnbench.datasets.augment import (
     to_pixels,
     to_unit,
 )
+from odnbench.datasets.face_parameters import FaceParameters
+from odnbench.datasets.rendered import draw, render_face
 from odnbench.registry import Registry
 from odnbench.specs import AugmentSpec, Scheme
 
@@ -71,19 +73,25 @@ def test_flipping_twice_is_the_identity() -> None:
     assert not torch.equal(once, twice)
 
 
-def test_a_flip_mirrors_a_symmetric_face_onto_itself() -> None:
-    from odnbench.datasets.rendered import render_face
+def test_a_flip_mirrors_a_symmetric_rendered_face_onto_itself() -> None:
+    face = draw(FaceParameters(), "68", STORED)  # neutral, frontal, evenly lit
+    images, points = torch.from_numpy(face.image[None]), torch.from_numpy(face.points[None]).float()
+    flip_only = dataclasses.replace(IDENTITY, flip=1.0)
+    transforms, mirrored = sample_transforms(1, flip_only, torch.Generator())
+    inputs, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
+    torch.testing.assert_close(to_pixels(targets, STORED), points, atol=1e-3, rtol=0)
+    difference = inputs[0].permute(1, 2, 0) * 255 - images[0]
+    assert difference.abs().mean() < 1  # grey levels; anti-aliasing and the glint of the eyes
 
-    # the mirror image of a face, drawn by augmentation, has the landmarks of its mirrored points
+
+def test_a_flip_is_the_mirror_image() -> None:
     face = render_face(0, 3, size=STORED)
     images, points = torch.from_numpy(face.image[None]), torch.from_numpy(face.points[None]).float()
     flip_only = dataclasses.replace(IDENTITY, flip=1.0)
     transforms, mirrored = sample_transforms(1, flip_only, torch.Generator())
     inputs, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
-    expected = torch.from_numpy(np.ascontiguousarray(face.image[:, ::-1]))
-    torch.testing.assert_close(
-        inputs[0].permute(1, 2, 0), expected.float() / 255, atol=1e-5, rtol=0
-    )
+    expected = torch.from_numpy(np.ascontiguousarray(face.image[:, ::-1])).float() / 255
+    torch.testing.assert_close(inputs[0].permute(1, 2, 0), expected, atol=1e-5, rtol=0)
     by_hand = points[0][FLIP] * torch.tensor([-1.0, 1.0]) + torch.tensor([STORED - 1.0, 0.0])
     torch.testing.assert_close(to_pixels(targets, STORED)[0], by_hand)
 

@@ -127,6 +127,7 @@ def test_a_trial_folder_holds_everything_and_is_done_last(tmp_path: Path) -> Non
         "predictions.parquet",
         "result.json",
         "checkpoint.safetensors",
+        "examples.jpg",
         "done",
     }
     times = {name: (folder.path / name).stat().st_mtime_ns for name in names}

@@ -1,0 +1,62 @@
+"""A picture of what a network does: test faces with predicted landmarks, and its occlusion map.
+
+Like Fig. 6 of Zhu et al., CVPR 2019. Upper row: truth as white rings, prediction as dots, red
+where the truth is occluded. Lower row, for networks with a distillation module: P over the
+picture, bright where features are trusted.
+"""
+
+# K faces shown, S side of a prepared picture
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from odnbench.datasets.augment import central_crop, normalise
+from odnbench.datasets.contact_sheet import TILE_PX, draw_landmarks
+from odnbench.datasets.faces import Bytes, FaceSet, Floats
+from odnbench.networks.base import LandmarkNetwork
+
+FACES = 8
+
+
+def draw_examples(
+    network: LandmarkNetwork, faces: FaceSet, images: Tensor, predicted: Floats, size: int
+) -> Bytes:
+    """One or two rows of tiles, RGB.
+
+    images (N, S, S, 3) uint8 on the network's device; predicted (N, L, 2), image frame; size of the
+    network's input.
+    """
+    chosen = np.unique(np.linspace(0, len(faces) - 1, FACES).astype(int))
+    shown, found = faces[chosen], faces.to_crop(predicted)[chosen]
+    hidden = np.zeros_like(shown.occluded[0])
+    upper = [
+        draw_landmarks(draw_landmarks(picture, true, hidden, rings=True), points, occluded)
+        for picture, true, points, occluded in zip(
+            shown.images, shown.points_crop, found, shown.occluded, strict=True
+        )
+    ]
+    network.eval()
+    with torch.inference_mode():
+        inputs = normalise(central_crop(images[torch.from_numpy(chosen).to(images.device)], size))
+        P = network(inputs.contiguous(memory_format=torch.channels_last)).occlusion_map
+    if P is None:
+        return np.hstack(upper)
+    maps = functional.interpolate(P.float(), (size, size), mode="bilinear").cpu().numpy()[:, 0]
+    lower = [_heat(picture, trust) for picture, trust in zip(shown.images, maps, strict=True)]
+    return np.vstack([np.hstack(upper), np.hstack(lower)])
+
+
+def _heat(picture: Bytes, trust: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> Bytes:
+    """The picture (S, S, 3), grey, under the map (s, s) over its central crop."""
+    stored, size = picture.shape[0], trust.shape[0]
+    start = (stored - size) // 2
+    grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    tile = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    colours = cv2.applyColorMap((trust * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    centre = tile[start : start + size, start : start + size]
+    mixed = cv2.addWeighted(centre, 0.45, cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), 0.55, 0)
+    tile[start : start + size, start : start + size] = mixed
+    return cv2.resize(tile, (TILE_PX, TILE_PX))  # type: ignore[return-value]
