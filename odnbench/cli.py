@@ -413,7 +413,7 @@ def _mirror(plan: "Plan") -> "MlflowMirror | None":
     try:
         from odnbench.tracking import MlflowMirror
     except ModuleNotFoundError as error:
-        if error.name != "mlflow":
+        if not _is_about(error, "mlflow"):
             raise
         console.print("mlflow is not installed: results are kept on disk and not logged")
         return None
@@ -434,13 +434,17 @@ def _print_numbers(report: "Report") -> None:
         console.print(f"no numbers: {missing.title}: {_plain(missing.reason)}", soft_wrap=True)
 
 
+def _is_about(error: ModuleNotFoundError, library: str) -> bool:
+    return (error.name or "").partition(".")[0] == library
+
+
 @contextmanager
 def _needs(library: str, cure: str) -> Iterator[None]:
     """Tells how to get along where `library` is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != library:
+        if not _is_about(error, library):
             raise
         raise OdnbenchError(f"{library} is not installed; {cure}") from error
 
