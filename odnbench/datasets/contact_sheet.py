@@ -49,19 +49,22 @@ def contact_sheet(
 
 
 def draw_landmarks(
-    picture: Bytes, points: Floats, occluded: Flags, *, rings: bool = False
+    picture: Bytes, points: Floats, occluded: Flags, truth: Floats | None = None
 ) -> Bytes:
-    """(S, S, 3) picture at TILE_PX with a dot, or a white ring, on each of its (L, 2) points."""
+    """(S, S, 3) picture at TILE_PX with a dot on each of `points` (L, 2) and a ring on `truth`."""
     scale = TILE_PX / picture.shape[0]
     tile = cv2.resize(
         np.ascontiguousarray(picture), (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR
     )
-    for (x, y), hidden in zip((points + 0.5) * scale - 0.5, occluded, strict=True):
-        centre = (round(x * 16), round(y * 16))  # in sixteenths of a pixel
-        if rings:
-            cv2.circle(tile, centre, 40, RING, 1, cv2.LINE_AA, shift=4)
-        else:
-            cv2.circle(tile, centre, 24, OCCLUDED if hidden else VISIBLE, -1, cv2.LINE_AA, shift=4)
+
+    def sixteenths(points: Floats) -> list[tuple[int, int]]:
+        moved = ((points + 0.5) * scale - 0.5) * 16
+        return [(round(x), round(y)) for x, y in moved.tolist()]
+
+    for centre in sixteenths(truth) if truth is not None else ():
+        cv2.circle(tile, centre, 40, RING, 1, cv2.LINE_AA, shift=4)
+    for centre, hidden in zip(sixteenths(points), occluded, strict=True):
+        cv2.circle(tile, centre, 24, OCCLUDED if hidden else VISIBLE, -1, cv2.LINE_AA, shift=4)
     return tile  # type: ignore[return-value]
 
 

@@ -31,11 +31,10 @@ def draw_examples(
     """
     chosen = np.unique(np.linspace(0, len(faces) - 1, FACES).astype(int))
     shown, found = faces[chosen], faces.to_crop(predicted)[chosen]
-    hidden = np.zeros_like(shown.occluded[0])
     upper = [
-        draw_landmarks(draw_landmarks(picture, true, hidden, rings=True), points, occluded)
-        for picture, true, points, occluded in zip(
-            shown.images, shown.points_crop, found, shown.occluded, strict=True
+        draw_landmarks(picture, points, occluded, true)
+        for picture, points, occluded, true in zip(
+            shown.images, found, shown.occluded, shown.points_crop, strict=True
         )
     ]
     network.eval()

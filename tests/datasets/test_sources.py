@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from odnbench.datasets.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_landmarks
 from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.sources import find_root, load_faces, split_validation
 from odnbench.errors import OdnbenchError
@@ -109,3 +110,16 @@ def test_validation_and_training_part_are_disjoint_and_complete(tmp_path: Path) 
 )
 def test_coverage_tells_how_much_of_a_split_is_there(coverage: Coverage, text: str) -> None:
     assert str(coverage) == text
+
+
+def test_landmarks_are_drawn_where_they_are() -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    points = np.array([[10.0, 20.0], [50.0, 30.0]])
+    truth = np.array([[30.0, 50.0], [31.0, 51.0]])
+    tile = draw_landmarks(picture, points, np.array([False, True]), truth)
+    scale = TILE_PX / 64
+    for (x, y), colour in zip(points, (VISIBLE, OCCLUDED), strict=True):
+        column, row = round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5)
+        assert tuple(tile[row, column].tolist()) == colour
+    white = np.argwhere(tile.min(axis=2) > 100)  # dots are red or green
+    assert np.linalg.norm(white.mean(axis=0)[::-1] - (truth.mean(axis=0) * scale + 1)) < 1
