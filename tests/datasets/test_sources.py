@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from odnbench.datasets.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_landmarks
+from odnbench.datasets.face_parameters import DIFFICULTIES
 from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.sources import find_root, load_faces, split_validation
 from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, Registry
-from odnbench.specs import Coverage, DataSpec
+from odnbench.specs import Coverage, DataSpec, Protocol
 
 TINY = DataSpec(input_size=32, rendered_train=20, rendered_test=5)
 REGISTRY = Registry.load()
@@ -123,3 +124,26 @@ def test_landmarks_are_drawn_where_they_are() -> None:
         assert tuple(tile[row, column].tolist()) == colour
     white = np.argwhere(tile.min(axis=2) > 100)  # dots are red or green
     assert np.linalg.norm(white.mean(axis=0)[::-1] - (truth.mean(axis=0) * scale + 1)) < 1
+
+
+@pytest.mark.parametrize("name", REGISTRY.all(Dataset))
+def test_every_registered_data_set_is_whole_and_can_be_rendered(name: str, tmp_path: Path) -> None:
+    dataset = REGISTRY.get(Dataset, name)
+    for parts in dataset.splits.values():
+        assert set(parts) <= set(dataset.parts)
+        assert len(set(parts)) == len(parts)
+    assert {part.rendered for part in dataset.parts.values()} <= set(DIFFICULTIES)
+    protocol = next(p for p in REGISTRY.all(Protocol).values() if p.scheme == dataset.scheme)
+    for split in (*dataset.splits, *dataset.parts):
+        data = DataSpec(
+            train=f"{name}/{split}",
+            test=(f"{name}/{split}",),
+            protocol=protocol.name,
+            input_size=32,
+            rendered_train=10,
+            rendered_test=10,
+        )
+        faces = load_faces(data, REGISTRY, None, tmp_path)
+        assert len(faces.train) == len(faces.test) == 10
+        assert set(faces.train.parts) <= {f"{name}/{part}" for part in dataset.parts_of(split)}
+        assert faces.train.points.shape == (10, int(dataset.scheme), 2)
