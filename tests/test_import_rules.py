@@ -43,7 +43,7 @@ def test_a_large_library_is_imported_by_one_file_alone(library: str) -> None:
 
 @pytest.mark.parametrize("layer", ["engine", "networks", "losses", "datasets", "metrics"])
 def test_a_trial_knows_nothing_of_what_is_above_it(layer: str) -> None:
-    for path in (PACKAGE / layer).glob("*.py"):
+    for path in (PACKAGE / layer).rglob("*.py"):
         above = {f"odnbench.{name}" for name in ABOVE_A_TRIAL} & imports(path)
         assert not above, f"{path.name} imports {above}"
 

@@ -21,17 +21,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets import face_model as fm
-from odnbench.datasets.face_mesh import draw_head, image_of
-from odnbench.datasets.face_model import Floats
-from odnbench.datasets.face_paint import noise, noise_patch, paint_chart
-from odnbench.datasets.face_parameters import (
+from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.face_mesh import draw_head, image_of
+from odnbench.datasets.rendering.face_model import Floats
+from odnbench.datasets.rendering.face_paint import noise, noise_patch, paint_chart
+from odnbench.datasets.rendering.face_parameters import (
     FaceParameters,
     Scene,
     difficulty_of,
     sample_parameters,
 )
-from odnbench.datasets.occluders import Easel, View, draw_occluder, shade
+from odnbench.datasets.rendering.occluders import Easel, View, draw_occluder, shade
 
 RENDERER_VERSION = 2  # part of the cache key: raise it whenever a pixel or a point changes
 SELF_OCCLUSION_MM = 30.0  # less is the rim of the cheek, which annotators call visible

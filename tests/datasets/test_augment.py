@@ -16,8 +16,8 @@ from odnbench.datasets.augment import (
     to_pixels,
     to_unit,
 )
-from odnbench.datasets.face_parameters import FaceParameters
 from odnbench.datasets.rendered import draw, render_face
+from odnbench.datasets.rendering.face_parameters import FaceParameters
 from odnbench.registry import Registry
 from odnbench.specs import AugmentSpec, Scheme
 

@@ -7,11 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from odnbench.datasets import face_model, rendered
-from odnbench.datasets.face_mesh import rasterise
-from odnbench.datasets.face_parameters import FaceParameters, Pose, Skin, sample_parameters
-from odnbench.datasets.occluders import OCCLUDERS, Occluder
+from odnbench.datasets import rendered
 from odnbench.datasets.rendered import draw, render_face
+from odnbench.datasets.rendering import face_model
+from odnbench.datasets.rendering.face_mesh import rasterise
+from odnbench.datasets.rendering.face_parameters import (
+    FaceParameters,
+    Pose,
+    Skin,
+    sample_parameters,
+)
+from odnbench.datasets.rendering.occluders import OCCLUDERS, Occluder
 from odnbench.shipped import shipped
 
 SCHEMES = tomllib.loads((shipped("registry") / "schemes.toml").read_text(encoding="utf-8"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from odnbench.datasets.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_landmarks
-from odnbench.datasets.face_parameters import DIFFICULTIES
 from odnbench.datasets.render_layout import render_layout
+from odnbench.datasets.rendering.face_parameters import DIFFICULTIES
 from odnbench.datasets.sources import find_root, load_faces, split_validation
 from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, Registry

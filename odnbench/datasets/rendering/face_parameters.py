@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets import face_model as fm
-from odnbench.datasets.face_model import FaceShape, Floats
-from odnbench.datasets.occluders import Colour, Occluder, sample_occluder
+from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.face_model import FaceShape, Floats
+from odnbench.datasets.rendering.occluders import Colour, Occluder, sample_occluder
 
 
 @dataclass(frozen=True)

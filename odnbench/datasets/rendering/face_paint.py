@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets import face_model as fm
-from odnbench.datasets.face_model import Floats
-from odnbench.datasets.face_parameters import FaceParameters, Hair, colour_of
-from odnbench.datasets.occluders import SHIFT, Colour, fixed_point, shade
+from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.face_model import Floats
+from odnbench.datasets.rendering.face_parameters import FaceParameters, Hair, colour_of
+from odnbench.datasets.rendering.occluders import SHIFT, Colour, fixed_point, shade
 
 Image = NDArray[np.uint8]
 Floats32 = NDArray[np.float32]

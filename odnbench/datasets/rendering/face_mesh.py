@@ -14,11 +14,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets import face_model as fm
-from odnbench.datasets.face_model import Floats
-from odnbench.datasets.face_paint import EAR_CENTRE_MM, Canvas, ear_outline, ear_tile, hairline
-from odnbench.datasets.face_parameters import FaceParameters, Light
-from odnbench.datasets.occluders import View
+from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.face_model import Floats
+from odnbench.datasets.rendering.face_paint import (
+    EAR_CENTRE_MM,
+    Canvas,
+    ear_outline,
+    ear_tile,
+    hairline,
+)
+from odnbench.datasets.rendering.face_parameters import FaceParameters, Light
+from odnbench.datasets.rendering.occluders import View
 
 NO_DEPTH_MM = -1e4  # depth of the background
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets.face_model import Floats, chart_of_frontal, on_surface
+from odnbench.datasets.rendering.face_model import Floats, chart_of_frontal, on_surface
 
 Colour = tuple[float, float, float]  # RGB, 0 to 255
 SHIFT = 6  # fractional bits of OpenCV's fixed-point coordinates

@@ -1,0 +1,1 @@
+"""Faces: read from official archives or rendered, prepared once, augmented in batches."""

@@ -1,0 +1,1 @@
+"""The parametric head behind rendered faces: parameters, skin, mesh, occluders."""

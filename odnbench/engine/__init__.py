@@ -1,0 +1,1 @@
+"""One trial: fit, evaluate, checkpoint. Plain PyTorch, without Ray, MLflow or Optuna."""

@@ -1,0 +1,1 @@
+"""Errors, curves and scores; NumPy alone."""

@@ -1,0 +1,1 @@
+"""Backbones, the modules GM, DM and LM, and the networks that they make up."""
