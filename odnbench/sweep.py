@@ -166,6 +166,7 @@ def make_plan(
             notes.append(
                 f"settings for rendered faces: {pipeline.rendered} (small network, few epochs)"
             )
+    specs = [_with_whole_path(spec) for spec in specs]
     faces: dict[str, Faces] = {}
     by_data = {}
     for data in dict.fromkeys(spec.data for spec in specs):
@@ -203,13 +204,7 @@ def trial_id(spec: TrialSpec, registry: Registry, faces: str) -> str:
     """Content id: spec, the registry's entries behind its names, faces and engine; no path, no
     device.
     """
-    weights = Path(spec.model.pretrained)
-    if spec.model.pretrained not in ("none", "imagenet"):
-        if not weights.is_file():
-            raise OdnbenchError(
-                f"model.pretrained: {weights} is not there; "
-                "give 'none', 'imagenet' or a weights file"
-            )
+    if weights := _weights_file(spec):
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
     return content_id(spec, registry.used_by(spec), faces, ENGINE_VERSION)
@@ -317,6 +312,24 @@ def run_trial(
         return ""
     folder.set_status("failed", reason)
     return reason
+
+
+def _weights_file(spec: TrialSpec) -> Path | None:
+    """The file that `spec` starts from, if it does; OdnbenchError if it is not there."""
+    if spec.model.pretrained in ("none", "imagenet"):
+        return None
+    path = Path(spec.model.pretrained).expanduser()
+    if not path.is_file():
+        raise OdnbenchError(
+            f"model.pretrained: {path} is not there; give 'none', 'imagenet' or a weights file"
+        )
+    return path
+
+
+def _with_whole_path(spec: TrialSpec) -> TrialSpec:
+    """`spec` with the whole path of its weights file: a worker stands in another folder."""
+    path = _weights_file(spec)
+    return spec if path is None else replace_at(spec, "model.pretrained", str(path.resolve()))
 
 
 def _at_hand(spec: TrialSpec, registry: Registry, places: Places) -> bool:

@@ -240,3 +240,16 @@ def test_an_interrupted_sweep_says_so_and_goes_on_with_the_same_plan(
         ("done", "odn"),
         ("done", "dm"),
     ]
+
+
+def test_a_weights_file_is_found_from_any_folder(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's workers do not stand in the folder in which the command was given."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("start.npz", **{"conv1.weight": np.zeros((16, 3, 7, 7), np.float32)})
+    overrides = ("variant=brnet", "model.pretrained=start.npz", "train.epochs=1")
+    plan = plan_in(tmp_path / "runs", cache, *overrides)
+    assert plan.trials[0].spec.model.pretrained == str(tmp_path / "start.npz")
+    monkeypatch.chdir(cache)
+    assert run(plan, run_inline, []).complete
