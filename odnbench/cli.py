@@ -1,7 +1,7 @@
 """The command line. Every command is a few lines that call the library; heavy imports wait for a
 command.
 
-Exit status: 0 all done, 1 a trial failed, 2 a mistake in names, values or files, 130 interrupted.
+Exit status: 0 all done, 1 a trial failed or was interrupted, 2 a mistake in names, values or files.
 """
 
 import dataclasses

@@ -138,6 +138,11 @@ class Report:
         }
 
     @property
+    def seeds(self) -> int:
+        """Seeds of the row that has most."""
+        return max(row.seeds for row in self.rows)
+
+    @property
     def versions(self) -> str:
         """Of the libraries that made the numbers."""
         return ", ".join(f"{name} {v}" for name, v in self.trials[0].versions.items())

@@ -141,13 +141,7 @@ class MlflowMirror(Observer):
         tags = [RunTag(f"version.{name}", v) for name, v in folder.versions.items()]
         tags.append(RunTag("device", result.device))
         self.client.log_batch(run_id, metrics=metrics, tags=tags)
-        for name in (
-            "trial.json",
-            "result.json",
-            "metrics.jsonl",
-            "predictions.parquet",
-            "examples.jpg",
-        ):
+        for name in _ARTIFACTS:
             if (path := folder.path / name).is_file():
                 self.client.log_artifact(run_id, str(path))
         self.client.log_artifact(run_id, str(folder.checkpoint), "checkpoint")

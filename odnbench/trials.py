@@ -15,7 +15,6 @@ done                    written last of all: without it the trial is not finishe
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -223,9 +222,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def folders(storage: Path, pipeline: str) -> Iterator[TrialFolder]:
-    """Every trial folder of a pipeline."""
-    for path in sorted((storage / pipeline).glob("*/trial.json")):
-        yield TrialFolder(path.parent)
