@@ -6,7 +6,6 @@ Exit status: 0 all done, 1 a trial failed or was interrupted, 2 a mistake in nam
 
 import dataclasses
 import inspect
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from odnbench import __version__
+from odnbench.cli_data import data_app
 from odnbench.errors import OdnbenchError
+from odnbench.terminal import DataRoot, Plugins, cache_folder, console, data_root_of, plain
 
 if TYPE_CHECKING:
     from odnbench.reports import Report
@@ -38,11 +39,8 @@ app = typer.Typer(
 registry_app = typer.Typer(
     help="What can be combined: backbones, modules, variants, …", no_args_is_help=True
 )
-data_app = typer.Typer(help="Faces: render them, look at them.", no_args_is_help=True)
 app.add_typer(registry_app, name="registry")
 app.add_typer(data_app, name="data")
-piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-console = Console(highlight=False, width=120 if piped else None)
 
 
 class ExecutorName(StrEnum):
@@ -73,13 +71,6 @@ class Format(StrEnum):
 
 
 Storage = Annotated[Path, typer.Option(help="Folder of results.", envvar="ODNBENCH_STORAGE")]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the data sets, or of one of them.", envvar="ODNBENCH_DATA"),
-]
-Plugins = Annotated[
-    list[Path], typer.Option("--registry", help="Folder with registry entries of your own.")
-]
 
 
 @dataclass(frozen=True)
@@ -97,6 +88,9 @@ class SweepOptions:
     require_data: Annotated[bool, typer.Option(help="Fail rather than take rendered faces.")] = (
         False
     )
+    allow_partial: Annotated[
+        bool, typer.Option(help="Go on where faces of a data set are missing.")
+    ] = False
     storage: Storage = Path("runs")
     select: Annotated[
         str, typer.Option(help="Epoch to keep: best on validation, last, or best on test.")
@@ -291,39 +285,6 @@ def registry_show(
     console.print_json(data=to_mapping(entry))
 
 
-@data_app.command("render")
-def data_render(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder to write to; it must be empty or not there.")
-    ],
-    faces: Annotated[int, typer.Option(help="Faces per part of the data set.", min=1)] = 20,
-    layout: Annotated[str, typer.Option(help="Data set whose official layout to write.")] = "300w",
-    size: Annotated[int, typer.Option(help="Side of a picture in pixels.", min=32)] = 256,
-    seed: Annotated[int, typer.Option(help="Another seed, other faces.", min=0)] = 0,
-) -> None:
-    """Draw faces and write them as a data set on disk."""
-    from odnbench.datasets.render_layout import render_layout
-    from odnbench.registry import Registry
-
-    count = render_layout(Registry.load(), layout, folder, faces, size, seed)
-    console.print(f"{count} rendered faces in {folder}, in the layout of {layout}", soft_wrap=True)
-
-
-@data_app.command("show")
-def data_show(
-    split: Annotated[str, typer.Argument(help="A split, as 300w/common.")] = "300w/challenging",
-    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("faces.png"),
-    faces: Annotated[int, typer.Option(help="How many faces.", min=1)] = 30,
-    data_root: DataRoot = None,
-) -> None:
-    """Draw faces of a split with their landmarks into one picture."""
-    from odnbench.datasets.contact_sheet import contact_sheet
-    from odnbench.registry import Registry
-
-    coverage = contact_sheet(Registry.load(), split, _data_root(data_root), out, faces, _cache())
-    console.print(f"{out}: {split} ({coverage})", soft_wrap=True)
-
-
 def main() -> None:
     """Entry point of the console script: a user's mistake is told in a line, a bug shows its
     traceback.
@@ -332,7 +293,7 @@ def main() -> None:
         app()
     except OdnbenchError as error:
         Console(stderr=True, highlight=False).print(
-            f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True
+            f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True
         )
         sys.exit(2)
     except KeyboardInterrupt:
@@ -354,21 +315,23 @@ def _plan(pipeline: str, options: SweepOptions) -> "Plan":
         plan = make_plan(
             chosen,
             Registry.load(options.plugins),
-            Places(options.storage, _cache(), _data_root(options.data_root)),
+            Places(options.storage, cache_folder(), data_root_of(options.data_root)),
             overrides=overrides,
             settings=options.settings,
             require_data=options.require_data,
+            allow_partial=options.allow_partial,
         )
     first = plan.trials[0]
     spec = first.spec
     count = "1 trial" if len(plan.trials) == 1 else f"{len(plan.trials)} trials"
     console.print(f"[bold]{chosen.title}[/] ({chosen.name}): {count}", soft_wrap=True)
     for note in plan.notes:
-        console.print(f"  [yellow]•[/] {_plain(note)}", soft_wrap=True)
+        console.print(f"  [yellow]•[/] {plain(note)}", soft_wrap=True)
     covered = "; ".join(f"{c.split} {c}" for c in first.coverage)
     console.print(f"  faces      {covered}", soft_wrap=True)
     console.print(
-        f"  protocol   {first.protocol.name}: {first.protocol.describe()}", soft_wrap=True
+        f"  protocol   {first.protocol.name}: {first.protocol.describe()}; {first.box.describe()}",
+        soft_wrap=True,
     )
     train = plan.trials[-1].spec.train  # the first may be the mean shape, which is not trained
     console.print(
@@ -431,7 +394,7 @@ def _print_numbers(report: "Report") -> None:
         )
     console.print(summary if report.rows else "no trial has finished")
     for missing in report.missing:
-        console.print(f"no numbers: {missing.title}: {_plain(missing.reason)}", soft_wrap=True)
+        console.print(f"no numbers: {missing.title}: {plain(missing.reason)}", soft_wrap=True)
 
 
 def _is_about(error: ModuleNotFoundError, library: str) -> bool:
@@ -447,27 +410,3 @@ def _needs(library: str, cure: str) -> Iterator[None]:
         if not _is_about(error, library):
             raise
         raise OdnbenchError(f"{library} is not installed; {cure}") from error
-
-
-def _data_root(option: Path | None) -> Path | None:
-    """The option or $ODNBENCH_DATA, else `data_root` in the user's configuration file."""
-    if option is not None:
-        return option
-    file = Path(typer.get_app_dir("odnbench")) / "config.toml"
-    if not file.is_file():
-        return None
-    from odnbench.registry import read_toml
-
-    configured = read_toml(file).get("data_root")
-    return Path(configured).expanduser() if configured else None
-
-
-def _cache() -> Path:
-    """Where prepared faces are kept: $ODNBENCH_CACHE, else the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("ODNBENCH_CACHE") or Path(base) / "odnbench")
-
-
-def _plain(text: str) -> str:
-    """Text in which rich sees no markup."""
-    return text.replace("[", r"\[")

@@ -18,7 +18,6 @@ from odnbench.registry import (
     NONE,
     Backbone,
     Criterion,
-    Dataset,
     LossWeight,
     Module,
     Published,
@@ -27,7 +26,7 @@ from odnbench.registry import (
     read_toml,
 )
 from odnbench.shipped import shipped
-from odnbench.specs import LossSpec, Protocol, TrialSpec
+from odnbench.specs import BoxRule, LossSpec, Protocol, TrialSpec
 
 FIELDS = leaf_types(TrialSpec)  # dotted key → type
 
@@ -126,8 +125,7 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry) -> None:
     if pipeline.reference:
         registry.get(Variant, pipeline.reference)
     for column in pipeline.columns:
-        dataset, _, split = column.partition("/")
-        registry.get(Dataset, dataset).parts_of(split)
+        registry.split(column)
     if pipeline.rendered:
         _read_settings(pipeline.rendered)
     for name in pipeline.search.parameters if pipeline.search else ():
@@ -154,14 +152,13 @@ def _check(spec: TrialSpec, registry: Registry) -> None:
             f"is '{spec.loss.unit}'; add -s loss.unit={criterion.unit}"
         )
     protocol = registry.get(Protocol, spec.data.protocol)
+    registry.get(BoxRule, protocol.box)
     for split in (spec.data.train, *spec.data.test):
-        dataset, _, name = split.partition("/")
-        entry = registry.get(Dataset, dataset)
-        entry.parts_of(name)
-        if entry.scheme != protocol.scheme:
+        dataset, _ = registry.split(split)
+        if dataset.scheme != protocol.scheme:
             raise OdnbenchError(
                 f"data.protocol '{protocol.name}' has {protocol.scheme} points, "
-                f"{split} has {entry.scheme}"
+                f"{split} has {dataset.scheme}"
             )
 
 

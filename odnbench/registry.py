@@ -9,9 +9,10 @@ one of the same name.
 """
 
 import inspect
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -19,7 +20,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from odnbench.conversion import from_mapping, to_mapping
 from odnbench.errors import OdnbenchError, unknown
 from odnbench.shipped import shipped
-from odnbench.specs import Protocol, Scheme, TrialSpec
+from odnbench.specs import BoxRule, Protocol, Scheme, TrialSpec
 
 E = TypeVar("E")
 NONE = "none"  # a slot of the network that is left out
@@ -78,11 +79,22 @@ class LossWeight:
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of a data set, its official number of faces, and what stands in for it."""
+    """Faces that stand together on disk, their official number, and what stands in for them."""
 
-    folder: str
+    source: str  # the folder or file that holds them, in the words of the data set's loader
     faces: int
-    rendered: str
+    rendered: str  # difficulty of the rendered faces that stand in
+    optional: bool = False  # whether an archive without it is whole all the same
+
+
+@dataclass(frozen=True)
+class Split:
+    """Faces that papers report together: whole parts, or the faces of them that carry a label."""
+
+    parts: tuple[str, ...]
+    label: str = ""
+    faces: int = 0  # official number; 0 where none is known for the label
+    rule: str = ""  # who carries the label, for people
 
 
 @dataclass(frozen=True)
@@ -96,15 +108,33 @@ class Dataset:
     names: tuple[str, ...]
     found_by: tuple[str, ...]
     parts: Mapping[str, Part]
-    splits: Mapping[str, tuple[str, ...]]
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    mirror_offset_px: float = 0.0  # of its landmarks from mirror symmetry (datasets/symmetry.py)
 
-    def parts_of(self, split: str) -> tuple[str, ...]:
-        """Names of the parts that make up `split`; a part is also a split of its own name."""
-        if split in self.splits:
-            return self.splits[split]
-        if split in self.parts:
-            return (split,)
-        raise unknown(f"split of {self.name}", split, [*self.splits, *self.parts])
+    def split(self, name: str) -> Split:
+        """The split `name`: one of `splits`, a part, or several of them joined by "+".
+
+        Raises OdnbenchError for a name that is not known, or a join of splits by label.
+        """
+        chosen = [self._split(one) for one in name.split("+")]
+        if len(chosen) == 1:
+            return chosen[0]
+        if any(split.label for split in chosen):
+            raise OdnbenchError(
+                f"{self.name}/{name}: only whole splits can be joined by '+'; "
+                "name each subset as a split of its own"
+            )
+        parts = tuple(dict.fromkeys(part for split in chosen for part in split.parts))
+        return Split(parts, faces=sum(self.parts[part].faces for part in parts))
+
+    def _split(self, name: str) -> Split:
+        if name in self.splits:
+            split = self.splits[name]
+            total = sum(self.parts[part].faces for part in split.parts)
+            return split if split.label else replace(split, faces=total)
+        if name in self.parts:
+            return Split((name,), faces=self.parts[name].faces)
+        raise unknown(f"split of {self.name}", name, [*self.splits, *self.parts])
 
 
 @dataclass(frozen=True)
@@ -141,6 +171,7 @@ FAMILIES: dict[str, type] = {
     "weights": LossWeight,
     "datasets": Dataset,
     "schemes": Scheme,
+    "boxes": BoxRule,
     "protocols": Protocol,
     "published": Published,
 }
@@ -175,7 +206,7 @@ class Registry:
         """The entry `name` of the family of dataclass `kind`."""
         family = self.entries[self.family_of[kind]]
         if name not in family:
-            raise unknown(kind.__name__.lower(), name, family)
+            raise unknown(_words(kind.__name__), name, family)
         entry: E = family[name]
         return entry
 
@@ -200,6 +231,24 @@ class Registry:
             ) from error
         return target(**everything)
 
+    def split(self, name: str) -> tuple[Dataset, Split]:
+        """The data set and the split that `dataset/split` names, as 300w/common."""
+        dataset_name, slash, split = name.partition("/")
+        dataset = self.get(Dataset, dataset_name)
+        if not slash:
+            known = ", ".join(f"{dataset_name}/{s}" for s in [*dataset.splits, *dataset.parts])
+            raise OdnbenchError(f"'{name}' names no split; choose one of {known}")
+        return dataset, dataset.split(split)
+
+    def protocol_of(self, dataset: Dataset) -> Protocol:
+        """The first protocol for the points of `dataset`: what faces are cropped by where none is
+        named.
+        """
+        for protocol in self.all(Protocol).values():
+            if protocol.scheme == dataset.scheme:
+                return protocol
+        raise OdnbenchError(f"no protocol in the registry has the points of {dataset.name}")
+
     def used_by(self, spec: TrialSpec) -> dict[str, Any]:
         """The entries that decide a trial's numbers: part of its content id."""
         model, protocol = spec.model, self.get(Protocol, spec.data.protocol)
@@ -209,6 +258,7 @@ class Registry:
             *(self.get(Module, name) for name in slots if name != NONE),
             self.get(Criterion, spec.loss.criterion),
             protocol,
+            self.get(BoxRule, protocol.box),
             self.get(Scheme, protocol.scheme),
         ]
         network = self.get(Variant, spec.variant).network
@@ -240,6 +290,11 @@ def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]
     for path in sorted((folder / family).glob("*.toml")):
         tables[path.stem] = (read_toml(path), path)
     return tables
+
+
+def _words(class_name: str) -> str:
+    """`BoxRule` → "box rule"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", class_name).lower()
 
 
 def _without_title(entry: Any) -> Any:

@@ -25,7 +25,7 @@ from odnbench.metrics.scores import Score, scores
 from odnbench.pipelines import FIELDS, Pipeline
 from odnbench.registry import LossWeight, Published, Registry
 from odnbench.shipped import shipped
-from odnbench.specs import Coverage, Protocol, Trial
+from odnbench.specs import BoxRule, Coverage, Protocol, Trial
 from odnbench.sweep import PlanRecord
 from odnbench.trials import Epoch, Result, TrialFolder
 
@@ -112,6 +112,11 @@ class Report:
     def protocol(self) -> Protocol:
         """Of the first trial; `read_report` refuses plans that mix protocols."""
         return self.trials[0].trial.protocol
+
+    @property
+    def box(self) -> BoxRule:
+        """The box rule of the protocol."""
+        return self.trials[0].trial.box
 
     @property
     def rendered(self) -> bool:

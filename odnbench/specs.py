@@ -15,7 +15,7 @@ from typing import Any, Literal
 from odnbench.conversion import public_name, to_mapping
 from odnbench.errors import OdnbenchError
 
-ENGINE_VERSION = 1  # part of every content id: raise it whenever the same spec gives other numbers
+ENGINE_VERSION = 2  # part of every content id: raise it whenever the same spec gives other numbers
 
 
 @dataclass(frozen=True)
@@ -162,24 +162,42 @@ class Scheme:
 
 
 @dataclass(frozen=True)
+class BoxRule:
+    """Which part of a picture the network sees."""
+
+    name: str
+    title: str
+    source: Literal["landmarks", "annotated", "detector"]  # "landmarks": their tight box
+    shape: Literal["square", "stretched"]  # square: the box's longer side; stretched: both sides
+    factor: float  # side of the crop over that of the box
+
+    def __post_init__(self) -> None:
+        _bound("box rule", self, "factor", 0.1, 10)
+
+    def describe(self) -> str:
+        """One line that says what the crop is."""
+        whose = "the landmarks' tight box" if self.source == "landmarks" else f"{self.source} box"
+        return f"{self.shape} crop, {self.factor:g} × {whose}"
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How errors become a number. A number never travels without it."""
 
     name: str
     title: str
     scheme: str
-    normaliser: Literal["inter-ocular", "inter-pupil"]
+    normaliser: Literal["inter-ocular", "inter-pupil", "box-width", "box-area", "box-diagonal"]
     visibility: Literal["all", "visible", "occluded"]
     averaging: Literal["face"]
-    box: Literal["landmarks"]  # tight box of the annotated landmarks
-    crop_factor: float  # side of the square crop over the longer side of the box
+    box: str  # box rule of registry/boxes.toml
     failure_percent: float  # FR@t and AUC@t: threshold on the NME, in percent
 
     def describe(self) -> str:
         """One line that says how the number was made."""
         return (
             f"{self.normaliser} NME, mean per {self.averaging}, {self.visibility} points, "
-            f"crop {self.crop_factor:g} × the {self.box}' box, FR@{self.failure_percent:g}"
+            f"box rule {self.box}, FR@{self.failure_percent:g}"
         )
 
 
@@ -189,15 +207,15 @@ class Coverage:
 
     split: str  # "300w/common"
     faces: int
-    official: int
+    official: int  # 0 where none is known
     rendered: bool
+    whole: bool = True  # whether nothing of its parts is missing
 
     def __str__(self) -> str:
         if self.rendered:
             return f"rendered, {self.faces} faces"
-        return (
-            f"{self.faces} of {self.official}" if self.faces != self.official else f"{self.faces}"
-        )
+        known = self.official not in (0, self.faces)
+        return f"{self.faces} of {self.official}" if known else f"{self.faces}"
 
 
 @dataclass(frozen=True)
@@ -209,6 +227,7 @@ class Trial:
     title: str
     spec: TrialSpec
     protocol: Protocol
+    box: BoxRule
     scheme: Scheme
     coverage: tuple[Coverage, ...]
     faces: str  # fingerprint of the face lists

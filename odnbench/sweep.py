@@ -19,12 +19,13 @@ from pathlib import Path
 import torch
 
 from odnbench.conversion import from_mapping, get_at, replace_at, to_mapping
-from odnbench.datasets.sources import Faces, find_root, load_faces
+from odnbench.datasets.archive import find_root
+from odnbench.datasets.sources import Faces, load_faces
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
 from odnbench.pipelines import Pipeline, differing_fields, resolve
-from odnbench.registry import Dataset, LossWeight, Registry, Variant
-from odnbench.specs import ENGINE_VERSION, Protocol, Scheme, Trial, TrialSpec, content_id
+from odnbench.registry import LossWeight, Registry, Variant
+from odnbench.specs import ENGINE_VERSION, BoxRule, Protocol, Scheme, Trial, TrialSpec, content_id
 from odnbench.trials import Epoch, State, TrialFolder
 
 
@@ -153,6 +154,7 @@ def make_plan(
     overrides: Sequence[str] = (),
     settings: str = "",
     require_data: bool = False,
+    allow_partial: bool = False,
 ) -> Plan:
     """Resolves `pipeline`, prepares the faces, and names each trial by its content.
 
@@ -171,7 +173,12 @@ def make_plan(
     by_data = {}
     for data in dict.fromkeys(spec.data for spec in specs):
         loaded = load_faces(
-            data, registry, places.data_root, places.cache, require_data=require_data
+            data,
+            registry,
+            places.data_root,
+            places.cache,
+            require_data=require_data,
+            allow_partial=allow_partial,
         )
         by_data[data] = faces.setdefault(loaded.fingerprint, loaded)
         notes.extend(note for note in loaded.notes if note not in notes)
@@ -191,6 +198,7 @@ def make_plan(
                 title=_title(spec, registry, varied),
                 spec=spec,
                 protocol=protocol,
+                box=registry.get(BoxRule, protocol.box),
                 scheme=registry.get(Scheme, protocol.scheme),
                 coverage=by_data[spec.data].coverage,
                 faces=fingerprint,
@@ -334,7 +342,7 @@ def _with_whole_path(spec: TrialSpec) -> TrialSpec:
 
 def _at_hand(spec: TrialSpec, registry: Registry, places: Places) -> bool:
     """Whether the data set that `spec` trains on is below the data root."""
-    dataset = registry.get(Dataset, spec.data.train.partition("/")[0])
+    dataset, _ = registry.split(spec.data.train)
     return find_root(dataset, places.data_root) is not None
 
 

@@ -154,7 +154,7 @@ class MlflowMirror(Observer):
             _PLAN: self.plan.id,
             _TRIAL: "",
             "pipeline": pipeline.name,
-            "protocol": first.protocol.describe(),
+            "protocol": f"{first.protocol.describe()}; {first.box.describe()}",
             "faces": "rendered" if first.rendered else "real",
             "mlflow.note.content": "\n\n".join([pipeline.title, *self.plan.notes]),
         }

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odnbench.conversion import from_mapping, to_mapping
+from odnbench.datasets.faces import FaceSet, Floats
 from odnbench.errors import OdnbenchError
 from odnbench.specs import Trial
 
 State = Literal["running", "done", "failed", "stopped"]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,21 @@ class Predictions:
     predicted: Floats  # (N, L, 2)
     true: Floats  # (N, L, 2)
     occluded: NDArray[np.bool_]  # (N, L)
+    boxes: Floats  # (N, 4); NaN where the data set has none
+    labels: tuple[str, ...]  # of each face, with blanks between them
+
+    @classmethod
+    def of(cls, faces: FaceSet, predicted: Floats) -> "Predictions":
+        """predicted (N, L, 2) for `faces`, image frame."""
+        return cls(
+            faces.ids,
+            faces.parts,
+            predicted,
+            faces.points,
+            faces.occluded,
+            faces.boxes,
+            faces.labels,
+        )
 
 
 @dataclass(frozen=True)
@@ -192,6 +207,8 @@ def read_predictions(path: Path) -> Predictions:
         predicted=points("predicted"),
         true=points("true"),
         occluded=np.array(table["occluded"].to_pylist(), bool).reshape(n, -1),
+        boxes=points("box").reshape(n, 4),
+        labels=tuple(table["labels"].to_pylist()),
     )
 
 
@@ -209,6 +226,8 @@ def _write_parquet(predictions: Predictions, path: Path) -> None:
         "predicted": lists(predictions.predicted),
         "true": lists(predictions.true),
         "occluded": lists(predictions.occluded),
+        "box": lists(predictions.boxes),
+        "labels": pa.array(predictions.labels),
     }
     pq.write_table(pa.table(columns), path, compression="zstd")
 

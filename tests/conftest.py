@@ -48,7 +48,9 @@ def random_faces(
         points=points,
         crop_to_image=crop_to_image,
         occluded=rng.random((count, landmarks)) < 0.2,
+        boxes=np.tile([10.0, 20.0, 90.0, 100.0], (count, 1)),
         ids=tuple(f"{name}/{i}" for i in range(count)),
         parts=("300w/ibug",) * count,
+        labels=("",) * count,
         rendered=True,
     )

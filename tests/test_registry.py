@@ -19,7 +19,7 @@ from odnbench.registry import (
     import_target,
 )
 from odnbench.shipped import shipped
-from odnbench.specs import Protocol, Scheme, TrialSpec
+from odnbench.specs import BoxRule, Protocol, Scheme, TrialSpec
 from odnbench.sweep import trial_id
 
 SHIPPED = Registry.load()
@@ -169,15 +169,46 @@ def test_every_unit_and_scheme_that_an_entry_names_exists() -> None:
     for kind in (Dataset, Protocol):
         for entry in SHIPPED.all(kind).values():
             SHIPPED.get(Scheme, entry.scheme)
+    for protocol in SHIPPED.all(Protocol).values():
+        SHIPPED.get(BoxRule, protocol.box)
 
 
 def test_splits_of_300w_have_the_official_numbers_of_faces() -> None:
     dataset = SHIPPED.get(Dataset, "300w")
-    faces = {
-        split: sum(dataset.parts[part].faces for part in dataset.parts_of(split))
-        for split in dataset.splits
-    }
-    assert faces == {"train": 3148, "common": 554, "challenging": 135, "full": 689}
+    faces = {split: dataset.split(split).faces for split in dataset.splits}
+    assert faces == {
+        "train": 3148, "common": 554, "challenging": 135, "full": 689, "private": 600,
+    }  # fmt: skip
+
+
+def test_splits_join_by_plus_and_count_each_part_once() -> None:
+    dataset = SHIPPED.get(Dataset, "300w")
+    joined = dataset.split("common+helen-test+ibug")
+    assert joined.parts == ("helen-test", "lfpw-test", "ibug")
+    assert joined.faces == 689
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("wflw/pose+blur", "only whole splits can be joined"),
+        ("wflw/pse", "did you mean 'pose'"),
+        ("wfwl/pose", "did you mean 'wflw'"),
+        ("wflw", "names no split; choose one of wflw/pose"),
+        ("300w/common+", "unknown split of 300w ''"),
+    ],
+)
+def test_a_split_that_is_not_there_is_told(name: str, told: str) -> None:
+    with pytest.raises(OdnbenchError, match=told):
+        SHIPPED.split(name)
+
+
+def test_subsets_of_the_test_sets_have_the_published_numbers_of_faces() -> None:
+    wflw = SHIPPED.get(Dataset, "wflw")
+    assert [wflw.split(name).faces for name in wflw.splits] == [326, 314, 698, 206, 736, 773]
+    aflw = SHIPPED.get(Dataset, "aflw")
+    counts = {name: aflw.split(name).faces for name in ("train", "full", "frontal")}
+    assert counts == {"train": 20000, "full": 4386, "frontal": 1314}
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED.all(Scheme)))
@@ -203,8 +234,7 @@ def test_shipped_pipelines_name_only_what_there_is(name: str) -> None:
     pipeline = load_pipeline(name)
     SHIPPED.get(Variant, pipeline.reference)
     for column in pipeline.columns:
-        dataset, _, split = column.partition("/")
-        SHIPPED.get(Dataset, dataset).parts_of(split)
+        SHIPPED.split(column)
     for parameter in pipeline.search.parameters if pipeline.search else ():
         SHIPPED.get(LossWeight, parameter)
     trained = {spec.variant for spec in resolve(pipeline, SHIPPED)}

@@ -1,19 +1,20 @@
 """One picture of many faces with their landmarks: the quickest check of a data set."""
 
-import dataclasses
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from odnbench.datasets.faces import Bytes, Flags, Floats
-from odnbench.datasets.sources import load_faces
+from odnbench.datasets.pictures import write_picture
+from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Dataset, Registry
-from odnbench.specs import Coverage, DataSpec, Protocol
+from odnbench.registry import Registry
+from odnbench.specs import Coverage, DataSpec
 
 TILE_PX = 192
 VISIBLE, OCCLUDED, RING = (60, 230, 60), (255, 60, 60), (255, 255, 255)  # RGB
+BOX = (250, 220, 60)
 
 
 def contact_sheet(
@@ -21,31 +22,43 @@ def contact_sheet(
 ) -> Coverage:
     """Writes `count` faces of `split`, evenly spread over it, to the picture `out`.
 
-    Occluded landmarks are red. Returns what the faces are.
+    Visible landmarks are green, occluded ones red, the annotated box is yellow. Returns what the
+    faces are.
     """
-    dataset = registry.get(Dataset, split.partition("/")[0])
-    protocol = next(
-        (p for p in registry.all(Protocol).values() if p.scheme == dataset.scheme), None
-    )
-    if protocol is None:
-        raise OdnbenchError(f"no protocol in the registry has the scheme of {dataset.name}")
     # A margin of 1.25 over the crop shows what augmentation sees.
     size = TILE_PX * 4 // 5 // 32 * 32
+    protocol = registry.protocol_of(registry.split(split)[0])
     data = DataSpec(train=split, test=(split,), protocol=protocol.name, input_size=size)
-    data = dataclasses.replace(data, rendered_train=count, rendered_test=count)
-    faces = load_faces(data, registry, data_root, cache)
-    chosen = faces.test[np.unique(np.linspace(0, len(faces.test) - 1, count).astype(int))]
+    source = FaceSource(data, registry, data_root, cache)
+    faces, (coverage,) = source.union([split], rendered_faces=count)
+    if source.faults:
+        raise OdnbenchError("\n".join(source.faults))
+    if faces is None:
+        raise OdnbenchError(f"{split}: none of its faces is below {data_root}")
+    chosen = faces[np.unique(np.linspace(0, len(faces) - 1, count).astype(int))]
+    boxes = chosen.to_crop(chosen.boxes.reshape(-1, 2, 2))  # (N, 2, 2) two corners
     tiles = [
-        draw_landmarks(picture, points, occluded)
-        for picture, points, occluded in zip(
-            chosen.images, chosen.points_crop, chosen.occluded, strict=True
+        draw_landmarks(draw_box(picture, box), points, occluded)
+        for picture, box, points, occluded in zip(
+            chosen.images, boxes, chosen.points_crop, chosen.occluded, strict=True
         )
     ]
     columns = min(len(tiles), 6)
     blank = [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack((tiles + blank)[i : i + columns]) for i in range(0, len(tiles), columns)]
     write_picture(np.vstack(rows), out)
-    return faces.coverage[-1]
+    return coverage
+
+
+def draw_box(picture: Bytes, corners: Floats) -> Bytes:
+    """A copy of (S, S, 3) `picture` with the box of two `corners` (2, 2); none where they are
+    NaN.
+    """
+    copy = np.array(picture)
+    if np.isfinite(corners).all():
+        first, second = (tuple(np.rint(corner).astype(int).tolist()) for corner in corners)
+        cv2.rectangle(copy, first, second, BOX, 1)
+    return copy
 
 
 def draw_landmarks(
@@ -66,14 +79,3 @@ def draw_landmarks(
     for centre, hidden in zip(sixteenths(points), occluded, strict=True):
         cv2.circle(tile, centre, 24, OCCLUDED if hidden else VISIBLE, -1, cv2.LINE_AA, shift=4)
     return tile  # type: ignore[return-value]
-
-
-def write_picture(picture: Bytes, path: Path) -> None:
-    """Writes (H, W, 3) RGB as .jpg or .png; OdnbenchError where that cannot be done."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    except cv2.error:
-        written = False
-    if not written:
-        raise OdnbenchError(f"{path}: cannot be written as a picture; end its name in .png or .jpg")

@@ -2,51 +2,42 @@
 it.
 """
 
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
-import cv2
-
-from odnbench.datasets.pts import write_pts
-from odnbench.datasets.rendered import RenderedFace, render_face
-from odnbench.errors import OdnbenchError, unknown
-from odnbench.registry import Dataset, Registry
+from odnbench.datasets.archive import open_archive
+from odnbench.datasets.faces import Face
+from odnbench.datasets.stand_ins import draw_faces
+from odnbench.errors import OdnbenchError
+from odnbench.registry import Dataset
 
 
 def render_layout(
-    registry: Registry, layout: str, folder: Path, faces: int, size: int, seed: int
+    dataset: Dataset,
+    folder: Path,
+    faces: int,
+    size: int,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
 ) -> int:
-    """Writes `faces` faces for each part of data set `layout` below `folder`; returns how many in
-    all.
+    """Writes `faces` faces for each part of `dataset` below `folder`; returns how many in all.
 
-    Raises OdnbenchError if the folder holds something already, or the layout is not known.
+    `advance` is called after each face. Raises OdnbenchError if the folder holds something already.
     """
-    if layout not in LAYOUTS:
-        raise unknown("layout", layout, LAYOUTS)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OdnbenchError(f"{folder} is not an empty folder; give a new one")
-    dataset = registry.get(Dataset, layout)
-    for name, part in dataset.parts.items():
-        place = folder / part.folder
-        place.mkdir(parents=True)
-        for index in range(faces):
-            face = render_face(
-                seed ^ zlib.crc32(name.encode()),
-                index,
-                scheme=dataset.scheme,
-                size=size,
-                difficulty=part.rendered,
-            )
-            LAYOUTS[layout](face, place, index)
+
+    def drawn(part: str) -> Iterator[Face]:
+        for face in islice(draw_faces(dataset, part, size, seed=seed), faces):
+            yield face
+            advance()
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        archive = open_archive(dataset, folder)
+        archive.write_note(dict.fromkeys(dataset.parts, faces))
+        archive.write({part: drawn(part) for part in dataset.parts})
+    except OSError as error:
+        raise OdnbenchError(f"{folder}: cannot be written: {error}") from error
     return faces * len(dataset.parts)
-
-
-def _write_300w(face: RenderedFace, folder: Path, index: int) -> None:
-    """A .png and a .pts beside it."""
-    path = folder / f"image_{index:04d}.png"
-    cv2.imwrite(str(path), cv2.cvtColor(face.image, cv2.COLOR_RGB2BGR))
-    write_pts(path.with_suffix(".pts"), face.points)
-
-
-LAYOUTS: dict[str, Callable[[RenderedFace, Path, int], None]] = {"300w": _write_300w}

@@ -28,6 +28,7 @@ from odnbench.datasets.rendering.face_paint import noise, noise_patch, paint_cha
 from odnbench.datasets.rendering.face_parameters import (
     FaceParameters,
     Scene,
+    attributes_of,
     difficulty_of,
     sample_parameters,
 )
@@ -50,6 +51,8 @@ class RenderedFace:
     yaw_deg: float
     pitch_deg: float
     roll_deg: float
+    attributes: frozenset[str]  # those of WFLW
+    grey: bool  # whether the camera saw no colour
 
 
 def render_face(
@@ -151,6 +154,7 @@ def draw(parameters: FaceParameters, scheme: str, size: int) -> RenderedFace:
         hidden_by_head | (mask[y, x] > 0),
         (mask > 0) & region,
         face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg,
+        attributes_of(face), face.scene.grey,
     )  # fmt: skip
 
 

@@ -2,33 +2,33 @@
 absent.
 
 What was found, what is missing and what was substituted is told in `Coverage`, which travels with
-every number into tables, figures, files and MLflow runs. Prepared sets are cached by content,
-written beside their place and renamed into it, so that a killed or doubled run leaves no half set
-behind.
+every number into tables, figures, files and MLflow runs.
 """
 
-import hashlib
-import tempfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from odnbench.datasets.faces import Face, FaceSet, prepare
-from odnbench.datasets.rendered import RENDERER_VERSION, render_face
+from odnbench.conversion import to_mapping
+from odnbench.datasets.archive import Archive, find_root, open_archive
+from odnbench.datasets.faces import Face, FaceSet
+from odnbench.datasets.prepare import Recipe, prepare
+from odnbench.datasets.rendered import RENDERER_VERSION
+from odnbench.datasets.stand_ins import draw_faces
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Dataset, Registry, import_target
-from odnbench.specs import Coverage, DataSpec, Protocol, content_id
+from odnbench.registry import Dataset, Registry
+from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol, content_id
 
-CACHE_VERSION = 1  # raise it whenever the same files give other prepared faces
+CACHE_VERSION = 2  # raise it whenever the same files give other prepared faces
 RENDERED_SEED = 2019
 
 
 @dataclass(frozen=True)
 class Faces:
-    """All that a trial trains on and is tested on. `test` holds the parts of every test split."""
+    """All that a trial trains on and is tested on. `test` holds the faces of every test split."""
 
     train: FaceSet
     test: FaceSet
@@ -41,23 +41,6 @@ class Faces:
         return content_id(self.train.fingerprint, self.test.fingerprint)
 
 
-def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
-    """The folder of `dataset`: `data_root` itself, or a folder of one of its names below it.
-
-    Raises OdnbenchError if `data_root` is given and is not a folder.
-    """
-    if data_root is None:
-        return None
-    if not data_root.is_dir():
-        raise OdnbenchError(
-            f"data root {data_root} is not a folder; mend --data-root or $ODNBENCH_DATA"
-        )
-    for folder in (data_root, *(data_root / name for name in dataset.names)):
-        if any((folder / name).is_dir() for name in dataset.found_by):
-            return folder
-    return None
-
-
 def load_faces(
     data: DataSpec,
     registry: Registry,
@@ -65,36 +48,45 @@ def load_faces(
     cache: Path,
     *,
     require_data: bool = False,
+    allow_partial: bool = False,
 ) -> Faces:
-    """The prepared faces of `data`; rendered ones where its data set is not below `data_root`.
+    """The prepared faces of `data`; rendered ones where its data set is not below the data root.
 
-    Raises OdnbenchError for faulty files, for a set without training or test faces, and, with
-    `require_data`, for an absent data set.
+    Raises OdnbenchError for faulty files; for a training split of which faces are missing, or test
+    splits of which none is whole, unless `allow_partial`; for a set without training or test faces;
+    and, with `require_data`, for an absent data set.
     """
-    protocol = registry.get(Protocol, data.protocol)
-    store = _Store(data, protocol, registry, data_root, cache)
-    names = {split.partition("/")[0] for split in (data.train, *data.test)}
-    roots = {name: find_root(registry.get(Dataset, name), data_root) for name in names}
-    absent = sorted(name for name, root in roots.items() if root is None)
+    source = FaceSource(data, registry, data_root, cache)
+    absent = source.absent([data.train, *data.test])
     if absent and require_data:
         raise OdnbenchError(
-            f"--require-data: {', '.join(absent)} not found below {data_root or 'any data root'}; "
-            "give --data-root or set ODNBENCH_DATA"
+            f"--require-data: {', '.join(absent)} not found below "
+            f"{data_root or 'any data root'}; give --data-root or set ODNBENCH_DATA"
         )
     notes = [
         f"{name} is not on this machine: rendered faces of the same point scheme stand in for it "
         "(give --data-root or set ODNBENCH_DATA)"
         for name in absent
     ]
-    train, train_coverage = store.union([data.train], roots, data.rendered_train, notes)
-    test, test_coverage = store.union(data.test, roots, data.rendered_test, notes)
-    if store.faults:
-        raise OdnbenchError("\n".join(dict.fromkeys(store.faults)))
+    train, (train_coverage,) = source.union([data.train], data.rendered_train)
+    test, test_coverage = source.union(data.test, data.rendered_test)
+    if source.faults:
+        raise OdnbenchError("\n".join(dict.fromkeys(source.faults)))
     for splits, found in (([data.train], train), (data.test, test)):
         if found is None:
             raise OdnbenchError(f"{', '.join(splits)}: none of its faces is below {data_root}")
     assert train is not None and test is not None
-    return Faces(train, test, (*train_coverage, *test_coverage), tuple(notes))
+    needed = [] if train_coverage.whole else [train_coverage]
+    if not any(coverage.whole for coverage in test_coverage):
+        needed += test_coverage
+    if needed and not allow_partial:
+        listed = "; ".join(f"{c.split}: {c}" for c in needed)
+        names = " ".join(dict.fromkeys(c.split.partition("/")[0] for c in needed))
+        raise OdnbenchError(
+            f"faces are missing: {listed}. `odnbench data doctor {names}` says which; "
+            "--allow-partial goes on with what is there"
+        )
+    return Faces(train, test, (train_coverage, *test_coverage), (*notes, *source.notes))
 
 
 def split_validation(train: FaceSet, fraction: float) -> tuple[FaceSet, FaceSet]:
@@ -112,155 +104,138 @@ def split_validation(train: FaceSet, fraction: float) -> tuple[FaceSet, FaceSet]
     return train[np.sort(order[count:])], train[np.sort(order[:count])]
 
 
-@dataclass(frozen=True)
-class _Store:
-    """Prepared parts of data sets, from the cache where they are in it."""
+@dataclass
+class FaceSource:
+    """Prepared faces by the name of a split, from the cache where they are in it.
+
+    `faults` gathers what is wrong with files, to be told all at once, and `notes` what is missing.
+    """
 
     data: DataSpec
-    protocol: Protocol
     registry: Registry
     data_root: Path | None
-    cache: Path
-    faults: list[str] = field(default_factory=list)  # of files, to be told all at once
+    cache: Path  # of prepared sets
+    advance: Callable[[], None] = lambda: None  # called after each face that is prepared
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def absent(self, splits: Iterable[str]) -> list[str]:
+        """Names of the data sets of `splits` that are not below the data root."""
+        names = sorted({self.registry.split(split)[0].name for split in splits})
+        return [name for name in names if self._archive(self.registry.get(Dataset, name)) is None]
 
     def union(
-        self,
-        splits: Iterable[str],
-        roots: dict[str, Path | None],
-        rendered_faces: int,
-        notes: list[str],
+        self, splits: Iterable[str], rendered_faces: int
     ) -> tuple[FaceSet | None, list[Coverage]]:
-        """One set of all faces of `splits`, and the coverage of each split; adds to `notes`."""
-        sets, coverage, seen = [], [], set()
-        for split in splits:
-            name, _, split_name = split.partition("/")
-            dataset, root = self.registry.get(Dataset, name), roots[name]
-            parts = dataset.parts_of(split_name)
-            found: dict[str, FaceSet | None] = {}
-            for part in parts:
-                try:
-                    found[part] = self._part(dataset, part, root, rendered_faces, parts)
-                except OdnbenchError as error:
-                    found[part] = None
-                    self.faults.append(str(error))
-            faces = sum(len(s) for s in found.values() if s is not None)
-            official = sum(dataset.parts[part].faces for part in parts)
-            coverage.append(Coverage(split, faces, official, rendered=root is None))
-            for part, face_set in found.items():
-                have, wanted = len(face_set) if face_set else 0, dataset.parts[part].faces
-                if root is not None and have < wanted:
-                    folder = dataset.parts[part].folder
-                    notes.append(f"{split}: {have} of the {wanted} pictures in {folder}/ are there")
-                if face_set is not None and (name, part) not in seen:
-                    seen.add((name, part))
-                    sets.append(face_set)
-        return (_concatenate(sets) if sets else None), coverage
+        """One set of all faces of `splits`, each face once, and the coverage of each split.
 
-    def _part(
-        self,
-        dataset: Dataset,
-        part: str,
-        root: Path | None,
-        rendered_faces: int,
-        parts: tuple[str, ...],
-    ) -> FaceSet | None:
+        rendered_faces: how many are drawn for a split whose data set is absent.
+        """
+        sets: list[FaceSet] = []
+        coverage: list[Coverage] = []
+        seen: set[str] = set()
+        for name in splits:
+            found, covered = self.sets(name, rendered_faces)
+            coverage.append(covered)
+            for faces in found:
+                new = [i for i, identity in enumerate(faces.ids) if identity not in seen]
+                seen.update(faces.ids)
+                if len(new) == len(faces):
+                    sets.append(faces)
+                elif new:
+                    sets.append(faces[np.array(new)])
+        return (FaceSet.concatenate(sets) if sets else None), coverage
+
+    def sets(self, name: str, rendered_faces: int) -> tuple[list[FaceSet], Coverage]:
+        """The faces of split `name`, a set for each of its parts, and how many of them there
+        are.
+        """
+        dataset, split = self.registry.split(name)
+        archive = self._archive(dataset)
+        shares = _shares(rendered_faces, [dataset.parts[part].faces for part in split.parts])
+        found: list[FaceSet] = []
+        missing = 0
+        for part, share in zip(split.parts, shares, strict=True):
+            faces: FaceSet | None
+            try:
+                if archive is None:
+                    faces = self._rendered(dataset, part, split.label, share)
+                else:
+                    faces = self._on_disk(archive, part)
+                    wanted, have = archive.official(part), len(faces) if faces else 0
+                    if have < wanted:
+                        missing += wanted - have
+                        self.notes.append(
+                            f"{name}: {have} of the {wanted} faces of {part} are there"
+                        )
+            except OdnbenchError as error:
+                self.faults.append(str(error))
+                continue
+            if faces is not None and split.label:
+                faces = faces[
+                    np.flatnonzero([split.label in held.split() for held in faces.labels])
+                ]
+            if faces is not None and len(faces):
+                found.append(faces)
+        count = sum(len(faces) for faces in found)
+        rendered = archive is None or bool(archive.rendered)
+        covered = Coverage(name, count, split.faces, rendered=rendered, whole=not missing)
+        if split.rule:
+            self.notes.append(f"{name}: {count} faces ({split.rule})")
+        return found, covered
+
+    def _on_disk(self, archive: Archive, part: str) -> FaceSet | None:
         """The prepared faces of one part, or None if there are none."""
-        entry, name = dataset.parts[part], f"{dataset.name}/{part}"
-        size, margin = self.data.stored_size, self.data.stored_size / self.data.input_size
-        recipe = [CACHE_VERSION, dataset.name, part, self.protocol, margin, size]
-        if root is None:
-            official = [dataset.parts[name].faces for name in parts]
-            count = _shares(rendered_faces, official)[parts.index(part)]
-            key = content_id(
-                *recipe, "rendered", RENDERER_VERSION, count, entry.rendered, dataset.scheme
-            )
-            faces = _render(name, entry.rendered, count, dataset.scheme, round(1.2 * size))
-        else:
-            found: list[Face] = import_target(dataset.target)(root, name, entry)
-            key = content_id(*recipe, _signature(found))
-            faces = iter(found)
-        folder = self.cache / key
-        if folder.is_dir():
-            return _load(folder)
-        listed = list(faces)
-        if not listed:
+        if not archive.files(part):
             return None
-        prepared = prepare(name, listed, self.protocol, margin, size, rendered=root is None)
-        _save(prepared, folder)
-        return _load(folder)
+        name = f"{archive.dataset.name}/{part}"
+        folder = self._folder(name, archive.signature(part), sorted(archive.rendered.items()))
+        faults: list[str] = []
+        read = archive.faces(part, faults)
+        rendered = bool(archive.rendered)
+        faces = self._prepare(read, name, folder, rendered=rendered, faults=faults)
+        return faces if len(faces) else None
 
+    def _rendered(self, dataset: Dataset, part: str, label: str, count: int) -> FaceSet:
+        """`count` rendered faces that stand in for one part."""
+        name, difficulty = f"{dataset.name}/{part}", dataset.parts[part].rendered
+        folder = self._folder(name, RENDERER_VERSION, difficulty, dataset.scheme, label, count)
+        size = round(1.2 * self.data.stored_size)
+        drawn = draw_faces(dataset, part, size, seed=RENDERED_SEED, label=label)
+        return self._prepare(islice(drawn, count), name, folder, rendered=True, faults=[])
 
-def _render(part: str, difficulty: str, count: int, scheme: str, size: int) -> Iterator[Face]:
-    for index in range(count):
-        seed = zlib.crc32(part.encode()) ^ RENDERED_SEED  # parts share no face
-        face = render_face(seed, index, scheme=scheme, size=size, difficulty=difficulty)
-        yield Face(f"rendered/{part}/{index}", part, face.image, face.points, face.occluded)
+    def _prepare(
+        self, faces: Iterable[Face], name: str, folder: Path, *, rendered: bool, faults: list[str]
+    ) -> FaceSet:
+        return prepare(
+            faces,
+            name,
+            self._recipe,
+            folder,
+            rendered=rendered,
+            faults=faults,
+            advance=self.advance,
+        )
+
+    def _folder(self, *content: object) -> Path:
+        """Where a prepared set of that content is kept."""
+        recipe = to_mapping(self._recipe)
+        recipe["rule"] = {k: v for k, v in recipe["rule"].items() if k not in ("name", "title")}
+        return self.cache / content_id(CACHE_VERSION, recipe, *content)
+
+    @property
+    def _recipe(self) -> Recipe:
+        protocol = self.registry.get(Protocol, self.data.protocol)
+        size = self.data.stored_size
+        rule = self.registry.get(BoxRule, protocol.box)
+        return Recipe(rule, size / self.data.input_size, size)
+
+    def _archive(self, dataset: Dataset) -> Archive | None:
+        root = find_root(dataset, self.data_root)
+        return None if root is None else open_archive(dataset, root)
 
 
 def _shares(total: int, weights: list[int]) -> list[int]:
     """Whole numbers in proportion to `weights` that add up to `total`."""
     ends = np.round(np.cumsum(weights) * total / sum(weights)).astype(int)
     return [int(n) for n in np.diff(ends, prepend=0)]
-
-
-def _signature(faces: list[Face]) -> str:
-    """Hash of points and of the pictures' sizes and times: changes when a file changes."""
-    digest = hashlib.sha256()
-    for face in faces:
-        assert isinstance(face.image, Path)
-        stat = face.image.stat()
-        digest.update(f"{face.id}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-        digest.update(face.points.tobytes())
-    return digest.hexdigest()
-
-
-def _concatenate(sets: list[FaceSet]) -> FaceSet:
-    if len(sets) == 1:
-        return sets[0]
-    return FaceSet(
-        name="+".join(s.name for s in sets),
-        images=np.concatenate([s.images for s in sets]),
-        points=np.concatenate([s.points for s in sets]),
-        crop_to_image=np.concatenate([s.crop_to_image for s in sets]),
-        occluded=np.concatenate([s.occluded for s in sets]),
-        ids=tuple(i for s in sets for i in s.ids),
-        parts=tuple(p for s in sets for p in s.parts),
-        rendered=any(s.rendered for s in sets),
-    )
-
-
-def _save(faces: FaceSet, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as temporary:
-        new = Path(temporary) / "set"
-        new.mkdir()
-        np.save(new / "images.npy", faces.images)
-        np.savez(
-            new / "rest.npz",
-            name=np.array(faces.name),
-            points=faces.points,
-            crop_to_image=faces.crop_to_image,
-            occluded=faces.occluded,
-            ids=np.array(faces.ids),
-            parts=np.array(faces.parts),
-            rendered=np.array(faces.rendered),
-        )
-        try:
-            new.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another process may have been first, with the same content
-                raise
-
-
-def _load(folder: Path) -> FaceSet:
-    with np.load(folder / "rest.npz", allow_pickle=False) as rest:
-        return FaceSet(
-            name=str(rest["name"]),
-            images=np.load(folder / "images.npy", mmap_mode="r"),
-            points=rest["points"],
-            crop_to_image=rest["crop_to_image"],
-            occluded=rest["occluded"],
-            ids=tuple(map(str, rest["ids"])),
-            parts=tuple(map(str, rest["parts"])),
-            rendered=bool(rest["rendered"]),
-        )

@@ -1,64 +1,137 @@
 """300W, Sagonas et al., ICCVW 2013, in the layout of the official archives: a .pts beside each
 picture.
 
-Copies differ: one more level (afw/afw), upper-case names, jpg in place of png, mirrored pictures
-that some tools leave behind (`*_mirror.*`, which are not part of the data set).
+Copies differ: one more level (afw/afw, 300W/01_Indoor), upper-case names, jpg in place of png,
+mirrored pictures that some tools leave behind (`*_mirror.*`, which are not part of the data set).
+Boxes of the archive's face detector stand in `bounding_boxes_*.mat`, where they are there.
 """
 
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from odnbench.datasets.faces import Face
-from odnbench.datasets.pts import read_pts
+import numpy as np
+import scipy.io
+
+from odnbench.datasets.archive import Archive, find_below
+from odnbench.datasets.faces import Face, Floats
+from odnbench.datasets.matlab import read_version_5
+from odnbench.datasets.pictures import SUFFIXES, write_picture
+from odnbench.datasets.pts import read_pts, write_pts
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Part
 
-_PICTURES = (".jpg", ".jpeg", ".png")
 _POINTS = 68
+_BOX_FOLDER = "Bounding Boxes"
 
 
-def read_part(root: Path, name: str, part: Part) -> list[Face]:
-    """The faces of one part ("300w/helen-test"), sorted by id; an empty list where its folder is
-    not there.
+class W300(Archive):
+    """Parts are folders; ids are "helen/testset/296814969_3"."""
 
-    Raises OdnbenchError that lists every faulty .pts and every .pts without picture.
+    def files(self, part: str) -> list[Path]:
+        """See Archive."""
+        pictures, annotations = self._listing(part)
+        boxes = self._box_file(part) if annotations else None
+        return [*pictures.values(), *annotations, *([boxes] if boxes else [])]
+
+    def read(self, part: str, faults: list[str]) -> Iterator[Face]:
+        """See Archive."""
+        pictures, annotations = self._listing(part)
+        box_file = self._box_file(part)
+        boxes = {} if box_file is None else _read_boxes(box_file)
+        seen: dict[str, Path] = {}
+        for path in annotations:
+            try:
+                points = read_pts(path, _POINTS)
+            except OdnbenchError as error:
+                faults.append(str(error))
+                continue
+            identity = f"{self.dataset.parts[part].source}/{path.stem}"
+            if identity in seen:
+                faults.append(f"{path}: the same face is also at {seen[identity]}")
+                continue
+            seen[identity] = path
+            detector, annotated = boxes.get(_key(path.stem), (None, None))
+            yield Face(
+                id=identity,
+                part=f"{self.dataset.name}/{part}",
+                image=pictures.get(path.with_suffix("")),
+                points=points,
+                box=annotated,
+                detector_box=detector,
+            )
+
+    def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
+        """See Archive. Pictures are png; boxes stand in the files of the official archive."""
+        (self.root / _BOX_FOLDER).mkdir(parents=True)
+        for part, drawn in faces.items():
+            folder = self.root / self.dataset.parts[part].source
+            folder.mkdir(parents=True)
+            cells = []
+            for index, face in enumerate(drawn):
+                path = folder / f"image_{index:04d}.png"
+                assert face.image is not None and not isinstance(face.image, Path)
+                assert face.box is not None and face.detector_box is not None
+                write_picture(face.image, path)
+                write_pts(path.with_suffix(".pts"), face.points)
+                boxes = {
+                    "imgName": path.name,
+                    "bb_detector": face.detector_box[None] + 1,  # MATLAB counts pixels from 1
+                    "bb_ground_truth": face.box[None] + 1,
+                }
+                cells.append(boxes)
+            row = np.empty((1, len(cells)), object)
+            row[0] = cells
+            scipy.io.savemat(
+                self.root / _BOX_FOLDER / self._box_name(part), {"bounding_boxes": row}
+            )
+
+    def _listing(self, part: str) -> tuple[dict[Path, Path], list[Path]]:
+        """Pictures by their path without suffix, and .pts files, sorted."""
+        source = self.dataset.parts[part].source
+        folder = find_below(self.root, source)
+        pictures: dict[Path, Path] = {}
+        annotations: list[Path] = []
+        for place, _, names in os.walk(folder) if folder else ():
+            for name in names:
+                stem, dot, suffix = name.rpartition(".")
+                if name.startswith(".") or stem.endswith("_mirror"):  # "._a.pts" of macOS
+                    continue
+                if suffix.lower() == "pts":
+                    annotations.append(Path(place, name))
+                elif dot + suffix.lower() in SUFFIXES:
+                    pictures[Path(place, stem)] = Path(place, name)
+        return pictures, sorted(annotations)
+
+    def _box_name(self, part: str) -> str:
+        return f"bounding_boxes_{self.dataset.parts[part].source.replace('/', '_')}.mat"
+
+    def _box_file(self, part: str) -> Path | None:
+        return find_below(self.root, self._box_name(part), depth=1)
+
+
+def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
+    """Name of a picture → (detector box, box of the annotation), 0-based left, top, right,
+    bottom.
     """
-    folder = _folder(root, part.folder)
-    if folder is None:
-        return []
-    files = sorted(f for f in folder.rglob("*") if not f.name.startswith("."))  # "._a.pts" of macOS
-    pictures = {f.with_suffix(""): f for f in files if f.suffix.lower() in _PICTURES}
-    faces: dict[str, Face] = {}
-    faults = []
-    for path in files:
-        if path.suffix.lower() != ".pts" or path.stem.endswith("_mirror"):
-            continue
-        try:
-            points = read_pts(path, _POINTS)
-        except OdnbenchError as error:
-            faults.append(str(error))
-            continue
-        picture = pictures.get(path.with_suffix(""))
-        if picture is None:
-            faults.append(f"{path}: no picture of the same name beside it")
-            continue
-        face = Face(id=f"{part.folder}/{path.stem}", part=name, image=picture, points=points)
-        if face.id in faces:
-            faults.append(f"{path}: the same face is also at {faces[face.id].image}")
-        faces[face.id] = face
-    if faults:
-        raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
-    return list(faces.values())
+    cells = read_version_5(path).get("bounding_boxes")
+    boxes = {}
+    try:
+        for cell in cells.ravel():  # type: ignore[union-attr]
+            entry = cell[0, 0]
+            name = str(entry["imgName"][0])
+            found = [
+                np.asarray(entry[key], np.float64) for key in ("bb_detector", "bb_ground_truth")
+            ]
+            if not all(box.shape == (1, 4) and np.isfinite(box).all() for box in found):
+                raise ValueError(f"the boxes of {name} are not four numbers each")
+            boxes[_key(Path(name).stem)] = (found[0][0] - 1, found[1][0] - 1)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise OdnbenchError(
+            f"{path}: expected cells of imgName, bb_detector, bb_ground_truth ({error})"
+        ) from error
+    return boxes
 
 
-def _folder(root: Path, wanted: str) -> Path | None:
-    """`root/wanted`, whatever the case of the names, and through a level that is there twice."""
-    folder = root
-    for name in wanted.split("/"):
-        below = [f for f in folder.iterdir() if f.is_dir()]
-        nested = [f for f in below if f.name.lower() == folder.name.lower()]
-        places = below + [f for place in nested for f in place.iterdir() if f.is_dir()]
-        matches = [f for f in places if f.name.lower() == name]
-        if not matches:
-            return None
-        folder = min(matches)
-    return folder
+def _key(stem: str) -> str:
+    """Names differ in blanks between the archives: "image_092 _01"."""
+    return stem.replace(" ", "").lower()

@@ -46,5 +46,7 @@ def mean_nme_percent(
     """
     if not np.isfinite(predicted).all():
         return float("nan")
-    nme = nme_per_face(predicted, faces.points, protocol, scheme, faces.occluded)
+    nme = nme_per_face(
+        predicted, faces.points, protocol, scheme, occluded=faces.occluded, boxes=faces.boxes
+    )
     return float(np.nanmean(nme)) * 100

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from odnbench.datasets.augment import normalise, resample, sample_transforms, to_unit
-from odnbench.datasets.contact_sheet import write_picture
 from odnbench.datasets.faces import FaceSet
+from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import save_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, predict
@@ -175,8 +175,7 @@ def fit(
         device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         torch=torch.__version__,
     )
-    test = faces.test
-    folder.finish(result, Predictions(test.ids, test.parts, predicted, test.points, test.occluded))
+    folder.finish(result, Predictions.of(faces.test, predicted))
     return result
 
 

@@ -16,19 +16,34 @@ from odnbench.specs import Protocol, Scheme
 Floats = NDArray[np.float64]
 
 
-def normaliser_px(points: Floats, protocol: Protocol, scheme: Scheme) -> Floats:
+def normaliser_px(
+    points: Floats, protocol: Protocol, scheme: Scheme, boxes: Floats | None = None
+) -> Floats:
     """(N, L, 2) true points → (N,) the protocol's reference length, in pixels of the image.
 
-    Raises OdnbenchError for a face whose reference length is zero or not finite.
+    boxes (N, 4), left, top, right, bottom: needed where the protocol takes its length from the face
+    box. Raises OdnbenchError for a face whose reference length is zero or not finite.
     """
+    length: Floats
     if protocol.normaliser == "inter-ocular":
         first, second = points[:, scheme.eye_corners[0]], points[:, scheme.eye_corners[1]]
-    else:
+        length = np.linalg.norm(first - second, axis=-1)
+    elif protocol.normaliser == "inter-pupil":
         first, second = (points[:, list(pupil)].mean(axis=1) for pupil in scheme.pupils)
-    length: Floats = np.linalg.norm(first - second, axis=-1)
-    if bad := np.flatnonzero(~(length > 0)).tolist():
+        length = np.linalg.norm(first - second, axis=-1)
+    elif boxes is None:
+        raise OdnbenchError(f"protocol {protocol.name} needs the faces' boxes")
+    else:
+        width, height = (boxes[:, 2:] - boxes[:, :2]).T
+        length = {
+            "box-width": width,
+            "box-area": np.sqrt(np.maximum(width * height, 0)),
+            "box-diagonal": np.hypot(width, height),
+        }[protocol.normaliser]
+    if bad := np.flatnonzero(~(np.isfinite(length) & (length > 0))).tolist():
         raise OdnbenchError(
-            f"face {bad[0]}: its {protocol.normaliser} distance is {length[bad[0]]}"
+            f"face {bad[0]}: its {protocol.normaliser} length is {length[bad[0]]}, "
+            "which cannot normalise an error"
         )
     return length
 
@@ -39,11 +54,13 @@ def nme_per_face(
     protocol: Protocol,
     scheme: Scheme,
     occluded: ArrayLike | None = None,
+    boxes: Floats | None = None,
 ) -> Floats:
     """(N, L, 2) predicted and true points, image frame → (N,) NME as a fraction.
 
     occluded (N, L): needed where the protocol counts only visible or only occluded points; a face
-    without any such point gets NaN. Raises OdnbenchError for shapes that do not fit the scheme.
+    without any such point gets NaN. boxes (N, 4): see `normaliser_px`. Raises OdnbenchError for
+    shapes that do not fit the scheme.
     """
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if predicted.shape != true.shape or true.shape[1:] != (scheme.points, 2):
@@ -52,7 +69,7 @@ def nme_per_face(
             f"and true {true.shape}"
         )
     errors_px = np.linalg.norm(predicted - true, axis=-1)  # (N, L)
-    normalised = errors_px / normaliser_px(true, protocol, scheme)[:, None]
+    normalised = errors_px / normaliser_px(true, protocol, scheme, boxes)[:, None]
     if protocol.visibility == "all":
         result: Floats = normalised.mean(axis=1)
         return result

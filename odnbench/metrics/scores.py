@@ -9,7 +9,7 @@ import numpy as np
 
 from odnbench.metrics.ced import area_under_ced, failure_rate
 from odnbench.metrics.nme import Floats, nme_per_face
-from odnbench.registry import Dataset, Registry
+from odnbench.registry import Registry
 from odnbench.specs import Coverage, Trial
 from odnbench.trials import Predictions
 
@@ -43,20 +43,25 @@ def scores(
 ) -> list[Score]:
     """A score for each of `columns` (splits) of which a face was predicted."""
     nme = nme_per_face(
-        predictions.predicted, predictions.true, trial.protocol, trial.scheme, predictions.occluded
+        predictions.predicted,
+        predictions.true,
+        trial.protocol,
+        trial.scheme,
+        occluded=predictions.occluded,
+        boxes=predictions.boxes,
     )
     threshold = trial.protocol.failure_percent / 100
     part_of_face = np.array(predictions.parts)
     found = []
     for column in columns:
-        name, _, split = column.partition("/")
-        dataset = registry.get(Dataset, name)
-        parts = dataset.parts_of(split)
-        counted = np.isin(part_of_face, [f"{name}/{part}" for part in parts]) & np.isfinite(nme)
+        dataset, split = registry.split(column)
+        counted = np.isin(part_of_face, [f"{dataset.name}/{part}" for part in split.parts])
+        counted &= np.isfinite(nme)
+        if split.label:
+            counted &= [split.label in held.split() for held in predictions.labels]
         chosen, ids = nme[counted], tuple(np.array(predictions.ids)[counted])
         if len(chosen):
-            official = sum(dataset.parts[part].faces for part in parts)
-            coverage = Coverage(column, len(chosen), official, trial.rendered)
+            coverage = Coverage(column, len(chosen), split.faces, trial.rendered)
             failures, area = failure_rate(chosen, threshold), area_under_ced(chosen, threshold)
             found.append(Score(column, coverage, ids, chosen, failures * 100, area * 100))
     return found

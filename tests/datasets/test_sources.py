@@ -1,5 +1,7 @@
 """From the name of a split to prepared faces: what is found, rendered, missing, cached."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,10 @@ import pytest
 from odnbench.datasets.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_landmarks
 from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.rendering.face_parameters import DIFFICULTIES
-from odnbench.datasets.sources import find_root, load_faces, split_validation
+from odnbench.datasets.sources import load_faces, split_validation
 from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, Registry
-from odnbench.specs import Coverage, DataSpec, Protocol
+from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol
 
 TINY = DataSpec(input_size=32, rendered_train=20, rendered_test=5)
 REGISTRY = Registry.load()
@@ -19,38 +21,85 @@ REGISTRY = Registry.load()
 
 @pytest.fixture(scope="module")
 def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three rendered faces for each part of 300W, in its official layout."""
+    """Three rendered faces for each part of 300W, as if they were the official archive."""
     root = tmp_path_factory.mktemp("data") / "300w"
-    render_layout(REGISTRY, "300w", root, faces=3, size=96, seed=0)
+    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=96, seed=0)
+    (root / "rendered.json").unlink()
     return root
 
 
-def test_a_data_set_is_found_by_its_own_folder_or_the_one_above(on_disk: Path) -> None:
-    dataset = REGISTRY.get(Dataset, "300w")
-    assert find_root(dataset, on_disk) == on_disk
-    assert find_root(dataset, on_disk.parent) == on_disk
-    assert find_root(dataset, on_disk / "afw") is None
-    assert find_root(dataset, None) is None
-
-
-def test_rendered_faces_go_through_the_layout_on_disk_unchanged(
-    on_disk: Path, tmp_path: Path
-) -> None:
-    import zlib
-
-    from odnbench.datasets.rendered import render_face
-
-    faces = load_faces(TINY, REGISTRY, on_disk, tmp_path)
-    first = faces.test.ids.index("ibug/image_0000")
-    drawn = render_face(zlib.crc32(b"ibug"), 0, scheme="68", size=96, difficulty="challenging")
-    np.testing.assert_allclose(faces.test.points[first], drawn.points, atol=1e-3)
-    assert not faces.test.rendered  # on disk, it is a data set like any other
-
-
 def test_partial_splits_are_counted_and_named(on_disk: Path, tmp_path: Path) -> None:
-    faces = load_faces(TINY, REGISTRY, on_disk, tmp_path)
+    faces = load_faces(TINY, REGISTRY, on_disk, tmp_path, allow_partial=True)
     assert [str(c) for c in faces.coverage] == ["9 of 3148", "6 of 554", "3 of 135"]
-    assert "300w/challenging: 3 of the 135 pictures in ibug/ are there" in faces.notes
+    assert "300w/challenging: 3 of the 135 faces of ibug are there" in faces.notes
+    assert not faces.test.rendered
+
+
+def test_missing_training_faces_need_the_users_word(on_disk: Path, tmp_path: Path) -> None:
+    with pytest.raises(OdnbenchError, match=r"300w/train: 9 of 3148.*doctor 300w.*--allow-partial"):
+        load_faces(TINY, REGISTRY, on_disk, tmp_path)
+
+
+def test_a_test_split_that_is_not_there_is_done_without_where_another_is_whole(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "300w"
+    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=64, seed=0)
+    shutil.rmtree(root / "ibug")
+    faces = load_faces(TINY, REGISTRY, root, tmp_path / "cache")
+    assert [c.faces for c in faces.coverage] == [9, 6, 0]
+    assert "300w/challenging: 0 of the 3 faces of ibug are there" in faces.notes
+    (root / "helen" / "testset" / "image_0000.png").unlink()  # now no test split is whole
+    with pytest.raises(OdnbenchError, match="faces are missing: 300w/common"):
+        load_faces(TINY, REGISTRY, root, tmp_path / "cache")
+
+
+def test_faces_rendered_into_a_layout_stay_known_as_rendered(tmp_path: Path) -> None:
+    root = tmp_path / "300w"
+    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=64, seed=0)
+    faces = load_faces(TINY, REGISTRY, root, tmp_path / "cache")
+    assert [str(c) for c in faces.coverage] == [
+        "rendered, 9 faces", "rendered, 6 faces", "rendered, 3 faces",
+    ]  # fmt: skip
+    assert faces.train.rendered and faces.test.rendered
+
+
+def test_a_face_of_two_splits_is_there_once(tmp_path: Path) -> None:
+    data = dataclasses.replace(
+        TINY, train="wflw/train", test=("wflw/test", "wflw/pose", "wflw/blur"), protocol="wflw"
+    )
+    root = tmp_path / "wflw"
+    render_layout(REGISTRY.get(Dataset, "wflw"), root, faces=30, size=64, seed=0)
+    faces = load_faces(data, REGISTRY, root, tmp_path / "cache")
+    assert len(set(faces.test.ids)) == len(faces.test) == 30
+    whole, pose, blur = faces.coverage[1:]
+    assert whole.faces == 30
+    for covered, label in ((pose, "pose"), (blur, "blur")):
+        assert 0 < covered.faces == sum(label in held.split() for held in faces.test.labels)
+
+
+def test_a_split_by_label_alone_holds_only_its_faces(tmp_path: Path) -> None:
+    data = dataclasses.replace(
+        TINY, train="aflw/train", test=("aflw/frontal",), protocol="aflw-paper"
+    )
+    faces = load_faces(data, REGISTRY, None, tmp_path)
+    assert len(faces.test) == TINY.rendered_test
+    assert all("all-visible" in held.split() for held in faces.test.labels)
+    assert not faces.test.occluded.any()
+    assert f"aflw/frontal: {TINY.rendered_test} faces (all 19 points visible)" in faces.notes
+
+
+def test_other_box_rules_give_other_crops_of_the_same_faces(on_disk: Path, tmp_path: Path) -> None:
+    protocol = REGISTRY.get(Protocol, "300w-paper")
+    images = []
+    for box in REGISTRY.all(BoxRule):
+        changed = {**REGISTRY.entries["protocols"], "mine": dataclasses.replace(protocol, box=box)}
+        registry = Registry({**REGISTRY.entries, "protocols": changed})
+        data = dataclasses.replace(TINY, protocol="mine")
+        faces = load_faces(data, registry, on_disk, tmp_path, allow_partial=True)
+        images.append(faces.test.images.tobytes())
+        np.testing.assert_allclose(faces.test.to_image(faces.test.points_crop), faces.test.points)
+    assert len(set(images)) == len(REGISTRY.all(BoxRule))
 
 
 def test_rendered_splits_say_so_and_share_no_face(tmp_path: Path) -> None:
@@ -66,9 +115,9 @@ def test_rendered_splits_say_so_and_share_no_face(tmp_path: Path) -> None:
 
 
 def test_the_second_time_comes_from_the_cache(on_disk: Path, tmp_path: Path) -> None:
-    first = load_faces(TINY, REGISTRY, on_disk, tmp_path)
+    first = load_faces(TINY, REGISTRY, on_disk, tmp_path, allow_partial=True)
     entries = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    second = load_faces(TINY, REGISTRY, on_disk, tmp_path)
+    second = load_faces(TINY, REGISTRY, on_disk, tmp_path, allow_partial=True)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == entries
     assert second.fingerprint == first.fingerprint
     np.testing.assert_array_equal(second.train.images, first.train.images)
@@ -76,7 +125,7 @@ def test_the_second_time_comes_from_the_cache(on_disk: Path, tmp_path: Path) -> 
 
 def test_a_changed_annotation_is_prepared_anew(tmp_path: Path) -> None:
     root = tmp_path / "300w"
-    render_layout(REGISTRY, "300w", root, faces=2, size=64, seed=1)
+    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=2, size=64, seed=1)
     before = load_faces(TINY, REGISTRY, root, tmp_path / "cache")
     points = root / "afw" / "image_0000.pts"
     lines = points.read_text().splitlines()
@@ -106,6 +155,7 @@ def test_validation_and_training_part_are_disjoint_and_complete(tmp_path: Path) 
     [
         (Coverage("300w/common", 330, 554, False), "330 of 554"),
         (Coverage("300w/common", 554, 554, False), "554"),
+        (Coverage("aflw/near-frontal", 900, 0, False), "900"),
         (Coverage("300w/common", 200, 554, True), "rendered, 200 faces"),
     ],
 )
@@ -129,21 +179,21 @@ def test_landmarks_are_drawn_where_they_are() -> None:
 @pytest.mark.parametrize("name", REGISTRY.all(Dataset))
 def test_every_registered_data_set_is_whole_and_can_be_rendered(name: str, tmp_path: Path) -> None:
     dataset = REGISTRY.get(Dataset, name)
-    for parts in dataset.splits.values():
-        assert set(parts) <= set(dataset.parts)
-        assert len(set(parts)) == len(parts)
+    for split in dataset.splits.values():
+        assert set(split.parts) <= set(dataset.parts)
+        assert len(set(split.parts)) == len(split.parts)
     assert {part.rendered for part in dataset.parts.values()} <= set(DIFFICULTIES)
-    protocol = next(p for p in REGISTRY.all(Protocol).values() if p.scheme == dataset.scheme)
-    for split in (*dataset.splits, *dataset.parts):
+    for split_name in (*dataset.splits, *dataset.parts):
         data = DataSpec(
-            train=f"{name}/{split}",
-            test=(f"{name}/{split}",),
-            protocol=protocol.name,
+            train=f"{name}/{split_name}",
+            test=(f"{name}/{split_name}",),
+            protocol=REGISTRY.protocol_of(dataset).name,
             input_size=32,
             rendered_train=10,
             rendered_test=10,
         )
         faces = load_faces(data, REGISTRY, None, tmp_path)
         assert len(faces.train) == len(faces.test) == 10
-        assert set(faces.train.parts) <= {f"{name}/{part}" for part in dataset.parts_of(split)}
+        parts = dataset.split(split_name).parts
+        assert set(faces.train.parts) <= {f"{name}/{part}" for part in parts}
         assert faces.train.points.shape == (10, int(dataset.scheme), 2)

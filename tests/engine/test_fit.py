@@ -19,7 +19,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
 from odnbench.pipelines import load_pipeline, resolve
 from odnbench.registry import Registry
-from odnbench.specs import Coverage, Protocol, Scheme, Trial
+from odnbench.specs import BoxRule, Coverage, Protocol, Scheme, Trial
 from odnbench.trials import TrialFolder
 
 REGISTRY = Registry.load()
@@ -42,6 +42,7 @@ def trial_of(variant: str = "odn", overrides: Sequence[str] = ()) -> Trial:
         title=variant,
         spec=spec,
         protocol=REGISTRY.get(Protocol, spec.data.protocol),
+        box=REGISTRY.get(BoxRule, "landmarks"),
         scheme=REGISTRY.get(Scheme, "68"),
         coverage=FACES.coverage,
         faces=FACES.fingerprint,

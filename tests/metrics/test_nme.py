@@ -78,8 +78,25 @@ def test_visible_and_occluded_points_make_up_all_points() -> None:
 def test_a_zero_inter_ocular_distance_is_an_error_that_names_the_face() -> None:
     true = faces()
     true[1, 36] = true[1, 45]
-    with pytest.raises(OdnbenchError, match="face 1: its inter-ocular distance is 0"):
+    with pytest.raises(OdnbenchError, match="face 1: its inter-ocular length is 0"):
         nme_per_face(true, true, PROTOCOL, SCHEME)
+
+
+@pytest.mark.parametrize(
+    ("normaliser", "length"),
+    [("box-width", 30.0), ("box-area", 20.0 * 3**0.5), ("box-diagonal", 50.0)],
+)
+def test_a_face_box_normalises_by_its_width_area_or_diagonal(
+    normaliser: str, length: float
+) -> None:
+    boxes = np.array([[10.0, 5.0, 40.0, 45.0]])  # 30 × 40 px
+    protocol = dataclasses.replace(PROTOCOL, normaliser=normaliser)
+    assert normaliser_px(faces(1), protocol, SCHEME, boxes) == pytest.approx([length])
+    with pytest.raises(OdnbenchError, match="needs the faces' boxes"):
+        normaliser_px(faces(1), protocol, SCHEME)
+    for box in ([10.0, 5, 10, 5], [float("nan")] * 4):
+        with pytest.raises(OdnbenchError, match=f"face 0: its {normaliser} length is"):
+            normaliser_px(faces(1), protocol, SCHEME, np.array([box]))
 
 
 @pytest.mark.parametrize("shape", [(3, 67, 2), (3, 68, 3), (2, 68, 2)])

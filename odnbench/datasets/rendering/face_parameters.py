@@ -165,6 +165,20 @@ def sample_parameters(rng: np.random.Generator, difficulty: str) -> FaceParamete
     )  # fmt: skip
 
 
+def attributes_of(face: FaceParameters) -> frozenset[str]:
+    """The attributes of WFLW that an annotator would tick for `face`; the bounds are ours."""
+    pose, skin = face.pose, face.skin
+    held = {
+        "pose": max(abs(pose.yaw_deg), 1.5 * abs(pose.pitch_deg), abs(pose.roll_deg)) > 35,
+        "expression": max(face.shape.expression, default=0.0) > 0.75,
+        "illumination": face.light.ambient < 0.3,
+        "make-up": skin.lips[1] < 0.62 * skin.tone[1],  # lips much redder than the skin
+        "occlusion": any(occluder.kind != "clear glasses" for occluder in face.occluders),
+        "blur": face.scene.blur_px > 0.7,
+    }
+    return frozenset(name for name, is_held in held.items() if is_held)
+
+
 def difficulty_of(name: str) -> Difficulty:
     if name not in DIFFICULTIES:
         raise ValueError(f"unknown difficulty '{name}'; known: {', '.join(DIFFICULTIES)}")

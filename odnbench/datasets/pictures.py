@@ -1,0 +1,67 @@
+"""Pictures: read with an error for each file that is missing, truncated or none, and written."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from odnbench.datasets.faces import Bytes
+from odnbench.errors import OdnbenchError
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+# Without the rotation that a camera may have noted: landmarks refer to the pixels as stored.
+_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def read_picture(image: Path | Bytes) -> Bytes:
+    """(H, W, 3) RGB, of a file or of an array (H, W, 3) or (H, W).
+
+    Raises OdnbenchError naming a file that is missing, truncated or no picture.
+    """
+    if isinstance(image, Path):
+        return _decode(image, _RGB)
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+
+
+def read_as_stored(image: Path | Bytes) -> Bytes:
+    """(H, W, 3) RGB, or (H, W) where the picture is stored with one channel. Raises as
+    `read_picture` does.
+    """
+    if not isinstance(image, Path):
+        return image
+    stored = _decode(image, _AS_STORED)
+    return stored if stored.ndim == 2 else cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def write_picture(picture: Bytes, path: Path) -> None:
+    """Writes (H, W, 3) RGB or (H, W) grey as .jpg or .png; OdnbenchError where that cannot be
+    done.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    try:
+        written = cv2.imwrite(str(path), stored)
+    except cv2.error:
+        written = False
+    if not written:
+        raise OdnbenchError(f"{path}: cannot be written as a picture; end its name in .png or .jpg")
+
+
+def _decode(path: Path, flags: int) -> Bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise OdnbenchError(f"{path}: {error.strerror}") from error
+    # OpenCV returns what it could decode of a truncated file, so the file's end is looked at first.
+    jpeg_cut = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    png_cut = data[:4] == b"\x89PNG" and b"IEND" not in data[-64:]
+    if jpeg_cut or png_cut:
+        raise OdnbenchError(f"{path}: the picture is truncated")
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except (cv2.error, MemoryError):  # a header that declares more pixels than OpenCV takes
+        decoded = None
+    if decoded is None:
+        raise OdnbenchError(f"{path}: not a picture that OpenCV can read")
+    return decoded  # type: ignore[return-value]

@@ -1,0 +1,195 @@
+"""Preparing: crop and resize each face once, and keep the set in a folder that is mapped to memory.
+
+    faces = prepare(archive.faces(…), name, Recipe(rule, margin=1.25, size=280), cache / key)
+
+Faces stream through: pictures are decoded in parallel and written straight to `images.npy`, so that
+a set may be larger than memory. A folder is complete or not there: it is written beside its place
+and renamed into it under a lock, which a killed process gives up. So two processes that want the
+same set do the work once, and what a killed one left behind is removed by the next.
+"""
+
+# N faces, L landmarks, S side of a prepared picture in pixels
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from zipfile import BadZipFile
+
+import numpy as np
+from filelock import FileLock
+from numpy.lib import format as npy
+
+from odnbench.datasets.crop import Window, window_of
+from odnbench.datasets.faces import Bytes, Face, FaceSet
+from odnbench.datasets.parallel import in_order
+from odnbench.datasets.pictures import read_picture
+from odnbench.errors import OdnbenchError
+from odnbench.specs import BoxRule
+
+_HEADER = 128  # bytes of images.npy before the first picture
+_MOST_OUTSIDE = 4  # a window larger than this many pictures belongs to another picture
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a prepared picture is."""
+
+    rule: BoxRule
+    margin: float  # side of the prepared picture over that of the rule's crop
+    size: int  # S
+
+
+def prepare(
+    faces: Iterable[Face],
+    name: str,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    rendered: bool,
+    faults: list[str] | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> FaceSet:
+    """The prepared set of `faces`, from `folder` if it is there, else made and kept in it.
+
+    A face whose picture is not there is left out. `advance` is called after each face. Raises
+    OdnbenchError for a folder that cannot be written, and one that lists every picture that is
+    unreadable or does not fit its landmarks, after what the loader of `faces` put into `faults`.
+    """
+    if not folder.is_dir():
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_name(f"{folder.name}.lock")):
+                if not folder.is_dir():  # another process may have been first
+                    half = folder.with_name(f"{folder.name}.part")
+                    shutil.rmtree(half, ignore_errors=True)
+                    half.mkdir()
+                    _write(
+                        faces,
+                        name,
+                        recipe,
+                        half,
+                        rendered,
+                        faults if faults is not None else [],
+                        advance,
+                    )
+                    half.rename(folder)
+        except OSError as error:
+            raise OdnbenchError(f"{folder}: cannot be written: {error}") from error
+    return load(folder)
+
+
+def load(folder: Path) -> FaceSet:
+    """The set that `prepare` kept in `folder`; its pictures are mapped to memory.
+
+    Raises OdnbenchError for a folder that is not whole.
+    """
+    try:
+        with (
+            (folder / "rest.npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as rest,
+        ):
+            return FaceSet(
+                name=str(rest["name"]),
+                images=np.load(folder / "images.npy", mmap_mode="r"),
+                points=rest["points"],
+                crop_to_image=rest["crop_to_image"],
+                occluded=rest["occluded"],
+                boxes=rest["boxes"],
+                ids=tuple(map(str, rest["ids"])),
+                parts=tuple(map(str, rest["parts"])),
+                labels=tuple(map(str, rest["labels"])),
+                rendered=bool(rest["rendered"]),
+            )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise OdnbenchError(f"{folder}: cannot be read ({error}); remove the folder") from error
+
+
+def _write(
+    faces: Iterable[Face],
+    name: str,
+    recipe: Recipe,
+    folder: Path,
+    rendered: bool,
+    faults: list[str],
+    advance: Callable[[], None],
+) -> None:
+    """Writes images.npy and rest.npz; raises OdnbenchError that lists all `faults`."""
+    size = recipe.size
+    kept: list[Face] = []  # without pictures
+    windows: list[Window] = []
+
+    def framed() -> Iterator[tuple[int, Face, Window]]:
+        for face in faces:
+            if face.image is None:
+                continue
+            try:
+                window = window_of(face, recipe.rule, recipe.margin)
+            except OdnbenchError as error:
+                faults.append(str(error))
+                continue
+            yield len(kept), face, window
+            kept.append(face if isinstance(face.image, Path) else replace(face, image=None))
+            windows.append(window)
+
+    with (folder / "images.npy").open("wb", buffering=0) as file:
+        lock = Lock()
+
+        def put(item: tuple[int, Face, Window]) -> str:
+            """Writes a crop to its place in the file; returns what is wrong with its picture."""
+            index, face, window = item
+            assert face.image is not None
+            try:
+                picture = read_picture(face.image)
+            except OdnbenchError as error:
+                return str(error)
+            if fault := _misfit(face, window, picture):
+                return fault
+            cropped = window.cut(picture, size)
+            with lock:
+                file.seek(_HEADER + index * cropped.nbytes)
+                file.write(cropped.data)
+            return ""
+
+        for fault in in_order(put, framed()):
+            if fault:
+                faults.append(fault)
+            advance()
+        if faults:
+            raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
+        file.seek(0)
+        header = {
+            "descr": "|u1", "fortran_order": False, "shape": (len(kept), size, size, 3),
+        }  # fmt: skip
+        npy.write_array_header_1_0(file, header)
+        assert file.tell() == _HEADER
+    N, L = len(kept), len(kept[0].points) if kept else 0
+    no_flags, no_box = np.zeros(L, np.bool_), np.full(4, np.nan)
+    flags = [no_flags if face.occluded is None else face.occluded for face in kept]
+    boxes = [no_box if face.box is None else face.box for face in kept]
+    np.savez(
+        folder / "rest.npz",
+        name=np.array(name),
+        points=np.array([face.points for face in kept]).reshape(N, L, 2),
+        crop_to_image=np.array([w.crop_to_image(size) for w in windows]).reshape(N, 2, 3),
+        occluded=np.array(flags, np.bool_).reshape(N, L),
+        boxes=np.array(boxes).reshape(N, 4),
+        ids=np.array([face.id for face in kept], np.str_),
+        parts=np.array([face.part for face in kept], np.str_),
+        labels=np.array([" ".join(sorted(face.labels)) for face in kept], np.str_),
+        rendered=np.array(rendered),
+    )
+
+
+def _misfit(face: Face, window: Window, picture: Bytes) -> str:
+    """What shows that `picture` is not the one that `face` was annotated on, or ""."""
+    height, width = picture.shape[:2]
+    outside = (face.points < -0.5) | (face.points > (width - 0.5, height - 0.5))
+    too_large = max(window.width, window.height) > _MOST_OUTSIDE * max(width, height)
+    if too_large or outside.any(axis=1).mean() > 0.5:
+        where = face.image if isinstance(face.image, Path) else f"{face.part}, {face.id}"
+        return (
+            f"{where}: the picture has {width} × {height} px, and most of its landmarks are outside"
+        )
+    return ""
