@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from odnbench import __version__
+from odnbench.cli_bench import bench_app
 from odnbench.cli_data import data_app
 from odnbench.errors import OdnbenchError
 from odnbench.terminal import DataRoot, Plugins, cache_folder, console, data_root_of, plain
@@ -41,6 +42,7 @@ registry_app = typer.Typer(
 )
 app.add_typer(registry_app, name="registry")
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 
 class ExecutorName(StrEnum):

@@ -86,9 +86,11 @@ def data_prepare(
     from odnbench.datasets.sources import FaceSource
     from odnbench.errors import OdnbenchError
     from odnbench.registry import Dataset, Registry
-    from odnbench.specs import DataSpec
+    from odnbench.specs import DataSpec, Protocol
 
     registry, place = Registry.load(plugins), data_root_of(data_root)
+    if protocol:
+        registry.get(Protocol, protocol)
     for name in splits:
         dataset = registry.get(Dataset, name.partition("/")[0])
         data = DataSpec(

@@ -1,6 +1,9 @@
 """What several tests need: the registry, real data where they are, and faces without a renderer."""
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from odnbench.datasets.faces import FaceSet
 from odnbench.registry import Registry
 
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -54,3 +58,24 @@ def random_faces(
         labels=("",) * count,
         rendered=True,
     )
+
+
+@pytest.fixture(scope="session")
+def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a user with a home of their own: Ray and the cache write there."""
+    home = tmp_path_factory.mktemp("home")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ODNBENCH", "MLFLOW", "XDG"))}
+    return {**kept, "HOME": str(home), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def odnbench(tmp_path: Path, user_environment: dict[str, str]) -> Run:
+    """Runs the console command in an empty folder."""
+
+    def run(*arguments: str, folder: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "odnbench", *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=user_environment, capture_output=True, text=True, check=False
+        )
+
+    return run

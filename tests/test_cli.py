@@ -1,41 +1,17 @@
 """What a user types, and what comes back: exit status, texts, files."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import Run
 
 TINY = [
     "-s", "input_size=32", "-s", "rendered_train=24", "-s", "rendered_test=6", "-s", "batch_size=8",
     "-s", "epochs=2", "-s", "variant=mean-shape,odn",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a user with a home of their own: Ray and the cache write there."""
-    home = tmp_path_factory.mktemp("home")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ODNBENCH", "MLFLOW", "XDG"))}
-    return {**kept, "HOME": str(home), "COLUMNS": "200"}
-
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def odnbench(tmp_path: Path, user_environment: dict[str, str]) -> Run:
-    """Runs the console command in an empty folder."""
-
-    def run(*arguments: str, folder: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "odnbench", *arguments]
-        return subprocess.run(
-            command, cwd=folder, env=user_environment, capture_output=True, text=True, check=False
-        )
-
-    return run
 
 
 @pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["registry", "list"]])

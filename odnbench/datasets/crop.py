@@ -38,16 +38,18 @@ class Window:
             ]
         )
 
-    def cut(self, picture: Bytes, size: int) -> Bytes:
-        """(H, W, 3) → (S, S, 3), or (H, W) → (S, S); outside of the picture is black.
+    def cut(self, picture: Bytes, out: Bytes) -> Bytes:
+        """(H, W, 3) → `out` (S, S, 3), or (H, W) → `out` (S, S); outside of the picture is black.
 
         Shrinking averages over the pixels' areas: a bilinear sample would see only four of them.
         """
+        size = out.shape[0]
         height, width = picture.shape[:2]
         right, bottom = self.left + self.width, self.top + self.height
         inside = picture[max(0, self.top) : max(0, bottom), max(0, self.left) : max(0, right)]
         if not inside.size:
-            return np.zeros((size, size, *picture.shape[2:]), np.uint8)
+            out[:] = 0
+            return out
         margins = (-self.top, bottom - height, -self.left, right - width)
         if max(margins) > 0:
             above, below, before, after = (max(0, margin) for margin in margins)
@@ -56,7 +58,8 @@ class Window:
             )
         shrinks = max(self.width, self.height) > size
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return cv2.resize(inside, (size, size), interpolation=how)  # type: ignore[return-value]
+        cv2.resize(inside, (size, size), dst=out, interpolation=how)
+        return out
 
 
 def window_of(face: Face, rule: BoxRule, margin: float) -> Window:

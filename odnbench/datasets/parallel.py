@@ -10,7 +10,7 @@ import cv2
 
 T = TypeVar("T")
 R = TypeVar("R")
-_AHEAD = 8  # items per thread that may wait for their turn
+_AHEAD = 4  # items per thread that may wait for their turn
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

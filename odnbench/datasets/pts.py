@@ -18,27 +18,26 @@ def read_pts(path: Path, points: int) -> Floats:
     is one.
     """
     try:
-        text = path.read_text(encoding="ascii")
+        text = path.read_bytes().decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise OdnbenchError(f"{path}: cannot be read as .pts: {error}") from error
-    rows: list[list[float]] = []
+    rows: list[tuple[float, float]] = []
     declared = points
+    underscores = text.count("_") > text.count("n_points:")  # Python reads 1_5 as 15
     for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if not words or words in (["{"], ["}"]) or words[0] == "version:":
-            continue
         try:
-            if words[0] == "n_points:":
+            x, y = line.split()
+            if underscores and "_" in line:
+                raise ValueError
+            rows.append((float(x), float(y)))
+        except ValueError:
+            words = line.split()
+            if words[:1] == ["n_points:"] and words[1:] and words[1].isdecimal():
                 declared = int(words[1])
-            else:
-                if "_" in line:
-                    raise ValueError  # Python reads 1_5 as 15
-                x, y = map(float, words)
-                rows.append([x, y])
-        except (ValueError, IndexError):
-            raise OdnbenchError(
-                f"{path}, line {number}: expected 'x y', got '{line.strip()}'"
-            ) from None
+            elif words not in ([], ["{"], ["}"]) and words[0] != "version:":
+                raise OdnbenchError(
+                    f"{path}, line {number}: expected 'x y', got '{line.strip()}'"
+                ) from None
     if not len(rows) == declared == points:
         said = "" if declared == points else f" and a header that says {declared}"
         raise OdnbenchError(f"{path}: expected {points} points, found {len(rows)}{said}")

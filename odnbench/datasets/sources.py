@@ -76,17 +76,17 @@ def load_faces(
         if found is None:
             raise OdnbenchError(f"{', '.join(splits)}: none of its faces is below {data_root}")
     assert train is not None and test is not None
-    needed = [] if train_coverage.whole else [train_coverage]
-    if not any(coverage.whole for coverage in test_coverage):
-        needed += test_coverage
-    if needed and not allow_partial:
-        listed = "; ".join(f"{c.split}: {c}" for c in needed)
-        names = " ".join(dict.fromkeys(c.split.partition("/")[0] for c in needed))
-        raise OdnbenchError(
-            f"faces are missing: {listed}. `odnbench data doctor {names}` says which; "
-            "--allow-partial goes on with what is there"
+    whole = train_coverage.whole and any(coverage.whole for coverage in test_coverage)
+    if not whole and not allow_partial:
+        names = " ".join(
+            sorted({c.split.partition("/")[0] for c in (train_coverage, *test_coverage)})
         )
-    return Faces(train, test, (train_coverage, *test_coverage), (*notes, *source.notes))
+        raise OdnbenchError(
+            "faces are missing, which --allow-partial goes on without "
+            f"(`odnbench data doctor {names}` says which):\n  " + "\n  ".join(source.missing)
+        )
+    notes += [*source.missing, *source.rules]
+    return Faces(train, test, (train_coverage, *test_coverage), tuple(notes))
 
 
 def split_validation(train: FaceSet, fraction: float) -> tuple[FaceSet, FaceSet]:
@@ -108,7 +108,8 @@ def split_validation(train: FaceSet, fraction: float) -> tuple[FaceSet, FaceSet]
 class FaceSource:
     """Prepared faces by the name of a split, from the cache where they are in it.
 
-    `faults` gathers what is wrong with files, to be told all at once, and `notes` what is missing.
+    `faults` gathers what is wrong with files, to be told all at once, `missing` the parts that are
+    not whole, and `rules` who is in a split by label.
     """
 
     data: DataSpec
@@ -117,7 +118,8 @@ class FaceSource:
     cache: Path  # of prepared sets
     advance: Callable[[], None] = lambda: None  # called after each face that is prepared
     faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    rules: list[str] = field(default_factory=list)
 
     def absent(self, splits: Iterable[str]) -> list[str]:
         """Names of the data sets of `splits` that are not below the data root."""
@@ -154,7 +156,7 @@ class FaceSource:
         archive = self._archive(dataset)
         shares = _shares(rendered_faces, [dataset.parts[part].faces for part in split.parts])
         found: list[FaceSet] = []
-        missing = 0
+        whole = True
         for part, share in zip(split.parts, shares, strict=True):
             faces: FaceSet | None
             try:
@@ -164,10 +166,8 @@ class FaceSource:
                     faces = self._on_disk(archive, part)
                     wanted, have = archive.official(part), len(faces) if faces else 0
                     if have < wanted:
-                        missing += wanted - have
-                        self.notes.append(
-                            f"{name}: {have} of the {wanted} faces of {part} are there"
-                        )
+                        whole = False
+                        self.missing.append(f"{name}: {have} of the {wanted} faces of {part}")
             except OdnbenchError as error:
                 self.faults.append(str(error))
                 continue
@@ -179,10 +179,9 @@ class FaceSource:
                 found.append(faces)
         count = sum(len(faces) for faces in found)
         rendered = archive is None or bool(archive.rendered)
-        covered = Coverage(name, count, split.faces, rendered=rendered, whole=not missing)
         if split.rule:
-            self.notes.append(f"{name}: {count} faces ({split.rule})")
-        return found, covered
+            self.rules.append(f"{name}: {count} faces ({split.rule})")
+        return found, Coverage(name, count, split.faces, rendered, whole)
 
     def _on_disk(self, archive: Archive, part: str) -> FaceSet | None:
         """The prepared faces of one part, or None if there are none."""

@@ -19,7 +19,7 @@ from odnbench.datasets.symmetry import MirrorDifferences, MirrorSums
 from odnbench.errors import OdnbenchError
 from odnbench.specs import BoxRule, Scheme
 
-THUMBNAIL_PX = 24
+_THUMBNAIL = (24, 24)
 _TIGHT = BoxRule("tight", "", "landmarks", "square", 1.0)
 
 
@@ -70,7 +70,7 @@ def survey(
             return Look(kept, unreadable=str(error)), None
         is_grey = picture.ndim == 2
         grey: Bytes = picture if is_grey else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
-        small = window.cut(grey, THUMBNAIL_PX).astype(np.float32)
+        small = window.cut(grey, np.empty(_THUMBNAIL, np.uint8)).astype(np.float32)
         small -= small.mean()
         norm = float(np.linalg.norm(small))
         look = Look(

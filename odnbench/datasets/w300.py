@@ -8,6 +8,7 @@ Boxes of the archive's face detector stand in `bounding_boxes_*.mat`, where they
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,8 @@ class W300(Archive):
         """See Archive."""
         pictures, annotations = self._listing(part)
         boxes = self._box_file(part) if annotations else None
-        return [*pictures.values(), *annotations, *([boxes] if boxes else [])]
+        paths = [path for _, path in annotations]
+        return [*pictures.values(), *paths, *([boxes] if boxes else [])]
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
@@ -39,7 +41,7 @@ class W300(Archive):
         box_file = self._box_file(part)
         boxes = {} if box_file is None else _read_boxes(box_file)
         seen: dict[str, Path] = {}
-        for path in annotations:
+        for stem, path in annotations:
             try:
                 points = read_pts(path, _POINTS)
             except OdnbenchError as error:
@@ -54,7 +56,7 @@ class W300(Archive):
             yield Face(
                 id=identity,
                 part=f"{self.dataset.name}/{part}",
-                image=pictures.get(path.with_suffix("")),
+                image=pictures.get(stem),
                 points=points,
                 box=annotated,
                 detector_box=detector,
@@ -85,21 +87,21 @@ class W300(Archive):
                 self.root / _BOX_FOLDER / self._box_name(part), {"bounding_boxes": row}
             )
 
-    def _listing(self, part: str) -> tuple[dict[Path, Path], list[Path]]:
-        """Pictures by their path without suffix, and .pts files, sorted."""
-        source = self.dataset.parts[part].source
-        folder = find_below(self.root, source)
-        pictures: dict[Path, Path] = {}
-        annotations: list[Path] = []
+    @cache  # noqa: B019  an archive lives as long as a command
+    def _listing(self, part: str) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
+        """Pictures by their path without suffix; .pts files with theirs, sorted."""
+        folder = find_below(self.root, self.dataset.parts[part].source)
+        pictures: dict[str, Path] = {}
+        annotations: list[tuple[str, Path]] = []
         for place, _, names in os.walk(folder) if folder else ():
             for name in names:
                 stem, dot, suffix = name.rpartition(".")
                 if name.startswith(".") or stem.endswith("_mirror"):  # "._a.pts" of macOS
                     continue
                 if suffix.lower() == "pts":
-                    annotations.append(Path(place, name))
+                    annotations.append((f"{place}/{stem}", Path(place, name)))
                 elif dot + suffix.lower() in SUFFIXES:
-                    pictures[Path(place, stem)] = Path(place, name)
+                    pictures[f"{place}/{stem}"] = Path(place, name)
         return pictures, sorted(annotations)
 
     def _box_name(self, part: str) -> str:

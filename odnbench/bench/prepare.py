@@ -1,0 +1,119 @@
+"""How fast faces are prepared, beside the least that has to be done: decode and resample.
+
+The baseline is a bare loop on two threads over cv2.imread and cv2.warpAffine with the crops given,
+which reads no annotation and keeps nothing. Ours finds the files, reads annotations, crops by the
+box rule, checks, and writes the set to disk.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+
+from odnbench.bench.timing import Benchmark, in_turns, machine
+from odnbench.datasets.archive import find_root, open_archive
+from odnbench.datasets.crop import window_of
+from odnbench.datasets.render_layout import render_layout
+from odnbench.datasets.sources import FaceSource
+from odnbench.errors import OdnbenchError
+from odnbench.registry import Dataset, Registry
+from odnbench.specs import BoxRule, DataSpec
+
+_THREADS = 2
+BARE, FIRST, AGAIN = "bare loop", "prepare", "prepare again"
+
+_MEMORY = """
+import resource, sys, tempfile
+from itertools import islice
+from pathlib import Path
+from odnbench.datasets.prepare import Recipe, prepare
+from odnbench.datasets.stand_ins import draw_faces
+from odnbench.registry import Dataset, Registry
+from odnbench.specs import BoxRule
+
+registry, count, size = Registry.load(), int(sys.argv[1]), int(sys.argv[2])
+faces = draw_faces(registry.get(Dataset, "aflw"), "train", size, seed=0)
+recipe = Recipe(registry.get(BoxRule, "annotated"), 1.0, size)
+with tempfile.TemporaryDirectory(dir=sys.argv[3]) as folder:
+    prepare(islice(faces, count), "bench", recipe, Path(folder) / "set", rendered=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def bench_prepare(
+    registry: Registry,
+    dataset: str,
+    data_root: Path | None,
+    *,
+    size: int,
+    repeats: int,
+    memory_faces: int,
+    folder: Path,
+) -> Benchmark:
+    """Prepares every face of `dataset` below `data_root`, or 200 rendered ones per part of it.
+
+    size: side of the prepared picture in pixels. memory_faces: how many rendered faces a process of
+    its own prepares, of which the peak memory is measured. folder: for what is prepared meanwhile.
+    """
+    entry = registry.get(Dataset, dataset)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        root = find_root(entry, data_root)
+        if root is None:
+            root = Path(temporary) / "rendered" / dataset
+            render_layout(entry, root, 200, size, 0)
+        archive = open_archive(entry, root)
+        protocol = registry.protocol_of(entry)
+        rule = registry.get(BoxRule, protocol.box)
+        faces = [f for part in entry.parts for f in archive.faces(part, []) if f.image is not None]
+        files = [face.image for face in faces if isinstance(face.image, Path)]
+        if len(files) < len(faces) or not files:
+            raise OdnbenchError(f"{dataset}: the bare loop needs picture files; try 300w or wflw")
+        maps = [window_of(face, rule, 1.0).crop_to_image(size) for face in faces]
+
+        def bare(index: int) -> None:
+            cv2.warpAffine(
+                cv2.imread(str(files[index])),  # type: ignore[arg-type]
+                maps[index],
+                (size, size),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            )
+
+        def bare_loop() -> None:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                for _ in pool.map(bare, range(len(files))):
+                    pass
+
+        cache = Path(temporary) / "cache"
+
+        def prepare() -> None:
+            data = DataSpec(protocol=protocol.name, input_size=size, margin=1.0)
+            source = FaceSource(data, registry, root, cache)
+            for part in entry.parts:
+                source.sets(f"{dataset}/{part}", rendered_faces=0)
+            if source.faults:
+                raise OdnbenchError("\n".join(source.faults))
+
+        def forget() -> None:
+            shutil.rmtree(cache, ignore_errors=True)
+
+        contenders = {BARE: bare_loop, FIRST: prepare, AGAIN: prepare}
+        timings = in_turns(contenders, repeats, before={FIRST: forget})
+    peak = _peak_memory_mb(memory_faces, size, folder)
+    facts = {
+        "faces": len(faces),
+        "size_px": size,
+        "memory_faces": memory_faces,
+        "peak_memory_mb": peak,
+    }
+    return Benchmark("prepare", machine(), timings, facts)
+
+
+def _peak_memory_mb(faces: int, size: int, folder: Path) -> float:
+    """Of a process that prepares so many rendered faces."""
+    command = [sys.executable, "-c", _MEMORY, str(faces), str(size), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024

@@ -1,0 +1,60 @@
+"""Contenders timed in turns, so that a slow minute of the machine slows all of them."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of every repeat of one contender."""
+
+    name: str
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What one benchmark measured. `facts` are its other numbers: sizes, memory, ratios."""
+
+    name: str
+    machine: str
+    timings: tuple[Timing, ...]
+    facts: Mapping[str, float]
+
+    def ratio(self, name: str, baseline: str) -> float:
+        """Median seconds of `name` over those of `baseline`: below 1 is faster."""
+        medians = {timing.name: timing.median for timing in self.timings}
+        return medians[name] / medians[baseline]
+
+
+def in_turns(
+    contenders: Mapping[str, Callable[[], object]],
+    repeats: int,
+    before: Mapping[str, Callable[[], object]] | None = None,
+) -> tuple[Timing, ...]:
+    """Seconds of each contender, `repeats` times one after the other, after a round that does not
+    count. `before` is what a contender needs done first, which is not timed.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(repeats + 1):
+        for name, run in contenders.items():
+            if before and name in before:
+                before[name]()
+            started = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - started)
+    return tuple(Timing(name, tuple(values[1:])) for name, values in seconds.items())
+
+
+def machine() -> str:
+    """Processor, cores and system."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
