@@ -24,6 +24,7 @@ from rich.table import Table
 from odnbench import __version__
 from odnbench.cli_bench import bench_app
 from odnbench.cli_data import data_app
+from odnbench.cli_score import rescore_command, score_command
 from odnbench.errors import OdnbenchError
 from odnbench.terminal import DataRoot, Plugins, cache_folder, console, data_root_of, plain
 
@@ -43,6 +44,8 @@ registry_app = typer.Typer(
 app.add_typer(registry_app, name="registry")
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
+app.command("score")(score_command)
+app.command("rescore")(rescore_command)
 
 
 class ExecutorName(StrEnum):
@@ -218,15 +221,21 @@ def report_command(
     format: Annotated[Format, typer.Option(help="Format of the report.")] = Format.markdown,
     storage: Storage = Path("runs"),
     out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports/rendered"),
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Predictions of another tool, as a row and a CED curve."),
+    ] = None,
     plugins: Plugins = [],  # noqa: B006  typer copies it
 ) -> None:
     """Render tables and figures of what was run."""
+    from odnbench.prediction_files import read_prediction_file
     from odnbench.registry import Registry
     from odnbench.reports import plan_files, read_report, write_markdown
 
     registry = Registry.load(plugins)
+    foreign = [read_prediction_file(path) for path in others or ()]
     for plan_file in plan_files(storage, pipelines or []):
-        report = read_report(plan_file, registry)
+        report = read_report(plan_file, registry, foreign)
         if not report.rows:
             console.print(f"{plan_file}: none of its trials is finished yet", soft_wrap=True)
             continue
@@ -391,9 +400,7 @@ def _print_numbers(report: "Report") -> None:
     for column, coverage in report.columns.items():
         summary.add_column(f"{column}\n({coverage})", justify="right")
     for row in report.rows:
-        summary.add_row(
-            row.title, f"{row.parameters:,}", *(row.nme(column) for column in report.columns)
-        )
+        summary.add_row(row.title, row.parameters, *(row.nme(column) for column in report.columns))
     console.print(summary if report.rows else "no trial has finished")
     for missing in report.missing:
         console.print(f"no numbers: {missing.title}: {plain(missing.reason)}", soft_wrap=True)

@@ -54,16 +54,35 @@ def bench_prepare_command(
     )
 
 
+@bench_app.command("metrics")
+def bench_metrics_command(
+    faces: Annotated[int, typer.Option(help="Faces of 68 points.", min=100)] = 1_000_000,
+    repeats: Repeats = 5,
+    out: Out = Path("bench"),
+) -> None:
+    """Errors, intervals and tests, each beside the plain NumPy loop."""
+    from odnbench.bench.metrics import bench_metrics
+    from odnbench.registry import Registry
+
+    found = bench_metrics(Registry.load(), faces=faces, repeats=repeats)
+    _show(found, "", out)
+    console.print(f"peak memory {found.facts['peak_memory_mb']:.0f} MB")
+
+
 def _show(found: "Benchmark", baseline: str, out: Path) -> None:
-    """Prints medians and ratios, and writes the JSON file."""
+    """Prints medians and ratios, and writes the JSON file.
+
+    baseline: the contender that all are measured against; "": each `x` against `x, loop`.
+    """
     from odnbench.conversion import to_mapping
 
     table = Table("", title=f"bench {found.name}: {found.machine}", title_justify="left", box=None)
-    for heading in ("median s", "fastest s", "slowest s", f"ratio to {baseline}"):
+    for heading in ("median s", "fastest s", "slowest s", f"ratio to {baseline or 'the loop'}"):
         table.add_column(heading, justify="right")
     for timing in found.timings:
         numbers = (timing.median, min(timing.seconds), max(timing.seconds))
-        ratio = found.ratio(timing.name, baseline)
+        against = baseline or f"{timing.name.removesuffix(', loop')}, loop"
+        ratio = found.ratio(timing.name, against)
         table.add_row(timing.name, *(f"{n:.3f}" for n in (*numbers, ratio)))
     console.print(table)
     out.mkdir(parents=True, exist_ok=True)

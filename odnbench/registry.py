@@ -62,6 +62,7 @@ class Variant:
     name: str
     title: str
     changes: Mapping[str, Any]
+    factors: tuple[str, ...] | None = None  # modules that are on, where it is a cell of their 2^k
     network: str = "odnbench.networks.odn:OcclusionAdaptiveNetwork"
 
 
@@ -85,6 +86,7 @@ class Part:
     faces: int
     rendered: str  # difficulty of the rendered faces that stand in
     optional: bool = False  # whether an archive without it is whole all the same
+    pattern: str = ""  # of its files' names in other tools' lists, without suffix; "": any
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Published:
     columns: tuple[str, ...]
     primary: bool
     rows: tuple[PublishedRow, ...]
+    quantity: Literal["nme", "success"] = "nme"  # in percent; success: share below a threshold
 
 
 FAMILIES: dict[str, type] = {

@@ -9,25 +9,33 @@ import dataclasses
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import jinja2
+import numpy as np
 from matplotlib.figure import Figure
 
 from odnbench.conversion import get_at
+from odnbench.datasets.faces import Floats
 from odnbench.errors import OdnbenchError
 from odnbench.figures import ced_figure, training_figure
+from odnbench.metrics.factorial import Effect, factorial_effects
+from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.scores import Score, scores
+from odnbench.metrics.significance import Comparison, compare
 from odnbench.pipelines import FIELDS, Pipeline
-from odnbench.registry import LossWeight, Published, Registry
+from odnbench.prediction_files import PredictionFile
+from odnbench.registry import LossWeight, Published, Registry, Variant
+from odnbench.scoring import score_files
 from odnbench.shipped import shipped
 from odnbench.specs import BoxRule, Coverage, Protocol, Trial
 from odnbench.sweep import PlanRecord
 from odnbench.trials import Epoch, Result, TrialFolder
+from odnbench.truth import truth_in_predictions
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,12 @@ class ScoredTrial:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the trials that differ in nothing but the seed."""
+    """One line of the table: trials that differ in nothing but the seed, or a foreign method."""
 
     title: str
     variant: str
     trials: tuple[ScoredTrial, ...]
+    foreign: Mapping[str, Score] = field(default_factory=dict)  # of a file of predictions
 
     @property
     def seeds(self) -> int:
@@ -56,30 +65,41 @@ class Row:
         return len(self.trials)
 
     @property
-    def parameters(self) -> int:
+    def parameters(self) -> str:
         """Of the network."""
-        return self.trials[0].result.parameters
+        return f"{self.trials[0].result.parameters:,}" if self.trials else "–"
+
+    def scores_of(self, column: str) -> list[Score]:
+        """A score for each seed."""
+        found = [t.scores[column] for t in self.trials if column in t.scores]
+        return found or ([self.foreign[column]] if column in self.foreign else [])
+
+    def errors(self, column: str) -> Floats | None:
+        """(S, N) NME of each seed and face as a fraction; None without scores."""
+        found = self.scores_of(column)
+        return np.stack([score.nme for score in found]) if found else None
 
     def nme(self, column: str) -> str:
-        """Mean NME in percent: ± the sd over seeds, or ± 1.96 standard errors over faces for one
-        seed.
-        """
-        found = [t.scores[column] for t in self.trials if column in t.scores]
-        if not found:
+        """Mean NME in percent, ± sd over seeds where there are several, and its 95 % interval."""
+        errors = self.errors(column)
+        if errors is None:
             return "–"
-        values = [score.nme_percent for score in found]
-        if len(values) > 1:
-            return f"{fmean(values):.2f} ± {stdev(values):.2f}"
-        return f"{values[0]:.2f} ± {1.96 * found[0].standard_error_percent:.2f}"
+        text = f"{100 * errors.mean():.2f}"
+        if len(errors) > 1:
+            text += f" ± {100 * errors.mean(axis=1).std(ddof=1):.2f}"
+        if errors.shape[1] > 1:
+            interval = mean_interval(errors)
+            text += f" ({100 * max(0.0, interval.low):.2f}–{100 * interval.high:.2f})"
+        return text
 
     def failures(self, column: str) -> str:
         """Failure rate in percent, mean over seeds."""
-        found = [t.scores[column].failure_percent for t in self.trials if column in t.scores]
+        found = [score.failure_percent for score in self.scores_of(column)]
         return f"{fmean(found):.1f}" if found else "–"
 
     def auc(self, column: str) -> str:
         """Area under the CED in percent, mean over seeds."""
-        found = [t.scores[column].auc_percent for t in self.trials if column in t.scores]
+        found = [score.auc_percent for score in self.scores_of(column)]
         return f"{fmean(found):.1f}" if found else "–"
 
 
@@ -92,6 +112,14 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class PublishedColumn:
+    """Published figures of one split."""
+
+    values: dict[str, float]  # variant → NME in percent
+    unlike: str  # what makes them not comparable with ours, or ""
+
+
+@dataclass(frozen=True)
 class Report:
     """All that the template shows of one pipeline."""
 
@@ -100,8 +128,59 @@ class Report:
     rows: tuple[Row, ...]
     missing: tuple[Missing, ...]
     published: tuple[Published, ...]
+    unlike: Mapping[str, str]  # published table → what makes its numbers not comparable
     weights: tuple[LossWeight, ...]  # that a search varied
+    factors: Mapping[str, tuple[str, ...]]  # variant → modules that are on
     saved_at: str
+    foreign: tuple[Row, ...] = ()  # files of predictions of other tools
+
+    @property
+    def table(self) -> tuple[Row, ...]:
+        """All lines: our trials, and foreign methods."""
+        return (*self.rows, *self.foreign)
+
+    @cached_property
+    def comparisons(self) -> dict[str, dict[str, Comparison]]:
+        """Column → title → that line against the reference's, corrected over the column's lines.
+
+        Lines that were not tested on the very faces of the reference are left out.
+        """
+        found: dict[str, dict[str, Comparison]] = {}
+        references = [row for row in self.rows if row.variant == self.pipeline.reference]
+        for column in self.columns if len(references) == 1 else ():
+            (reference,) = references
+            faces = {score.faces for score in reference.scores_of(column)}
+            errors = {
+                row.title: errors
+                for row in self.table
+                if (errors := row.errors(column)) is not None and errors.shape[1] > 1
+                if {score.faces for score in row.scores_of(column)} == faces
+            }
+            if len(errors) > 1 and reference.title in errors:
+                compared = compare(errors, reference.title)
+                found[column] = {comparison.variant: comparison for comparison in compared}
+        return found
+
+    @cached_property
+    def factorial(self) -> dict[str, tuple[Effect, ...]]:
+        """Column → effects of the modules, where every combination of them was run."""
+        cells: dict[frozenset[str], Row] = {}
+        for row in self.rows:
+            factors = self.factors.get(row.variant)
+            if factors is not None:
+                if frozenset(factors) in cells:
+                    return {}  # another axis was varied too
+                cells[frozenset(factors)] = row
+        everything = frozenset().union(*cells) if cells else frozenset()
+        if not everything or len(cells) != 2 ** len(everything):
+            return {}
+        found = {}
+        for column in self.columns:
+            errors = {cell: row.errors(column) for cell, row in cells.items()}
+            known = {cell: E for cell, E in errors.items() if E is not None and E.shape[1] > 1}
+            if len(known) == len(cells) and len({E.shape[1] for E in known.values()}) == 1:
+                found[column] = factorial_effects(known)
+        return found
 
     @cached_property
     def trials(self) -> list[ScoredTrial]:
@@ -167,14 +246,41 @@ class Report:
         return float(get_at(trial.trial.spec, f"loss.{name}"))
 
     @property
-    def paper(self) -> dict[str, dict[str, float]]:
-        """Split → variant → published figure, for the variants that have a name of ours."""
-        figures: dict[str, dict[str, float]] = defaultdict(dict)
+    def paper(self) -> dict[str, PublishedColumn]:
+        """Split → published NME, for the variants that have a name of ours."""
+        figures: dict[str, PublishedColumn] = {}
         for table in self.published:
-            for row in table.rows:
+            for row in table.rows if table.quantity == "nme" else ():
                 for column, value in row.values.items() if row.variant else ():
-                    figures[f"{table.dataset}/{column}"].setdefault(row.variant, value)
-        return dict(figures)
+                    split = f"{table.dataset}/{column}"
+                    shown = figures.setdefault(
+                        split, PublishedColumn({}, self.unlike.get(table.name, ""))
+                    )
+                    shown.values.setdefault(row.variant, value)
+        return figures
+
+    @property
+    def reference(self) -> str:
+        """Title of the line that others are compared with."""
+        return next(r.title for r in self.rows if r.variant == self.pipeline.reference)
+
+    @property
+    def caveat(self) -> str:
+        """What the number of seeds takes from the comparisons."""
+        every = (c for compared in self.comparisons.values() for c in compared.values())
+        return next((c.caveat for c in every if c.caveat), "")
+
+    @property
+    def effects(self) -> list[tuple[Effect, ...]]:
+        """The effects of each set of modules, one per column of `factorial`."""
+        return list(zip(*self.factorial.values(), strict=True))
+
+    @staticmethod
+    def relative(c: Comparison) -> str:
+        """A difference in percent of the reference's mean, with its interval."""
+        whole = c.difference / c.percent if c.percent else float("nan")
+        low, high = c.interval.low / whole, c.interval.high / whole
+        return f"{c.percent:+.1f} % ({low:+.1f} to {high:+.1f})"
 
     @property
     def examples_name(self) -> str:
@@ -187,14 +293,16 @@ class Report:
         drawn = [(row.title, row.variant, row.trials[0]) for row in self.rows]
         named: dict[str, Figure] = {}
         if self.columns:
+            curves = [(title, variant, t.scores) for title, variant, t in drawn]
+            curves += [(row.title, "", row.foreign) for row in self.foreign]
             named[f"{self.pipeline.name}-ced.png"] = ced_figure(
-                [(title, variant, t.scores) for title, variant, t in drawn],
+                curves,
                 self.columns,
                 self.protocol.failure_percent,
             )
-        curves = [(title, variant, t.epochs) for title, variant, t in drawn if t.epochs]
-        if curves:
-            named[f"{self.pipeline.name}-training.png"] = training_figure(curves, label)
+        trained = [(title, variant, t.epochs) for title, variant, t in drawn if t.epochs]
+        if trained:
+            named[f"{self.pipeline.name}-training.png"] = training_figure(trained, label)
         return named
 
     @property
@@ -216,11 +324,13 @@ class Report:
         return environment.get_template("report.md.j2").render(report=self, figures=list(figures))
 
 
-def read_report(plan_file: Path, registry: Registry) -> Report:
-    """The report of the plan in `plan_file` (plan.json).
+def read_report(
+    plan_file: Path, registry: Registry, foreign: Sequence[PredictionFile] = ()
+) -> Report:
+    """The report of the plan in `plan_file` (plan.json), with other tools' predictions beside it.
 
     It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
-    protocols.
+    protocols, or a file of `foreign` has none of its columns' faces.
     """
     record = PlanRecord.load(plan_file)
     groups: dict[tuple[str, Any], list[ScoredTrial]] = defaultdict(list)
@@ -253,17 +363,60 @@ def read_report(plan_file: Path, registry: Registry) -> Report:
     search = record.pipeline.search
     if search is not None:
         rows = tuple(sorted(rows, key=lambda row: row.trials[0].result.validation_nme_percent))
+    published = tuple(registry.get(Published, name) for name in record.pipeline.published)
+    own = next(iter(protocols), None)
+    unlike = {
+        table.name: differs
+        for table in published
+        if own and (differs := registry.get(Protocol, table.protocol).differs_from(own))
+    }
     return Report(
         pipeline=record.pipeline,
         notes=record.notes,
         rows=rows,
         missing=tuple(missing),
-        published=tuple(registry.get(Published, name) for name in record.pipeline.published),
+        published=published,
+        unlike=unlike,
         weights=tuple(
             registry.get(LossWeight, name) for name in (search.parameters if search else ())
         ),
+        factors={
+            name: variant.factors
+            for name, variant in registry.all(Variant).items()
+            if variant.factors is not None
+        },
         saved_at=record.saved_at,
+        foreign=tuple(
+            _foreign_row(file, rows[0].trials[0], record.pipeline.columns, registry)
+            for file in foreign
+            if rows
+        ),
     )
+
+
+def _foreign_row(
+    file: PredictionFile, scored: ScoredTrial, columns: Iterable[str], registry: Registry
+) -> Row:
+    """`file` on the columns of which it has every face, against the annotations of a trial."""
+    trial = scored.trial
+    predictions = TrialFolder(scored.examples.parent).predictions
+    found: dict[str, Score] = {}
+    reasons = []
+    for column in columns:
+        truth = truth_in_predictions(column, predictions, trial, registry)
+        if truth is None:
+            continue
+        try:
+            (one,) = score_files([file], truth, trial.protocol, registry)
+        except OdnbenchError as error:
+            reasons.append(str(error))
+            continue
+        found[column] = one.score
+    if not found:
+        raise OdnbenchError(
+            "\n".join(reasons) or f"{file.path}: the run has no faces to score it on"
+        )
+    return Row(file.name, "", (), found)
 
 
 def write_markdown(report: Report, folder: Path) -> Path:

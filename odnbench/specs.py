@@ -189,16 +189,46 @@ class Protocol:
     scheme: str
     normaliser: Literal["inter-ocular", "inter-pupil", "box-width", "box-area", "box-diagonal"]
     visibility: Literal["all", "visible", "occluded"]
-    averaging: Literal["face"]
+    averaging: Literal["face", "point"]  # mean over faces of their means, or over all points
     box: str  # box rule of registry/boxes.toml
-    failure_percent: float  # FR@t and AUC@t: threshold on the NME, in percent
+    thresholds_percent: tuple[
+        float, ...
+    ]  # of FR@t and AUC@t, in percent of NME; the main one first
+    error: Literal["mean-distance", "shape-norm"] = (
+        "mean-distance"  # the latter: Eq. (10) literally
+    )
+
+    def __post_init__(self) -> None:
+        if not self.thresholds_percent or min(self.thresholds_percent) <= 0:
+            raise OdnbenchError(
+                "thresholds_percent must name at least one threshold above 0, as [8.0]"
+            )
+
+    @property
+    def failure_percent(self) -> float:
+        """The main threshold of FR and AUC."""
+        return self.thresholds_percent[0]
 
     def describe(self) -> str:
         """One line that says how the number was made."""
-        return (
-            f"{self.normaliser} NME, mean per {self.averaging}, {self.visibility} points, "
-            f"box rule {self.box}, FR@{self.failure_percent:g}"
-        )
+        return ", ".join(f"{name} {value}" for name, value in self.facts.items())
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What makes two numbers comparable: name → value."""
+        error = {"mean-distance": "mean distance", "shape-norm": "2-norm of the shape over L"}
+        return {
+            "error": error[self.error],
+            "over": self.normaliser,
+            "points": self.visibility,
+            "mean per": self.averaging,
+            "box rule": self.box,
+        }
+
+    def differs_from(self, other: "Protocol") -> str:
+        """What makes their numbers not comparable, or ""."""
+        mine, others = self.facts, other.facts
+        return ", ".join(f"{k} {mine[k]}, not {others[k]}" for k in mine if mine[k] != others[k])
 
 
 @dataclass(frozen=True)

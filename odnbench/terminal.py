@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-console = Console(highlight=False, width=120 if piped else None)
+console = Console(highlight=False, width=200 if piped else None)
 
 DataRoot = Annotated[
     Path | None,

@@ -91,7 +91,7 @@ def test_an_override_sets_its_field(text: str, key: str, value: object) -> None:
         ("validation_fraction=0", "between 0.01 and 0.9"),
         ("data.train=300w/trian", "did you mean 'train'"),
         ("data.train=300v/train", "did you mean '300w'"),
-        ("protocol=300w", "did you mean '300w-paper'"),
+        ("protocol=300w-papr", "did you mean '300w-paper'"),
         ("low_rank=gm", "for the slot geometry"),
     ],
 )

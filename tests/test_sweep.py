@@ -1,6 +1,7 @@
 """Plans, executors, the MLflow mirror and reports, over tiny rendered faces."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 
 from odnbench.errors import OdnbenchError
+from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
 from odnbench.pipelines import load_pipeline
+from odnbench.prediction_files import read_prediction_file
 from odnbench.registry import Registry
 from odnbench.reports import plan_files, read_report, write_markdown
+from odnbench.rescoring import protocols_for, rescore
 from odnbench.specs import Trial
 from odnbench.sweep import Observer, Places, Plan, make_plan, run, run_inline
 from odnbench.trials import Epoch, State, TrialFolder
@@ -122,13 +126,16 @@ def test_the_report_scores_the_predictions_on_disk(finished: Plan, tmp_path: Pat
     )
     text = write_markdown(report, tmp_path).read_text()
     assert "(rendered, 6 faces)" in text
-    assert f"{100 * by_hand.mean():.2f} ±" in text
+    assert f"{100 * by_hand.mean():.2f} (" in text
+    assert "### Against BRNet+GM+LM+DM (ODN)" in text
+    assert "One seed: holds for these runs, not for the variants" in text
     assert "7.21" in text  # the paper's BRNet, Table 4
     lines = text.splitlines()
-    header = next(i for i, line in enumerate(lines) if line.startswith("| model |"))
-    table = lines[header : lines.index("", header)]
-    assert len(table) == 2 + len(report.rows)  # a blank line would end the table
-    assert len({line.count("|") for line in table}) == 1
+    results, against = (i for i, line in enumerate(lines) if line.startswith("| model |"))
+    for header, rows in ((results, len(report.rows)), (against, len(report.rows) - 1)):
+        table = lines[header : lines.index("", header)]
+        assert len(table) == 2 + rows  # a blank line would end the table
+        assert len({line.count("|") for line in table}) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "ablation-ced.png",
         "ablation-examples.jpg",
@@ -143,7 +150,76 @@ def test_several_seeds_become_one_row_with_their_deviation(tmp_path: Path, cache
     (row,) = read_report(plan.file, plan.registry).rows
     values = [trial.scores["300w/full"].nme_percent for trial in row.trials]
     assert row.seeds == 3
-    assert row.nme("300w/full") == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+    errors = np.stack([trial.scores["300w/full"].nme for trial in row.trials])
+    interval = mean_interval(errors)
+    assert row.nme("300w/full") == (
+        f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f} "
+        f"({100 * interval.low:.2f}–{100 * interval.high:.2f})"
+    )
+
+
+def test_another_tools_predictions_become_a_row_and_a_curve(finished: Plan, tmp_path: Path) -> None:
+    trial = next(t for t in finished.trials if t.spec.variant == "odn")
+    source = finished.folder(trial).path / "predictions.parquet"
+    file = read_prediction_file(Path(shutil.copy(source, tmp_path / "foreign.parquet")))
+    report = read_report(finished.file, finished.registry, [file])
+    row, ours = report.foreign[0], report.rows[2]
+    assert (row.title, row.parameters) == ("foreign", "–")
+    for column in report.columns:
+        assert row.nme(column) == ours.nme(column)
+    assert report.comparisons["300w/full"]["foreign"].text == "no detectable difference"
+    text = write_markdown(report, tmp_path / "report").read_text()
+    assert "| foreign | – |" in text
+
+
+def test_predictions_of_other_faces_are_refused_by_name(finished: Plan, tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text("face," + ",".join(f"x{i},y{i}" for i in range(68)) + "\nme" + ",1" * 136)
+    with pytest.raises(OdnbenchError, match=r"other\.csv: it holds no face of 300w/common"):
+        read_report(finished.file, finished.registry, [read_prediction_file(path)])
+
+
+def test_effects_of_modules_are_told_where_all_their_combinations_were_run(
+    tmp_path: Path, cache: Path
+) -> None:
+    variants = "brnet,gm,dm,lm,gm-dm,dm-lm,gm-lm,odn"
+    plan = plan_in(tmp_path, cache, f"variant={variants}", "train.epochs=1")
+    run(plan, run_inline, [])
+    report = read_report(plan.file, plan.registry)
+    effects = {e.modules: e for e in report.factorial["300w/full"]}
+    assert len(effects) == 7
+    mean = {row.variant: row.errors("300w/full").mean() for row in report.rows}  # type: ignore[union-attr]
+    with_gm = [mean[v] for v in ("gm", "gm-dm", "gm-lm", "odn")]
+    without = [mean[v] for v in ("brnet", "dm", "lm", "dm-lm")]
+    by_hand = np.mean(with_gm) - np.mean(without)
+    assert effects["GM",].interval.estimate == pytest.approx(by_hand)
+    assert "| DM × GM × LM |" in report.markdown([])
+    part = dataclasses.replace(report, rows=report.rows[1:])
+    assert part.factorial == {}
+
+
+def test_published_figures_of_another_protocol_are_marked(finished: Plan) -> None:
+    report = read_report(finished.file, finished.registry)
+    assert "†" not in report.markdown([])
+    unlike = dict.fromkeys(report.pipeline.published, "over inter-pupil, not inter-ocular")
+    text = dataclasses.replace(report, unlike=unlike).markdown([])
+    assert "paper 300w/challenging†" in text
+    assert "follow another protocol: over inter-pupil, not inter-ocular" in text
+
+
+def test_rescoring_ranks_the_variants_under_each_protocol(finished: Plan) -> None:
+    report = read_report(finished.file, finished.registry)
+    protocols = protocols_for(report, finished.registry, None, everything=True)
+    assert {"300w-paper", "300w-pupil", "300w-eq10"} <= {p.name for p in protocols}
+    assert {p.box for p in protocols} == {report.protocol.box}
+    for rescored in rescore(report, protocols, finished.registry):
+        own = [p.name for p in rescored.protocols].index("300w-paper")
+        for row, nme in zip(report.rows, rescored.nme_percent, strict=True):
+            mean = np.mean([s.nme_percent for s in row.scores_of(rescored.column)])
+            assert nme[own] == pytest.approx(mean)
+        assert sorted(ranks[own] for ranks in rescored.ranks) == [1, 2, 3]
+    with pytest.raises(OdnbenchError, match="protocol 'wflw' has 98 points, the run 68"):
+        protocols_for(report, finished.registry, ["wflw"], everything=False)
 
 
 def test_unlike_protocols_do_not_share_a_report(finished: Plan, tmp_path: Path) -> None:

@@ -40,19 +40,21 @@ def in_turns(
     contenders: Mapping[str, Callable[[], object]],
     repeats: int,
     before: Mapping[str, Callable[[], object]] | None = None,
+    *,
+    warm_up: bool = True,
 ) -> tuple[Timing, ...]:
     """Seconds of each contender, `repeats` times one after the other, after a round that does not
-    count. `before` is what a contender needs done first, which is not timed.
+    count (`warm_up`). `before` is what a contender needs done first, which is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(repeats + 1):
+    for _ in range(repeats + warm_up):
         for name, run in contenders.items():
             if before and name in before:
                 before[name]()
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)
-    return tuple(Timing(name, tuple(values[1:])) for name, values in seconds.items())
+    return tuple(Timing(name, tuple(values[warm_up:])) for name, values in seconds.items())
 
 
 def machine() -> str:

@@ -1,4 +1,4 @@
-"""The numbers of one trial under its protocol, per column of a report."""
+"""The numbers of one set of predictions under a protocol, per column of a table."""
 
 # N faces, L landmarks
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from odnbench.metrics.ced import area_under_ced, failure_rate
+from odnbench.metrics.intervals import Interval, mean_interval
 from odnbench.metrics.nme import Floats, nme_per_face
 from odnbench.registry import Registry
-from odnbench.specs import Coverage, Trial
+from odnbench.specs import Coverage, Protocol, Scheme, Trial
 from odnbench.trials import Predictions
 
 
 @dataclass(frozen=True)
 class Score:
-    """Errors of one trial on one split. `nme` (N,) is a fraction, the summaries are in percent."""
+    """Errors on one split. `nme` (N,) is a fraction, the summaries are in percent."""
 
     column: str  # "300w/challenging"
     coverage: Coverage
+    protocol: Protocol
     faces: tuple[str, ...]  # (N,) ids
     nme: Floats
-    failure_percent: float  # FR at the protocol's threshold
-    auc_percent: float  # AUC at the same threshold
 
     @property
     def nme_percent(self) -> float:
@@ -31,26 +31,63 @@ class Score:
         return float(self.nme.mean()) * 100
 
     @property
-    def standard_error_percent(self) -> float:
-        """Of the mean over faces; says nothing about seeds."""
-        return (
-            float(self.nme.std(ddof=1) / np.sqrt(len(self.nme))) * 100 if len(self.nme) > 1 else 0.0
-        )
+    def median_percent(self) -> float:
+        """Median over faces."""
+        return float(np.median(self.nme)) * 100
+
+    @property
+    def failure_percent(self) -> float:
+        """FR at the protocol's main threshold."""
+        return self.failures_percent(self.protocol.failure_percent)
+
+    @property
+    def auc_percent(self) -> float:
+        """AUC at the protocol's main threshold."""
+        return self.area_percent(self.protocol.failure_percent)
+
+    def failures_percent(self, threshold_percent: float) -> float:
+        """Share of faces with an NME above the threshold."""
+        return failure_rate(self.nme, threshold_percent / 100) * 100
+
+    def area_percent(self, threshold_percent: float) -> float:
+        """Area under the CED up to the threshold."""
+        return area_under_ced(self.nme, threshold_percent / 100) * 100
+
+    def interval(self) -> Interval:
+        """95 % of the mean over faces like these, as a fraction; says nothing about seeds."""
+        return mean_interval(self.nme[None])
 
 
 def scores(
     predictions: Predictions, trial: Trial, registry: Registry, columns: Iterable[str]
 ) -> list[Score]:
-    """A score for each of `columns` (splits) of which a face was predicted."""
+    """A score of `trial` under its own protocol for each of `columns`."""
+    return scores_under(
+        trial.protocol, trial.scheme, predictions, registry, columns, rendered=trial.rendered
+    )
+
+
+def scores_under(
+    protocol: Protocol,
+    scheme: Scheme,
+    predictions: Predictions,
+    registry: Registry,
+    columns: Iterable[str],
+    *,
+    rendered: bool,
+) -> list[Score]:
+    """A score for each of `columns` (splits) of which a face was predicted.
+
+    A face of which `protocol` counts no point is left out.
+    """
     nme = nme_per_face(
         predictions.predicted,
         predictions.true,
-        trial.protocol,
-        trial.scheme,
+        protocol,
+        scheme,
         occluded=predictions.occluded,
         boxes=predictions.boxes,
     )
-    threshold = trial.protocol.failure_percent / 100
     part_of_face = np.array(predictions.parts)
     found = []
     for column in columns:
@@ -59,9 +96,8 @@ def scores(
         counted &= np.isfinite(nme)
         if split.label:
             counted &= [split.label in held.split() for held in predictions.labels]
-        chosen, ids = nme[counted], tuple(np.array(predictions.ids)[counted])
-        if len(chosen):
-            coverage = Coverage(column, len(chosen), split.faces, trial.rendered)
-            failures, area = failure_rate(chosen, threshold), area_under_ced(chosen, threshold)
-            found.append(Score(column, coverage, ids, chosen, failures * 100, area * 100))
+        ids = tuple(np.array(predictions.ids)[counted])
+        if ids:
+            coverage = Coverage(column, len(ids), split.faces, rendered)
+            found.append(Score(column, coverage, protocol, ids, nme[counted]))
     return found

@@ -99,6 +99,43 @@ def test_a_face_box_normalises_by_its_width_area_or_diagonal(
             normaliser_px(faces(1), protocol, SCHEME, np.array([box]))
 
 
+def test_equation_10_to_the_letter_divides_the_norm_of_the_shape_by_the_points() -> None:
+    predicted, true = faces(seed=1), faces(seed=2)
+    protocol = dataclasses.replace(PROTOCOL, error="shape-norm")
+    by_hand = [
+        np.linalg.norm(p - t) / 68 / np.linalg.norm(t[36] - t[45])
+        for p, t in zip(predicted, true, strict=True)
+    ]
+    assert nme_per_face(predicted, true, protocol, SCHEME) == pytest.approx(by_hand)
+
+
+def test_the_mean_over_points_weighs_faces_by_their_counted_points() -> None:
+    predicted, true = faces(seed=1), faces(seed=2)
+    occluded = np.random.default_rng(0).random((3, 68)) < [[0.1], [0.5], [1.0]]  # none left of one
+    protocol = dataclasses.replace(PROTOCOL, visibility="visible", averaging="point")
+    nme = nme_per_face(predicted, true, protocol, SCHEME, occluded)
+    normalised = (
+        np.linalg.norm(predicted - true, axis=2) / normaliser_px(true, PROTOCOL, SCHEME)[:, None]
+    )
+    assert np.nanmean(nme) == pytest.approx(normalised[~occluded].mean())
+    assert np.isnan(nme).tolist() == [False, False, True]
+
+
+def test_a_prediction_that_is_no_number_is_not_taken_for_an_uncounted_point() -> None:
+    predicted = faces()
+    predicted[0, 5] = np.nan
+    protocol = dataclasses.replace(PROTOCOL, visibility="visible")
+    nme = nme_per_face(predicted, faces(), protocol, SCHEME, np.zeros((3, 68), bool))
+    assert np.isnan(nme).tolist() == [True, False, False]
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    predicted, true = faces(10, seed=1), faces(10, seed=2)
+    whole = nme_per_face(predicted, true, PROTOCOL, SCHEME)
+    monkeypatch.setattr("odnbench.metrics.nme._BLOCK", 3)
+    assert nme_per_face(predicted, true, PROTOCOL, SCHEME).tolist() == whole.tolist()
+
+
 @pytest.mark.parametrize("shape", [(3, 67, 2), (3, 68, 3), (2, 68, 2)])
 def test_shapes_that_do_not_fit_the_scheme_are_an_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(OdnbenchError, match="scheme 68 has 68 points"):

@@ -1,0 +1,132 @@
+"""Is a variant better than the reference? Paired permutation tests with Holm's correction.
+
+If two variants do equally well, a face on which one is ahead could as well have been a face on
+which the other is: the sign of each face's difference is flipped at random (Good, Permutation,
+Parametric and Bootstrap Tests of Hypotheses, 2005). With one seed each this is the usual exact
+test, about these very runs. It would call a lucky seed an improvement, because a seed shifts all
+faces together. So with several seeds their spread enters each permutation's statistic, which is
+the difference over its standard error (see contrasts.py); the test is then about the variants, in
+the population of seeds and of faces, like the interval.
+
+Permuting the labels of runs would be exact, but for these faces only, and 5 + 5 runs have 126
+arrangements: the smallest p is .008, too large for any of seven compared variants to pass
+Holm's correction. With 3 + 3 runs it is .1.
+
+Measured rejections of a true null at 5 %, log-normal errors, 135 and 689 faces, seeds' variance
+from none to 10 times that of the faces: 3.4–6.3 % with 5 and 10 seeds, 2–8 % with 2 and 3. Flips
+that are blind to seeds rejected up to 65 %.
+"""
+
+# S seeds, N faces, V variants, B permutations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from odnbench.errors import unknown
+from odnbench.metrics.contrasts import Contrast, Floats, checked_errors, contrast, ratio
+from odnbench.metrics.intervals import ROW_BLOCK, Interval, contrast_interval
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant against the reference; differences are variant − reference."""
+
+    variant: str
+    reference: str
+    difference: float  # of the mean errors, in their unit
+    interval: Interval  # of the difference
+    p: float
+    p_holm: float  # for all comparisons of the table together
+    effect: float  # Cohen's d_z: mean over standard deviation of the faces' differences
+    percent: float  # the difference in percent of the reference's mean
+    lower_is_better: bool = True
+
+    @property
+    def text(self) -> str:
+        """The verdict, in the words of a table."""
+        if self.p_holm >= SIGNIFICANT:
+            return "no detectable difference"
+        return "better" if (self.difference < 0) == self.lower_is_better else "worse"
+
+    @property
+    def caveat(self) -> str:
+        """What the number of seeds takes from the verdict; empty from 4 seeds on."""
+        return {
+            1: "one seed: holds for these runs, not for the variants",
+            2: "too few seeds to tell their spread",
+            3: "three seeds: their spread is known only roughly",
+        }.get(self.interval.seeds, "")
+
+
+def compare(
+    errors: Mapping[str, ArrayLike],
+    reference: str,
+    *,
+    lower_is_better: bool = True,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> tuple[Comparison, ...]:
+    """Every other variant against `reference`, corrected together; errors: name → (S, N).
+
+    Raises OdnbenchError for an unknown reference, and as `contrast` does.
+    """
+    if reference not in errors:
+        raise unknown("variant", reference, errors)
+    variants = [name for name in errors if name != reference]
+    differences = [
+        contrast([1.0, -1.0], {name: errors[name], reference: errors[reference]})
+        for name in variants
+    ]
+    p = [permutation_p(d, permutations=draws, seed=seed) for d in differences]
+    reference_mean = checked_errors(reference, errors[reference]).mean()
+    return tuple(
+        Comparison(
+            variant,
+            reference,
+            d.estimate,
+            contrast_interval(d, resamples=draws, seed=seed),
+            p_raw,
+            p_holm,
+            float(ratio(d.estimate, d.faces.std(ddof=1))),
+            100 * float(ratio(d.estimate, reference_mean)),
+            lower_is_better,
+        )
+        for variant, d, p_raw, p_holm in zip(variants, differences, p, holm(p), strict=True)
+    )
+
+
+def permutation_p(of: Contrast, *, permutations: int = 10_000, seed: int = 0) -> float:
+    """Two-sided p of "the contrast is zero"; at least 1 / (permutations + 1), never 0."""
+    rng = np.random.default_rng(seed)
+    mean, variance = flipped_faces(of.faces, permutations, rng)
+    pivots = of.pivots(mean, variance, rng)
+    observed = abs(ratio(of.estimate, of.standard_error))
+    as_extreme = np.abs(pivots) >= observed * (1 - 1e-12)  # equal ones may differ by rounding
+    return float((1 + as_extreme.sum()) / (1 + permutations))
+
+
+def flipped_faces(
+    faces: Floats, permutations: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """(N,) differences → (B,) means under random signs, (B,) variances of such means."""
+    N = len(faces)
+    means = []
+    for start in range(0, permutations, rows := max(1, ROW_BLOCK // N)):
+        heads = rng.integers(2, size=(min(rows, permutations - start), N), dtype=np.int8)
+        means.append((2.0 * heads - 1) @ faces / N)
+    mean = np.concatenate(means)
+    return mean, np.maximum((faces**2).mean() - mean**2, 0) / (N - 1)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given: Holm's step-down procedure, Scand. J. Stat. 1979."""
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(np.take(p, order) * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1)
+    return [float(value) for value in adjusted]

@@ -1,0 +1,104 @@
+"""Scores of anybody's predictions: files against ground truth, under one protocol or several.
+
+scored = score_files(files, truth_of("cofw68/test", registry, data_root), protocol, registry)
+"""
+
+# N faces, L landmarks
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from odnbench.datasets.pose import yaw_degrees
+from odnbench.errors import OdnbenchError
+from odnbench.metrics.breakdown import Group, breakdown
+from odnbench.metrics.nme import nme_per_face, normaliser_px, point_errors
+from odnbench.metrics.occlusion import FlagScore, score_flags
+from odnbench.metrics.scores import Score
+from odnbench.metrics.significance import Comparison, compare
+from odnbench.prediction_files import PredictionFile
+from odnbench.registry import Registry
+from odnbench.specs import Protocol, Scheme
+from odnbench.truth import Paired, Truth, pair
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """One file of predictions on one split under one protocol."""
+
+    name: str
+    score: Score
+    paired: Paired
+    scheme: Scheme
+
+    @property
+    def flags(self) -> FlagScore | None:
+        """How well its occlusion states are, where both sides have them."""
+        predicted, true = self.paired.predicted_occluded, self.paired.occluded
+        return None if predicted is None or true is None else score_flags(predicted, true)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Where its errors are."""
+        paired, protocol = self.paired, self.score.protocol
+        errors = point_errors(
+            paired.predicted, paired.true, protocol, self.scheme, boxes=paired.boxes
+        )
+        try:
+            yaw = yaw_degrees(paired.true, self.scheme.name)
+        except ValueError:  # a scheme of the user's own
+            yaw = None
+        return breakdown(errors, self.scheme, paired.occluded, yaw)
+
+
+def score_files(
+    files: Sequence[PredictionFile],
+    truth: Truth,
+    protocol: Protocol,
+    registry: Registry,
+    *,
+    allow_partial: bool = False,
+) -> list[ScoredFile]:
+    """Every file on `truth` under `protocol`.
+
+    Raises OdnbenchError for a protocol of other points, faces without prediction (unless
+    `allow_partial`), and faces that cannot be normalised.
+    """
+    if protocol.scheme != truth.scheme:
+        raise OdnbenchError(
+            f"protocol '{protocol.name}' has {protocol.scheme} points, {truth.split} has "
+            f"{truth.scheme}"
+        )
+    scheme = registry.get(Scheme, protocol.scheme)
+    return [
+        _score(
+            file.name,
+            pair(truth, file, scheme.points, allow_partial=allow_partial),
+            protocol,
+            scheme,
+        )
+        for file in files
+    ]
+
+
+def _score(name: str, paired: Paired, protocol: Protocol, scheme: Scheme) -> ScoredFile:
+    normaliser_px(paired.true, protocol, scheme, paired.boxes, faces=paired.faces)
+    nme = nme_per_face(
+        paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
+    )
+    counted = nme == nme  # a face without a point that the protocol counts has NaN
+    faces = tuple(face for face, kept in zip(paired.faces, counted, strict=True) if kept)
+    if not faces:
+        raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")
+    score = Score(paired.coverage.split, paired.coverage, protocol, faces, nme[counted])
+    return ScoredFile(name, score, paired, scheme)
+
+
+def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Comparison, ...]:
+    """Every other file against the one named `reference`, on the faces that all of them have."""
+    common = set.intersection(*(set(s.score.faces) for s in scored))
+    errors = {}
+    for one in scored:
+        kept = [face in common for face in one.score.faces]
+        errors[one.name] = one.score.nme[kept][None]  # (1, N)
+    return compare(errors, reference)
