@@ -7,6 +7,7 @@ override of an axis replaces the axis, so `-s variant=odn,brnet -s seed=0,1,2` p
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from odnbench.registry import (
 from odnbench.shipped import shipped
 from odnbench.specs import BoxRule, LossSpec, Protocol, TrialSpec
 
+_MOST_TRIALS = 10_000
 FIELDS = leaf_types(TrialSpec)  # dotted key → type
 
 
@@ -75,6 +77,19 @@ def resolve(
     rendered: whether rendered faces stand in for the data set.
     Raises OdnbenchError that names the key, the rule and the cure.
     """
+    try:
+        return _resolve(pipeline, registry, overrides, settings, rendered)
+    except OdnbenchError as error:
+        raise OdnbenchError(f"pipeline {pipeline.name}: {error}") from error
+
+
+def _resolve(
+    pipeline: Pipeline,
+    registry: Registry,
+    overrides: Sequence[str],
+    settings: str,
+    rendered: bool,
+) -> list[TrialSpec]:
     _check_pipeline(pipeline, registry)
     changes: dict[str, Any] = _flat(pipeline.base, f"pipeline {pipeline.name}, [base]")
     axes = {
@@ -94,6 +109,9 @@ def resolve(
         else:
             changes[key] = parse(value, FIELDS[key], f"-s {key}")
 
+    count = math.prod(map(len, axes.values()))
+    if count > _MOST_TRIALS:
+        raise OdnbenchError(f"its axes span {count} trials; at most {_MOST_TRIALS} can be run")
     spec = _default_spec(registry)
     for key, value in changes.items():
         spec = replace_at(spec, key, convert(value, FIELDS[key], key))
@@ -199,13 +217,20 @@ def _flat(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, A
 def _find(name_or_file: str, folder: Path, kind: str) -> Path:
     if name_or_file.endswith(".toml"):
         path = Path(name_or_file)
-        if not path.is_file():
+        if not _is_file(path):
             raise OdnbenchError(f"{kind} file {path} is not there")
         return path
     path = folder / f"{name_or_file}.toml"
-    if not path.is_file():
+    if not _is_file(path):
         raise unknown(kind, name_or_file, (p.stem for p in folder.glob("*.toml")))
     return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def differing_fields(specs: Iterable[TrialSpec]) -> tuple[str, ...]:

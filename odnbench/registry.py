@@ -20,9 +20,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 from odnbench.conversion import from_mapping, to_mapping
 from odnbench.errors import OdnbenchError, unknown
 from odnbench.shipped import shipped
-from odnbench.specs import BoxRule, Protocol, Scheme, TrialSpec
+from odnbench.specs import BoxRule, Protocol, Scheme, TrialSpec, bound
 
 E = TypeVar("E")
+_DEEPEST = 20  # tables in tables
 NONE = "none"  # a slot of the network that is left out
 
 
@@ -77,6 +78,11 @@ class LossWeight:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        bound("loss weight", self, "default", 0)
+        bound("loss weight", self, "low", 1e-300)
+        bound("loss weight", self, "high", self.low)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -88,6 +94,9 @@ class Part:
     optional: bool = False  # whether an archive without it is whole all the same
     pattern: str = ""  # of its files' names in other tools' lists, without suffix; "": any
 
+    def __post_init__(self) -> None:
+        bound("part", self, "faces", 0)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -97,6 +106,9 @@ class Split:
     label: str = ""
     faces: int = 0  # official number; 0 where none is known for the label
     rule: str = ""  # who carries the label, for people
+
+    def __post_init__(self) -> None:
+        bound("split", self, "faces", 0)
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,12 @@ class Dataset:
     parts: Mapping[str, Part]
     splits: Mapping[str, Split] = field(default_factory=dict)
     mirror_offset_px: float = 0.0  # of its landmarks from mirror symmetry (datasets/symmetry.py)
+
+    def __post_init__(self) -> None:
+        for name, split in self.splits.items():
+            for part in split.parts:
+                if part not in self.parts:
+                    raise OdnbenchError(f"splits.{name}: {unknown('part', part, self.parts)}")
 
     def split(self, name: str) -> Split:
         """The split `name`: one of `splits`, a part, or several of them joined by "+".
@@ -202,6 +220,10 @@ class Registry:
                     where = f"{path}: {name}"
                     if not isinstance(table, Mapping):
                         raise OdnbenchError(f"{where}: expected a table, got {table!r}")
+                    if "name" in table:
+                        raise OdnbenchError(
+                            f"{where}: an entry is named by its table, not by 'name'"
+                        )
                     entries[family][name] = from_mapping(kind, {"name": name, **table}, where)
         return cls(entries)
 
@@ -273,16 +295,29 @@ def import_target(target: str) -> Any:
     module, _, name = target.partition(":")
     try:
         return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise OdnbenchError(f"target '{target}' cannot be imported: {error}") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; OdnbenchError names the file and the line of a fault."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        _check_bounds(table, depth=0)
+    except (OSError, ValueError, RecursionError) as error:
         raise OdnbenchError(f"{path}: {error}") from error
+    return table
+
+
+def _check_bounds(value: Any, depth: int) -> None:
+    """Raises ValueError for what TOML allows and nobody means."""
+    if depth > _DEEPEST:
+        raise ValueError(f"tables or lists more than {_DEEPEST} deep")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number of more than 64 bits")
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_bounds(item, depth + 1)
 
 
 def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]:

@@ -49,7 +49,7 @@ class LossSpec:
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma", "lambda_", "eta"):
-            _bound("loss", self, name, 0)
+            bound("loss", self, name, 0)
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class DataSpec:
             )
         if not self.test:
             raise OdnbenchError("data.test must name at least one split, as 300w/common")
-        _bound("data", self, "margin", 1, 2)
-        _bound("data", self, "validation_fraction", 0.01, 0.9)
-        _bound("data", self, "rendered_train", 10)
-        _bound("data", self, "rendered_test", 1)
+        bound("data", self, "margin", 1, 2)
+        bound("data", self, "validation_fraction", 0.01, 0.9)
+        bound("data", self, "rendered_train", 10)
+        bound("data", self, "rendered_test", 1)
 
     @property
     def stored_size(self) -> int:
@@ -97,10 +97,10 @@ class AugmentSpec:
     flip: float = 0.5  # probability
 
     def __post_init__(self) -> None:
-        _bound("augment", self, "rotation_deg", 0, 180)
-        _bound("augment", self, "scale", 0, 0.9)
-        _bound("augment", self, "translation", 0, 0.5)
-        _bound("augment", self, "flip", 0, 1)
+        bound("augment", self, "rotation_deg", 0, 180)
+        bound("augment", self, "scale", 0, 0.9)
+        bound("augment", self, "translation", 0, 0.5)
+        bound("augment", self, "flip", 0, 1)
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class TrainSpec:
     select: Literal["validation", "last", "test"] = "validation"  # which epoch's weights are kept
 
     def __post_init__(self) -> None:
-        _bound("train", self, "epochs", 0)
-        _bound("train", self, "batch_size", 2)
-        _bound("train", self, "learning_rate", 1e-12)
+        bound("train", self, "epochs", 0)
+        bound("train", self, "batch_size", 2)
+        bound("train", self, "learning_rate", 1e-12)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class TrialSpec:
     train: TrainSpec = field(default_factory=TrainSpec)
 
     def __post_init__(self) -> None:
-        _bound("trial", self, "seed", 0, 2**63 - 1)
+        bound("trial", self, "seed", 0, 2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,15 @@ class Scheme:
     components: Mapping[str, tuple[int, ...]]
 
     def __post_init__(self) -> None:
-        if sorted(self.flip) != list(range(self.points)) or any(
-            self.flip[j] != i for i, j in enumerate(self.flip)
+        used = [*self.eye_corners, *sum(self.pupils, ()), *sum(self.components.values(), ())]
+        if any(not 0 <= point < self.points for point in used):
+            raise OdnbenchError(
+                f"eye_corners, pupils and components must name points from 0 to {self.points - 1}"
+            )
+        if (
+            not len(self.flip) == self.points > 0
+            or sorted(self.flip) != list(range(self.points))
+            or any(self.flip[j] != i for i, j in enumerate(self.flip))
         ):
             raise OdnbenchError(
                 f"flip must list the mirror image of each of the {self.points} points, "
@@ -172,7 +179,7 @@ class BoxRule:
     factor: float  # side of the crop over that of the box
 
     def __post_init__(self) -> None:
-        _bound("box rule", self, "factor", 0.1, 10)
+        bound("box rule", self, "factor", 0.1, 10)
 
     def describe(self) -> str:
         """One line that says what the crop is."""
@@ -199,9 +206,10 @@ class Protocol:
     )
 
     def __post_init__(self) -> None:
-        if not self.thresholds_percent or min(self.thresholds_percent) <= 0:
+        if not self.thresholds_percent or not all(0 < t <= 100 for t in self.thresholds_percent):
             raise OdnbenchError(
-                "thresholds_percent must name at least one threshold above 0, as [8.0]"
+                "thresholds_percent must name at least one threshold, each above 0 and at most "
+                f"100, as [8.0]; got {list(self.thresholds_percent)}"
             )
 
     @property
@@ -278,9 +286,9 @@ def content_id(*parts: Any) -> str:
     return hashlib.sha256(canonical_json(list(parts)).encode()).hexdigest()[:16]
 
 
-def _bound(section: str, spec: object, name: str, low: float, high: float = math.inf) -> None:
+def bound(section: str, spec: object, name: str, low: float, high: float = math.inf) -> None:
     """Raises OdnbenchError unless the field `name` of `spec` is finite and in [low, high]."""
     value = getattr(spec, name)
-    if not (math.isfinite(value) and low <= value <= high):
+    if not low <= value <= high or value == math.inf:
         rule = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise OdnbenchError(f"{section}.{public_name(name)} must be {rule}, got {value}")

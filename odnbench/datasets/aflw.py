@@ -47,10 +47,11 @@ class Aflw(Archive):
         F = len(points)
         boxes = numbers(path, variables, "bbox", (F, 4))
         visible = numbers(path, variables, "mask_new", (F, _POINTS)) > 0.5
-        order = numbers(path, variables, "ra", (1, F))[0].astype(int) - 1
+        order = numbers(path, variables, "ra", (1, F))[0] - 1
         names = _names(path, variables, F)
         if not np.array_equal(np.sort(order), np.arange(F)):
             raise OdnbenchError(f"{path}: 'ra' must be a permutation of 1 to {F}")
+        order = order.astype(int)
         first_test = min(self.official("train"), F)
         rows = order[:first_test] if part == "train" else order[first_test:]
         folder = self._pictures()

@@ -64,9 +64,12 @@ class Archive(ABC):
             return {}
         try:
             note = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise OdnbenchError(f"{path}: cannot be read: {error}") from error
-        return convert(note, dict[str, int], str(path))  # type: ignore[no-any-return]
+        counts: dict[str, int] = convert(note, dict[str, int], str(path))
+        if counts.keys() != self.dataset.parts.keys() or min(counts.values()) < 0:
+            raise OdnbenchError(f"{path}: it must give a number of faces for each part")
+        return counts
 
     def official(self, part: str) -> int:
         """How many faces `part` has where it is whole."""
@@ -75,10 +78,13 @@ class Archive(ABC):
     def signature(self, part: str) -> str:
         """Hash of names, sizes and times of the files of `part`: changes when one of them does."""
         digest = hashlib.sha256()
-        above = len(str(self.root.parent))
-        for path in sorted(map(str, self.files(part))):
-            stat = os.stat(path)  # noqa: PTH116  tens of thousands of files: Path takes its time
-            digest.update(f"{path[above:]}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        above = len(os.fsencode(self.root.parent))
+        for path in sorted(map(os.fsencode, self.files(part))):
+            try:
+                stat = os.stat(path)  # noqa: PTH116  tens of thousands of files: Path takes its time
+            except OSError:  # a link that leads nowhere
+                continue
+            digest.update(path[above:] + f"\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
         return digest.hexdigest()
 
     def write_note(self, faces: Mapping[str, int]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from odnbench.datasets.archive import Archive, find_below
 from odnbench.datasets.faces import Bytes, Face, Floats
-from odnbench.datasets.matlab import create_version_73, numbers, open_version_73
+from odnbench.datasets.matlab import MOST_VALUES, create_version_73, numbers, open_version_73
 from odnbench.errors import OdnbenchError
 
 _POINTS = 29
@@ -69,7 +69,7 @@ class Pictures:
         references = (
             isinstance(cells, h5py.Dataset) and h5py.check_ref_dtype(cells.dtype) is h5py.Reference
         )
-        if not references or cells.size != count:
+        if not references or cells.size != count or count > MOST_VALUES:
             raise OdnbenchError(f"{path}: '{name}' must hold references to {count} pictures")
         self.file, self.path, self.name = file, path, name
         self.cells = cells[()].ravel()

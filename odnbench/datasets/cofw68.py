@@ -81,7 +81,7 @@ class Cofw68(Archive):
         folder = find_below(self.root, self.dataset.parts[part].source)
         paths = folder.iterdir() if folder else ()
         numbered = {
-            int(m[1]): p for p in paths if (m := re.fullmatch(r"(\d+)_points\.mat", p.name))
+            int(m[1]): p for p in paths if (m := re.fullmatch(r"([1-9][0-9]*)_points\.mat", p.name))
         }
         return dict(sorted(numbered.items()))
 

@@ -233,7 +233,7 @@ def box_ratio(seen: Survey) -> Iterator[Finding]:
         return
     points = np.stack([look.face.points for look in looks])
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    ratios = sides / np.ptp(points, axis=1).max(axis=1)
+    ratios = sides / np.maximum(np.ptp(points, axis=1).max(axis=1), 1e-9)
     fits = (ratios > _BOX_RATIO[0]) & (ratios < _BOX_RATIO[1])
     fits &= _holds(boxes, points.mean(axis=1))
     odd = [

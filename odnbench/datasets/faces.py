@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
+LARGEST_PX = 1e6  # a coordinate beyond it comes from a damaged file
+
 
 @dataclass(frozen=True)
 class Face:

@@ -1,4 +1,4 @@
-"""MATLAB files, version 5 (through SciPy) and version 7.3 (HDF5, through h5py).
+"""MATLAB files, version 5 and version 7.3 (HDF5, through h5py).
 
 A file from anywhere may be cut off, of the other version, or no MATLAB file at all, and the
 libraries raise a different exception for each; here it is always OdnbenchError with the file's
@@ -12,25 +12,27 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
 
-from odnbench.datasets.faces import Floats
+from odnbench.datasets.faces import LARGEST_PX, Floats
+from odnbench.datasets.mat5 import read_variables
 from odnbench.errors import OdnbenchError
 
 _VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"\0\2IM"
+MOST_VALUES = 1 << 24  # of a variable; what a damaged file declares is not asked for
 
 
 def read_version_5(path: Path) -> Mapping[str, Any]:
-    """Variables of the file: name → array."""
+    """Variables of the file: name → array (mat5.py)."""
     try:
-        found: dict[str, Any] = scipy.io.loadmat(str(path), appendmat=False)
-    except NotImplementedError as error:
-        raise OdnbenchError(f"{path}: version 7.3 where version 5 was expected") from error
+        data = path.read_bytes()
     except OSError as error:
         raise OdnbenchError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # SciPy's reader raises almost anything on a damaged file
+    if b"\x89HDF\r\n" in data[:1024]:
+        raise OdnbenchError(f"{path}: version 7.3 where version 5 was expected")
+    try:
+        return read_variables(data)
+    except Exception as error:  # a damaged file may fail at any place
         raise _unreadable(path, error) from error
-    return found
 
 
 @contextmanager
@@ -65,19 +67,22 @@ def numbers(path: Path, variables: Any, name: str, shape: tuple[int | None, ...]
         there = ", ".join(sorted(key for key in variables if not key.startswith("__"))) or "none"
         raise OdnbenchError(f"{path}: it has no variable '{name}'; there are: {there}")
     value = variables[name]
+    found = getattr(value, "shape", None) or ()
     wanted = " × ".join("any" if n is None else str(n) for n in shape)
-    there = " × ".join(map(str, getattr(value, "shape", ()))) or "nothing"
+    there = " × ".join(map(str, found)) or "nothing"
     kind = getattr(getattr(value, "dtype", None), "kind", "")
-    fits = len(getattr(value, "shape", ())) == len(shape) and all(
-        wanted in (None, found) for wanted, found in zip(shape, value.shape, strict=True)
+    fits = len(found) == len(shape) and all(
+        wanted in (None, n) for wanted, n in zip(shape, found, strict=True)
     )
     if not fits or kind not in "buif":
         raise OdnbenchError(
             f"{path}: '{name}' must be {wanted} numbers, got {there} of type '{kind or 'unknown'}'"
         )
+    if value.size > MOST_VALUES:
+        raise OdnbenchError(f"{path}: '{name}' declares {there} numbers, more than can be")
     array = np.asarray(value, np.float64)
-    if not np.isfinite(array).all():
-        raise OdnbenchError(f"{path}: '{name}' holds a number that is not finite")
+    if not (np.abs(array) <= LARGEST_PX).all():
+        raise OdnbenchError(f"{path}: '{name}' holds a number that is not finite or far too large")
     return array
 
 

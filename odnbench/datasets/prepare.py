@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, local
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from odnbench.datasets.crop import Window, window_of
 from odnbench.datasets.faces import Bytes, Face, FaceSet
@@ -93,7 +94,7 @@ def load(folder: Path) -> FaceSet:
             (folder / "rest.npz").open("rb") as file,
             np.load(file, allow_pickle=False) as rest,
         ):
-            return FaceSet(
+            faces = FaceSet(
                 name=str(rest["name"]),
                 images=np.load(folder / "images.npy", mmap_mode="r"),
                 points=rest["points"],
@@ -105,8 +106,29 @@ def load(folder: Path) -> FaceSet:
                 labels=tuple(map(str, rest["labels"])),
                 rendered=bool(rest["rendered"]),
             )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        _check_shapes(faces)
+    except Exception as error:  # NumPy and zipfile raise almost anything on a damaged file
         raise OdnbenchError(f"{folder}: cannot be read ({error}); remove the folder") from error
+    return faces
+
+
+def _check_shapes(faces: FaceSet) -> None:
+    """Raises ValueError for arrays that do not belong together."""
+    N, S, L = len(faces), faces.images.shape[1], faces.points.shape[1]
+    arrays: dict[str, tuple[NDArray[Any], str, tuple[int, ...]]] = {
+        "images": (faces.images, "u1", (N, S, S, 3)),
+        "points": (faces.points, "f8", (N, L, 2)),
+        "crop_to_image": (faces.crop_to_image, "f8", (N, 2, 3)),
+        "occluded": (faces.occluded, "?", (N, L)),
+        "boxes": (faces.boxes, "f8", (N, 4)),
+    }
+    for name, (array, dtype, shape) in arrays.items():
+        if array.dtype != dtype or array.shape != shape:
+            raise ValueError(f"{name} has {array.dtype} {array.shape} in place of {shape}")
+    if not (np.isfinite(faces.points).all() and np.isfinite(faces.crop_to_image).all()):
+        raise ValueError("a number is not finite")
+    if not len(faces.parts) == len(faces.labels) == N:
+        raise ValueError(f"{N} ids, {len(faces.parts)} parts, {len(faces.labels)} labels")
 
 
 def _write(

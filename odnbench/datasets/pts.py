@@ -5,11 +5,12 @@ trailing blanks, Windows line ends, and files without header and braces. Coordin
 from 1.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
 
-from odnbench.datasets.faces import Floats
+from odnbench.datasets.faces import LARGEST_PX, Floats
 from odnbench.errors import OdnbenchError
 
 
@@ -32,18 +33,20 @@ def read_pts(path: Path, points: int) -> Floats:
             rows.append((float(x), float(y)))
         except ValueError:
             words = line.split()
-            if words[:1] == ["n_points:"] and words[1:] and words[1].isdecimal():
-                declared = int(words[1])
+            if header := re.fullmatch(r"\s*n_points:\s*([0-9]{1,8})\s*", line):
+                declared = int(header[1])
             elif words not in ([], ["{"], ["}"]) and words[0] != "version:":
                 raise OdnbenchError(
                     f"{path}, line {number}: expected 'x y', got '{line.strip()}'"
                 ) from None
+    if "{" in text and text.split()[-1] != "}":  # the last number may have lost digits
+        raise OdnbenchError(f"{path}: it has no closing brace, so it is cut off")
     if not len(rows) == declared == points:
         said = "" if declared == points else f" and a header that says {declared}"
         raise OdnbenchError(f"{path}: expected {points} points, found {len(rows)}{said}")
     array = np.array(rows)
-    if not np.isfinite(array).all():
-        raise OdnbenchError(f"{path}: a coordinate is not a finite number")
+    if not (np.abs(array) <= LARGEST_PX).all():
+        raise OdnbenchError(f"{path}: a coordinate is not a finite number of pixels")
     return array - 1.0  # .pts counts pixels from 1
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.io
 
 from odnbench.datasets.archive import Archive, find_below
-from odnbench.datasets.faces import Face, Floats
+from odnbench.datasets.faces import LARGEST_PX, Face, Floats
 from odnbench.datasets.matlab import read_version_5
 from odnbench.datasets.pictures import SUFFIXES, write_picture
 from odnbench.datasets.pts import read_pts, write_pts
@@ -124,7 +124,7 @@ def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
             found = [
                 np.asarray(entry[key], np.float64) for key in ("bb_detector", "bb_ground_truth")
             ]
-            if not all(box.shape == (1, 4) and np.isfinite(box).all() for box in found):
+            if not all(box.shape == (1, 4) and (np.abs(box) <= LARGEST_PX).all() for box in found):
                 raise ValueError(f"the boxes of {name} are not four numbers each")
             boxes[_key(Path(name).stem)] = (found[0][0] - 1, found[1][0] - 1)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from odnbench.datasets.archive import Archive, find_below
-from odnbench.datasets.faces import Face
+from odnbench.datasets.faces import LARGEST_PX, Face
 from odnbench.datasets.pictures import write_picture
 from odnbench.errors import OdnbenchError
 
@@ -31,8 +31,8 @@ class Wflw(Archive):
         folder = find_below(self.root, _PICTURES)
         if path is None:
             return []
-        names = {line.rpartition(" ")[2] for line in _lines(path)}
-        return [path, *(p for name in names if folder and (p := folder / name).is_file())]
+        names = {name for line in _lines(path) for name in line.split(maxsplit=_NUMBERS)[_NUMBERS:]}
+        return [path, *filter(None, (_picture(folder, name) for name in names))]
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
@@ -61,19 +61,18 @@ class Wflw(Archive):
         if any("_" in text for text in texts):
             raise ValueError("a number holds '_'")  # Python reads 1_5 as 15
         numbers = np.array(texts, np.float64)
-        if not np.isfinite(numbers).all():
-            raise ValueError("a number is not finite")
+        if not (np.abs(numbers) <= LARGEST_PX).all():
+            raise ValueError("a number is not a finite number of pixels")
         points = numbers[: 2 * _POINTS].reshape(_POINTS, 2)
         box, attributes = numbers[2 * _POINTS : -len(_ATTRIBUTES)], numbers[-len(_ATTRIBUTES) :]
         if not set(attributes.tolist()) <= {0.0, 1.0}:
             raise ValueError(f"attributes must be 0 or 1, got {' '.join(texts[-6:])}")
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if _leads_out(name):
             raise ValueError(f"the name '{name}' leads out of {_PICTURES}")
-        picture = folder / name if folder else None
         return Face(
             id=f"{name}/{','.join(f'{n:g}' for n in box)}",
             part=f"{self.dataset.name}/{part}",
-            image=picture if picture and picture.is_file() else None,
+            image=_picture(folder, name),
             points=points,
             box=box,
             labels=frozenset(
@@ -100,6 +99,20 @@ class Wflw(Archive):
 
     def _list(self, part: str) -> Path | None:
         return find_below(self.root, self.dataset.parts[part].source)
+
+
+def _leads_out(name: str) -> bool:
+    return Path(name).is_absolute() or ".." in Path(name).parts
+
+
+def _picture(folder: Path | None, name: str) -> Path | None:
+    """The picture `name`, if it is there."""
+    if folder is None or _leads_out(name):
+        return None
+    try:
+        return path if (path := folder / name).is_file() else None
+    except OSError:  # a name that no file can have
+        return None
 
 
 def _lines(path: Path) -> list[str]:
