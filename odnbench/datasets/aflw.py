@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-from odnbench.datasets.archive import Archive, find_below
+from odnbench.datasets.archive import Archive
 from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
 from odnbench.datasets.matlab import numbers, read_version_5
@@ -32,14 +32,14 @@ class Aflw(Archive):
 
     def files(self, part: str) -> list[Path]:
         """See Archive. Pictures are those of both parts: which are whose stands in the file."""
-        path = find_below(self.root, _FILE, depth=1)
+        path = self.tree.find(_FILE, depth=1)
         folder = self._pictures()
         pictures = folder.glob("*/*") if folder else ()
         return [path, *pictures] if path else []
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
-        path = find_below(self.root, _FILE, depth=1)
+        path = self.tree.find(_FILE, depth=1)
         if path is None:
             return
         variables = read_version_5(path)
@@ -98,7 +98,7 @@ class Aflw(Archive):
         scipy.io.savemat(self.root / _FILE, variables)
 
     def _pictures(self) -> Path | None:
-        return find_below(self.root, "flickr") or find_below(self.root, "images")
+        return self.tree.find("flickr") or self.tree.find("images")
 
 
 def _names(path: Path, variables: Mapping[str, Any], count: int) -> list[str]:

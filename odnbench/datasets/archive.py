@@ -20,6 +20,7 @@ from pathlib import Path
 
 from odnbench.conversion import convert
 from odnbench.datasets.faces import Face
+from odnbench.datasets.tree import Tree
 from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, import_target
 
@@ -55,6 +56,11 @@ class Archive(ABC):
             yield from self.read(part, faults)
         except OdnbenchError as error:
             faults.append(str(error))
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The names below the root."""
+        return Tree.of(self.root)
 
     @cached_property
     def rendered(self) -> Mapping[str, int]:
@@ -116,31 +122,6 @@ def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
         if any(path.name.lower() in dataset.found_by for path in folder.iterdir()):
             return folder
     return None
-
-
-def find_below(root: Path, wanted: str, depth: int = 2) -> Path | None:
-    """The file or folder `wanted` ("helen/trainset") below `root`, whatever the case of its names
-    and through up to `depth` further levels (afw/afw, data/flickr); the nearest one.
-    """
-    folders = [root]
-    for _ in range(depth + 1):
-        for folder in folders:
-            if found := _descend(folder, wanted.lower().split("/")):
-                return found
-        folders = [below for folder in folders for below in _folders(folder)]
-    return None
-
-
-def _descend(folder: Path, names: list[str]) -> Path | None:
-    if not names:
-        return folder
-    with os.scandir(folder) as entries:
-        matches = sorted(
-            entry.path
-            for entry in entries
-            if entry.name.lower() == names[0] and (len(names) == 1 or entry.is_dir())
-        )
-    return next(filter(None, (_descend(Path(match), names[1:]) for match in matches)), None)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from odnbench.datasets.archive import Archive, find_below
+from odnbench.datasets.archive import Archive
 from odnbench.datasets.faces import Bytes, Face, Floats
 from odnbench.datasets.matlab import MOST_VALUES, create_version_73, numbers, open_version_73
 from odnbench.errors import OdnbenchError
@@ -27,7 +27,7 @@ class Cofw(Archive):
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
-        path = find_below(self.root, self.dataset.parts[part].source)
+        path = self.tree.find(self.dataset.parts[part].source)
         return [path] if path else []
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:

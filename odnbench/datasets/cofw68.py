@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from odnbench.datasets.archive import Archive, find_below
+from odnbench.datasets.archive import Archive
 from odnbench.datasets.cofw import Pictures, from_xywh, to_xywh, write_pictures
 from odnbench.datasets.faces import Face, Floats
 from odnbench.datasets.matlab import numbers, open_version_73, read_version_5
+from odnbench.datasets.tree import Tree
 from odnbench.errors import OdnbenchError
 
 _POINTS = 68
@@ -30,7 +31,7 @@ class Cofw68(Archive):
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
-        others = [find_below(self.root, _BOXES, depth=1), self._picture_file()]
+        others = [self.tree.find(_BOXES, depth=1), self._picture_file()]
         annotations = self._annotations(part)
         return [*annotations.values(), *(path for path in others if path)] if annotations else []
 
@@ -78,7 +79,7 @@ class Cofw68(Archive):
 
     def _annotations(self, part: str) -> dict[int, Path]:
         """Number of a face, from 1 → its file."""
-        folder = find_below(self.root, self.dataset.parts[part].source)
+        folder = self.tree.find(self.dataset.parts[part].source)
         paths = folder.iterdir() if folder else ()
         numbered = {
             int(m[1]): p for p in paths if (m := re.fullmatch(r"([1-9][0-9]*)_points\.mat", p.name))
@@ -86,15 +87,17 @@ class Cofw68(Archive):
         return dict(sorted(numbered.items()))
 
     def _boxes(self) -> list[Floats]:
-        path = find_below(self.root, _BOXES, depth=1)
+        path = self.tree.find(_BOXES, depth=1)
         if path is None:
             return []
         return [from_xywh(b) for b in numbers(path, read_version_5(path), "bboxes", (None, 4))]
 
     def _picture_file(self) -> Path | None:
-        beside = (find_below(self.root.parent, name, depth=0) for name in ("cofw", "cofw_color"))
-        places = [self.root, *(folder for folder in beside if folder and folder.is_dir())]
-        return next(filter(None, (find_below(place, _PICTURES, depth=1) for place in places)), None)
+        if found := self.tree.find(_PICTURES, depth=1):
+            return found
+        around = Tree.of(self.root.parent, levels=1)
+        places = (around.find(f"{name}/{_PICTURES}", depth=0) for name in ("cofw", "cofw_color"))
+        return next(filter(None, places), None)
 
     def _open_pictures(self, stack: ExitStack) -> Pictures | None:
         path = self._picture_file()

@@ -7,6 +7,7 @@ image, so that no error comes from the rounding.
 
 # H×W picture, S side of a prepared picture in pixels
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -69,7 +70,7 @@ def window_of(face: Face, rule: BoxRule, margin: float) -> Window:
     area or more than LARGEST_SIDE_PX.
     """
     if rule.source == "landmarks":
-        low, high = face.points.min(axis=0), face.points.max(axis=0)
+        (x0, y0), (x1, y1) = face.points.min(axis=0).tolist(), face.points.max(axis=0).tolist()
     else:
         box = face.box if rule.source == "annotated" else face.detector_box
         if box is None:
@@ -77,15 +78,17 @@ def window_of(face: Face, rule: BoxRule, margin: float) -> Window:
                 f"{face.part}, {face.id}: it has no {rule.source} box, which box rule "
                 f"'{rule.name}' needs; choose a protocol whose box rule is 'landmarks'"
             )
-        low, high = box[:2], box[2:]
-    sides = (high - low) * rule.factor * margin
+        x0, y0, x1, y1 = box.tolist()
+    width, height = (x1 - x0) * rule.factor * margin, (y1 - y0) * rule.factor * margin
     if rule.shape == "square":
-        sides = np.full(2, sides.max())
-    if not (np.isfinite(sides).all() and sides.min() > 0 and sides.max() <= LARGEST_SIDE_PX):
+        width = height = max(width, height)
+    if not (0 < width <= LARGEST_SIDE_PX and 0 < height <= LARGEST_SIDE_PX):
         raise OdnbenchError(
-            f"{face.part}, {face.id}: its {rule.source} box {low} to {high} spans no usable area"
+            f"{face.part}, {face.id}: its {rule.source} box {x0:g} {y0:g} {x1:g} {y1:g} spans no "
+            "usable area"
         )
-    width, height = (max(1, int(n)) for n in np.rint(sides))
+    columns, rows = max(1, round(width)), max(1, round(height))
     # The box's middle, less half of the window; pixel centres are at integers.
-    left, top = np.floor((low + high) / 2 - np.array([width, height]) / 2 + 1).astype(int).tolist()
-    return Window(left, top, width, height)
+    left = math.floor((x0 + x1) / 2 - columns / 2 + 1)
+    top = math.floor((y0 + y1) / 2 - rows / 2 + 1)
+    return Window(left, top, columns, rows)

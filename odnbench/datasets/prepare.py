@@ -32,6 +32,7 @@ from odnbench.specs import BoxRule
 _HEADER = 128  # bytes of images.npy before the first picture
 _BATCH = 8  # faces that a thread takes at once: threads seldom meet at Python's lock
 _MOST_OUTSIDE = 4  # a window larger than this many pictures belongs to another picture
+_READ_AHEAD = 512  # faces
 
 Framed = tuple[Face, Window]
 
@@ -148,7 +149,7 @@ def _write(
     def batches() -> Iterator[tuple[int, list[Framed]]]:
         """Framed faces, and the index of the first of them."""
         batch: list[Framed] = []
-        for face in faces:
+        for face in _read_ahead(faces):
             if face.image is None:
                 continue
             try:
@@ -210,6 +211,19 @@ def _write(
         labels=np.array([" ".join(sorted(face.labels)) for face in kept], np.str_),
         rendered=np.array(rendered),
     )
+
+
+def _read_ahead(faces: Iterable[Face]) -> Iterator[Face]:
+    """`faces`, those with picture files many at a time: reading annotations is Python's work, and
+    would hold up the threads that decode.
+    """
+    ahead: list[Face] = []
+    for face in faces:
+        ahead.append(face)
+        if len(ahead) == _READ_AHEAD or not isinstance(face.image, Path):
+            yield from ahead
+            ahead = []
+    yield from ahead
 
 
 def _crop(face: Face, window: Window, out: Bytes) -> str:

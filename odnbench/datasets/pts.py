@@ -13,6 +13,9 @@ import numpy as np
 from odnbench.datasets.faces import LARGEST_PX, Floats
 from odnbench.errors import OdnbenchError
 
+# The official header; no "_" below it, since Python reads 1_5 as 15.
+_USUAL = re.compile(r"version:[^\n]*\nn_points:\s*([0-9]{1,8})\s*\{([^{}_]*)\}\s*")
+
 
 def read_pts(path: Path, points: int) -> Floats:
     """(points, 2) 0-based coordinates. Raises OdnbenchError naming the file, and the line if there
@@ -22,14 +25,24 @@ def read_pts(path: Path, points: int) -> Floats:
         text = path.read_bytes().decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise OdnbenchError(f"{path}: cannot be read as .pts: {error}") from error
+    usual = _USUAL.fullmatch(text)
+    if usual and int(usual[1]) == points and len(words := usual[2].split()) == 2 * points:
+        try:
+            return _checked(path, np.array(list(map(float, words))).reshape(points, 2))
+        except ValueError:  # told below, with its line
+            pass
+    return _checked(path, np.array(_lines(path, text, points)))
+
+
+def _lines(path: Path, text: str, points: int) -> list[tuple[float, float]]:
+    """The coordinates, line by line; OdnbenchError names the line that is not as it must be."""
     rows: list[tuple[float, float]] = []
     declared = points
-    underscores = text.count("_") > text.count("n_points:")  # Python reads 1_5 as 15
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             x, y = line.split()
-            if underscores and "_" in line:
-                raise ValueError
+            if "_" in x + y:
+                raise ValueError  # Python reads 1_5 as 15
             rows.append((float(x), float(y)))
         except ValueError:
             words = line.split()
@@ -44,7 +57,10 @@ def read_pts(path: Path, points: int) -> Floats:
     if not len(rows) == declared == points:
         said = "" if declared == points else f" and a header that says {declared}"
         raise OdnbenchError(f"{path}: expected {points} points, found {len(rows)}{said}")
-    array = np.array(rows)
+    return rows
+
+
+def _checked(path: Path, array: Floats) -> Floats:
     if not (np.abs(array) <= LARGEST_PX).all():
         raise OdnbenchError(f"{path}: a coordinate is not a finite number of pixels")
     return array - 1.0  # .pts counts pixels from 1

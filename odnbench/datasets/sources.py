@@ -120,6 +120,7 @@ class FaceSource:
     faults: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
+    archives: dict[str, Archive | None] = field(default_factory=dict)
 
     def absent(self, splits: Iterable[str]) -> list[str]:
         """Names of the data sets of `splits` that are not below the data root."""
@@ -230,8 +231,11 @@ class FaceSource:
         return Recipe(rule, size / self.data.input_size, size)
 
     def _archive(self, dataset: Dataset) -> Archive | None:
-        root = find_root(dataset, self.data_root)
-        return None if root is None else open_archive(dataset, root)
+        """The archive of `dataset`, looked for once."""
+        if dataset.name not in self.archives:
+            root = find_root(dataset, self.data_root)
+            self.archives[dataset.name] = None if root is None else open_archive(dataset, root)
+        return self.archives[dataset.name]
 
 
 def _shares(total: int, weights: list[int]) -> list[int]:

@@ -6,7 +6,6 @@ mirrored pictures that some tools leave behind (`*_mirror.*`, which are not part
 Boxes of the archive's face detector stand in `bounding_boxes_*.mat`, where they are there.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from odnbench.datasets.archive import Archive, find_below
+from odnbench.datasets.archive import Archive
 from odnbench.datasets.faces import LARGEST_PX, Face, Floats
 from odnbench.datasets.matlab import read_version_5
 from odnbench.datasets.pictures import SUFFIXES, write_picture
@@ -90,10 +89,10 @@ class W300(Archive):
     @cache  # noqa: B019  an archive lives as long as a command
     def _listing(self, part: str) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
         """Pictures by their path without suffix; .pts files with theirs, sorted."""
-        folder = find_below(self.root, self.dataset.parts[part].source)
+        folder = self.tree.find(self.dataset.parts[part].source)
         pictures: dict[str, Path] = {}
         annotations: list[tuple[str, Path]] = []
-        for place, _, names in os.walk(folder) if folder else ():
+        for place, names in self.tree.below(folder).items() if folder else ():
             for name in names:
                 stem, dot, suffix = name.rpartition(".")
                 if name.startswith(".") or stem.endswith("_mirror"):  # "._a.pts" of macOS
@@ -108,7 +107,7 @@ class W300(Archive):
         return f"bounding_boxes_{self.dataset.parts[part].source.replace('/', '_')}.mat"
 
     def _box_file(self, part: str) -> Path | None:
-        return find_below(self.root, self._box_name(part), depth=1)
+        return self.tree.find(self._box_name(part), depth=1)
 
 
 def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from odnbench.datasets.archive import Archive, find_below
+from odnbench.datasets.archive import Archive
 from odnbench.datasets.faces import LARGEST_PX, Face
 from odnbench.datasets.pictures import write_picture
 from odnbench.errors import OdnbenchError
@@ -28,7 +28,7 @@ class Wflw(Archive):
     def files(self, part: str) -> list[Path]:
         """See Archive."""
         path = self._list(part)
-        folder = find_below(self.root, _PICTURES)
+        folder = self.tree.find(_PICTURES)
         if path is None:
             return []
         names = {name for line in _lines(path) for name in line.split(maxsplit=_NUMBERS)[_NUMBERS:]}
@@ -37,7 +37,7 @@ class Wflw(Archive):
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
         path = self._list(part)
-        folder = find_below(self.root, _PICTURES)
+        folder = self.tree.find(_PICTURES)
         seen: set[str] = set()
         for number, line in enumerate(_lines(path) if path else (), start=1):
             if not line:
@@ -98,7 +98,7 @@ class Wflw(Archive):
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _list(self, part: str) -> Path | None:
-        return find_below(self.root, self.dataset.parts[part].source)
+        return self.tree.find(self.dataset.parts[part].source)
 
 
 def _leads_out(name: str) -> bool:

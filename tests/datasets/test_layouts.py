@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from odnbench.datasets.archive import Archive, find_below, find_root, open_archive
+from odnbench.datasets.archive import Archive, find_root, open_archive
 from odnbench.datasets.faces import Face
 from odnbench.datasets.pictures import read_as_stored
 from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.stand_ins import draw_faces
+from odnbench.datasets.tree import Tree
 from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, Registry
 
@@ -130,9 +131,12 @@ def test_roots_are_found_by_name_or_content_whatever_the_case(tmp_path: Path) ->
 def test_the_nearest_of_several_places_is_taken(tmp_path: Path) -> None:
     for path in ("a/b/C", "a/c", "d/e/f/c"):
         (tmp_path / path).mkdir(parents=True)
-    assert find_below(tmp_path, "c") == tmp_path / "a" / "c"
-    assert find_below(tmp_path, "B/c") == tmp_path / "a" / "b" / "C"
-    assert find_below(tmp_path, "c", depth=0) is None
+    tree = Tree.of(tmp_path)
+    assert tree.find("c") == tmp_path / "a" / "c"
+    assert tree.find("B/c") == tmp_path / "a" / "b" / "C"
+    assert tree.find("c", depth=0) is None
+    below = {str(Path(place).relative_to(tmp_path)) for place in tree.below(tmp_path / "a")}
+    assert below == {"a", "a/b", "a/b/C", "a/c"}
 
 
 # What is particular to one archive
@@ -188,7 +192,7 @@ def test_aflw_takes_left_right_top_bottom_and_a_permutation_from_1(data_root: Pa
 
 def test_wflw_tells_two_faces_of_one_picture_apart(data_root: Path, tmp_path: Path) -> None:
     root = shutil.copytree(data_root / "wflw", tmp_path / "wflw")
-    path = find_below(root, "list_98pt_rect_attr_test.txt", depth=3)
+    path = Tree.of(root).find("list_98pt_rect_attr_test.txt")
     assert path is not None
     first, second, *_ = path.read_text().splitlines()
     shared = " ".join([*second.split()[:-1], first.split()[-1]])
