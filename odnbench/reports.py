@@ -25,7 +25,9 @@ from odnbench.errors import OdnbenchError
 from odnbench.figures import ced_figure, training_figure
 from odnbench.metrics.factorial import Effect, factorial_effects
 from odnbench.metrics.intervals import mean_interval
-from odnbench.metrics.scores import Score, scores
+from odnbench.metrics.occlusion import ProbabilityScore
+from odnbench.metrics.rank import effective_rank, stable_rank
+from odnbench.metrics.scores import Score, occlusion_scores, scores
 from odnbench.metrics.significance import Comparison, compare
 from odnbench.pipelines import FIELDS, Pipeline
 from odnbench.prediction_files import PredictionFile
@@ -46,6 +48,7 @@ class ScoredTrial:
     result: Result
     epochs: tuple[Epoch, ...]
     scores: Mapping[str, Score]
+    occlusion: Mapping[str, ProbabilityScore]  # of 1 − P, where there are P and flags
     versions: Mapping[str, str]
     examples: Path  # picture of test faces with predictions
 
@@ -283,6 +286,26 @@ class Report:
         return f"{c.percent:+.1f} % ({low:+.1f} to {high:+.1f})"
 
     @property
+    def distilled(self) -> list[Row]:
+        """Lines whose networks tell occlusion, where the faces have flags."""
+        return [row for row in self.rows if row.trials[0].occlusion]
+
+    @property
+    def low_rank(self) -> list[tuple[Row, int, float, float, float, float]]:
+        """Lines with a structural matrix: k, and effective and stable rank after the first epoch
+        and of the weights that were kept, of the first seed.
+        """
+        found = []
+        for row in self.rows:
+            first = row.trials[0]
+            if first.result.spectrum and first.epochs:
+                sigma, start = np.array(first.result.spectrum), first.epochs[0]
+                ranks = (start.effective_rank or 0.0, effective_rank(sigma))
+                stable = (start.stable_rank or 0.0, stable_rank(sigma))
+                found.append((row, len(sigma), *ranks, *stable))
+        return found
+
+    @property
     def examples_name(self) -> str:
         """File name of the examples beside the report."""
         return f"{self.pipeline.name}-examples.jpg"
@@ -341,12 +364,14 @@ def read_report(
             missing.append(Missing(title, _why(folder)))
             continue
         trial = folder.trial
-        found = scores(folder.predictions, trial, registry, record.pipeline.columns)
+        predictions = folder.predictions
+        found = scores(predictions, trial, registry, record.pipeline.columns)
         scored = ScoredTrial(
             dataclasses.replace(trial, title=title),
             folder.result,
             tuple(folder.epochs),
             {score.column: score for score in found},
+            occlusion_scores(predictions, registry, record.pipeline.columns),
             folder.versions,
             folder.examples,
         )

@@ -186,7 +186,7 @@ def _metrics(epochs: Sequence[Epoch]) -> list[Metric]:
         Metric(key, float(value), _now_ms(), epoch.epoch)
         for epoch in epochs
         for key, value in to_mapping(epoch).items()
-        if key != "epoch"
+        if key != "epoch" and value is not None
     ]
 
 

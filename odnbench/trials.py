@@ -46,6 +46,8 @@ class Epoch:
     learning_rate: float
     validation_nme_percent: float
     seconds: float
+    effective_rank: float | None = None  # of the structural matrix M, where there is one
+    stable_rank: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Result:
     precision: str
     device: str
     torch: str
+    spectrum: tuple[float, ...] = ()  # singular values of M, the largest first
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,13 @@ class Predictions:
     occluded: NDArray[np.bool_]  # (N, L)
     boxes: Floats  # (N, 4); NaN where the data set has none
     labels: tuple[str, ...]  # of each face, with blanks between them
+    occlusion: Floats | None = None  # (N, L) 1 − P at the true landmarks
 
     @classmethod
-    def of(cls, faces: FaceSet, predicted: Floats) -> "Predictions":
-        """predicted (N, L, 2) for `faces`, image frame."""
+    def of(
+        cls, faces: FaceSet, predicted: Floats, occlusion: Floats | None = None
+    ) -> "Predictions":
+        """predicted (N, L, 2) for `faces`, image frame; occlusion (N, L)."""
         return cls(
             faces.ids,
             faces.parts,
@@ -85,6 +91,7 @@ class Predictions:
             faces.occluded,
             faces.boxes,
             faces.labels,
+            occlusion,
         )
 
 
@@ -197,18 +204,19 @@ def read_predictions(path: Path) -> Predictions:
         raise OdnbenchError(f"{path}: cannot be read as predictions: {error}") from error
     n = table.num_rows
 
-    def points(column: str) -> Floats:
+    def numbers(column: str) -> Floats:
         flat = np.asarray(table[column].combine_chunks().flatten())
-        return flat.reshape(n, -1, 2).astype(np.float64)
+        return flat.reshape(n, -1).astype(np.float64)
 
     return Predictions(
         ids=tuple(table["face"].to_pylist()),
         parts=tuple(table["part"].to_pylist()),
-        predicted=points("predicted"),
-        true=points("true"),
+        predicted=numbers("predicted").reshape(n, -1, 2),
+        true=numbers("true").reshape(n, -1, 2),
         occluded=np.array(table["occluded"].to_pylist(), bool).reshape(n, -1),
-        boxes=points("box").reshape(n, 4),
+        boxes=numbers("box"),
         labels=tuple(table["labels"].to_pylist()),
+        occlusion=numbers("occlusion") if "occlusion" in table.column_names else None,
     )
 
 
@@ -229,6 +237,8 @@ def _write_parquet(predictions: Predictions, path: Path) -> None:
         "box": lists(predictions.boxes),
         "labels": pa.array(predictions.labels),
     }
+    if predictions.occlusion is not None:
+        columns["occlusion"] = lists(predictions.occlusion)
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 

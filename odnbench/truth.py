@@ -17,6 +17,7 @@ import numpy as np
 from odnbench.datasets.archive import find_root, open_archive
 from odnbench.datasets.faces import Flags, Floats
 from odnbench.errors import OdnbenchError
+from odnbench.metrics.scores import faces_of
 from odnbench.prediction_files import PredictionFile
 from odnbench.registry import Part, Registry
 from odnbench.specs import Coverage, Trial
@@ -110,9 +111,7 @@ def truth_in_predictions(
     faces.
     """
     dataset, members = registry.split(split)
-    chosen = np.isin(predictions.parts, [f"{dataset.name}/{part}" for part in members.parts])
-    if members.label:
-        chosen &= [members.label in held.split() for held in predictions.labels]
+    chosen = faces_of(split, predictions, registry)
     if not chosen.any():
         return None
     return Truth(

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-
-from tests.conftest import Run
+from conftest import Run
 
 
 @pytest.fixture

@@ -131,8 +131,9 @@ def test_the_report_scores_the_predictions_on_disk(finished: Plan, tmp_path: Pat
     assert "One seed: holds for these runs, not for the variants" in text
     assert "7.21" in text  # the paper's BRNet, Table 4
     lines = text.splitlines()
-    results, against = (i for i, line in enumerate(lines) if line.startswith("| model |"))
-    for header, rows in ((results, len(report.rows)), (against, len(report.rows) - 1)):
+    headers = [i for i, line in enumerate(lines) if line.startswith("| model |")]
+    lengths = (len(report.rows), len(report.rows) - 1, 1, 1)  # results, comparisons, P, M
+    for header, rows in zip(headers, lengths, strict=True):
         table = lines[header : lines.index("", header)]
         assert len(table) == 2 + rows  # a blank line would end the table
         assert len({line.count("|") for line in table}) == 1

@@ -2,11 +2,14 @@
 
 # N faces, B of them in a batch, L landmarks, S side of a prepared picture
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from odnbench.datasets.augment import central_crop, normalise, to_pixels
+from odnbench.datasets.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.datasets.faces import FaceSet, Floats
 from odnbench.metrics.nme import nme_per_face
 from odnbench.networks.base import LandmarkNetwork
@@ -15,25 +18,45 @@ from odnbench.specs import Protocol, Scheme
 BATCH = 256
 
 
+class Predicted(NamedTuple):
+    """What a network says of prepared faces."""
+
+    points: Floats  # (N, L, 2), image frame
+    occlusion: Floats | None  # (N, L) 1 − P at the true landmarks; None without distillation module
+
+
 def predict(
     network: LandmarkNetwork, faces: FaceSet, images: Tensor, size: int, bf16: bool
-) -> Floats:
-    """(N, L, 2) predicted points in the image frame.
+) -> Predicted:
+    """Predictions for `faces`.
 
     images: (N, S, S, 3) uint8, the pictures of `faces` on the network's device. size: of the input.
     """
     network.eval()
-    batches = []
+    stored = images.shape[1]
+    at = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)  # (N, L, 2)
+    batches, maps = [], []
     with torch.inference_mode():
-        for batch in images.split(BATCH):
+        for batch, landmarks in zip(images.split(BATCH), at.split(BATCH), strict=True):
             inputs = normalise(central_crop(batch, size)).contiguous(
                 memory_format=torch.channels_last
             )
             with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-                batches.append(network(inputs).points)
+                prediction = network(inputs)
+            batches.append(prediction.points)
+            if prediction.occlusion_map is not None:
+                maps.append(_sample(prediction.occlusion_map.float(), landmarks))
         unit = torch.cat(batches).double().cpu()  # (N, L, 2) in [-1, 1] over the crop
-    stored = images.shape[1]
-    return faces.to_image(to_pixels(unit * (size / stored), stored).numpy())
+        trust = torch.cat(maps).double().cpu() if maps else None  # (N, L)
+    points = faces.to_image(to_pixels(unit * (size / stored), stored).numpy())
+    return Predicted(points, None if trust is None else (1 - trust).numpy())
+
+
+def _sample(P: Tensor, landmarks: Tensor) -> Tensor:
+    """(B, 1, h, w) at (B, L, 2) in [-1, 1] → (B, L), bilinear; the edge's value outside."""
+    grid = landmarks.to(P.device)[:, None]  # (B, 1, L, 2)
+    sampled = functional.grid_sample(P, grid, padding_mode="border", align_corners=False)
+    return sampled[:, 0, 0]
 
 
 def mean_nme_percent(

@@ -17,13 +17,15 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from odnbench.datasets.augment import normalise, resample, sample_transforms, to_unit
-from odnbench.datasets.faces import FaceSet
+from odnbench.datasets.faces import FaceSet, Floats
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import save_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, predict
 from odnbench.engine.examples import draw_examples
+from odnbench.losses.nuclear import singular_values
 from odnbench.losses.objective import build_objective
+from odnbench.metrics.rank import effective_rank, stable_rank
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.registry import Registry, Variant, import_target
 from odnbench.specs import AugmentSpec, TrainSpec, Trial, TrialSpec
@@ -134,8 +136,9 @@ def fit(
         data_term, eta = (sums / len(batches)).tolist()
         penalties = objective.penalties()
         loss = data_term + eta + sum(penalties.values())
-        predicted = predict(network, judged, judged_images, size, bf16)
+        predicted = predict(network, judged, judged_images, size, bf16).points
         nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
+        sigma = spectrum(network)
         if not np.isfinite([loss, nme]).all():
             raise TrialFailed(f"epoch {epoch}: loss is {loss}, validation NME is {nme} %")
         if nme < best_nme or spec.train.select == "last":
@@ -150,20 +153,23 @@ def fit(
             learning_rate=float(schedule.get_last_lr()[0]),
             validation_nme_percent=nme,
             seconds=time.perf_counter() - epoch_started,
+            effective_rank=None if sigma is None else effective_rank(sigma),
+            stable_rank=None if sigma is None else stable_rank(sigma),
         )
         folder.append(measured)
         on_epoch(measured)
 
     network.load_state_dict(best_state)
     if not best_epoch:  # nothing to train
-        predicted = predict(network, judged, judged_images, size, bf16)
+        predicted = predict(network, judged, judged_images, size, bf16).points
         best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
     test_images = on_device(faces.test, device)
-    predicted = predict(network, faces.test, test_images, size, bf16)
+    predicted, occlusion = predict(network, faces.test, test_images, size, bf16)
     if not np.isfinite(predicted).all():
         raise TrialFailed("a prediction for a test face is not finite")
     write_picture(draw_examples(network, faces.test, test_images, predicted, size), folder.examples)
     save_checkpoint(network.state_dict(), folder.checkpoint)
+    sigma = spectrum(network)
     seconds = time.perf_counter() - started
     result = Result(
         parameters=sum(p.numel() for p in network.parameters()),
@@ -174,9 +180,19 @@ def fit(
         precision="bf16" if bf16 else "float32",
         device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         torch=torch.__version__,
+        spectrum=() if sigma is None else tuple(sigma.tolist()),
     )
-    folder.finish(result, Predictions.of(faces.test, predicted))
+    folder.finish(result, Predictions.of(faces.test, predicted, occlusion))
     return result
+
+
+def spectrum(network: LandmarkNetwork) -> Floats | None:
+    """(k,) singular values of the structural matrix M, where the network has one."""
+    M = network.structural_matrix
+    if M is None:
+        return None
+    sigma: Floats = singular_values(M).cpu().numpy()
+    return sigma
 
 
 def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> LandmarkNetwork:

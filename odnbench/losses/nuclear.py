@@ -18,11 +18,22 @@ def nuclear_norm(M: Tensor) -> tuple[Tensor, Tensor]:
         if M.shape[0] < M.shape[1]:
             norm, subgradient = nuclear_norm(M.T)
             return norm, subgradient.T
-        wide = M.double()  # MᵀM squares the condition number: single precision would lose small σ
-        squares, V = torch.linalg.eigh(wide.T @ wide)  # ascending, (k,) and (k, k)
-        # Forming MᵀM rounds its eigenvalues by about eps · σ_max².
-        kept = squares > squares[-1] * torch.finfo(wide.dtype).eps * M.shape[1]
-        sigma = torch.where(kept, squares, 0).sqrt()
-        inverse = torch.where(kept, 1 / sigma, 0)
+        sigma, V = _spectrum(M)
+        inverse = torch.where(sigma > 0, 1 / sigma, 0)
         subgradient = M @ ((V * inverse) @ V.T).to(M.dtype)  # Eq. (8)
         return sigma.sum(), subgradient
+
+
+def singular_values(M: Tensor) -> Tensor:
+    """(min(d, k),) float64, the largest first; 0 where they are zero to rounding."""
+    with torch.no_grad():
+        return _spectrum(M if M.shape[0] >= M.shape[1] else M.T)[0].flip(0)
+
+
+def _spectrum(M: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ (k,), ascending, and V (k, k) of M (d, k) with d ≥ k, in float64."""
+    wide = M.double()  # MᵀM squares the condition number: single precision would lose small σ
+    squares, V = torch.linalg.eigh(wide.T @ wide)  # ascending, (k,) and (k, k)
+    # Forming MᵀM rounds its eigenvalues by about eps · σ_max².
+    kept = squares > squares[-1] * torch.finfo(wide.dtype).eps * M.shape[1]
+    return torch.where(kept, squares, 0).sqrt(), V

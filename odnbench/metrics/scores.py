@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from odnbench.metrics.ced import area_under_ced, failure_rate
 from odnbench.metrics.intervals import Interval, mean_interval
 from odnbench.metrics.nme import Floats, nme_per_face
+from odnbench.metrics.occlusion import ProbabilityScore, score_probabilities
 from odnbench.registry import Registry
 from odnbench.specs import Coverage, Protocol, Scheme, Trial
 from odnbench.trials import Predictions
@@ -58,6 +60,33 @@ class Score:
         return mean_interval(self.nme[None])
 
 
+def faces_of(column: str, predictions: Predictions, registry: Registry) -> NDArray[np.bool_]:
+    """(N,) which predicted faces belong to the split `column`."""
+    dataset, split = registry.split(column)
+    chosen: NDArray[np.bool_] = np.isin(
+        predictions.parts, [f"{dataset.name}/{part}" for part in split.parts]
+    )
+    if split.label:
+        chosen &= [split.label in held.split() for held in predictions.labels]
+    return chosen
+
+
+def occlusion_scores(
+    predictions: Predictions, registry: Registry, columns: Iterable[str]
+) -> dict[str, ProbabilityScore]:
+    """Column → how well 1 − P at the landmarks tells occluded ones; none where P or flags are not
+    there.
+    """
+    found = {}
+    if predictions.occlusion is not None:
+        for column in columns:
+            chosen = faces_of(column, predictions, registry)
+            flags = predictions.occluded[chosen]
+            if flags.any() and not flags.all():
+                found[column] = score_probabilities(predictions.occlusion[chosen], flags)
+    return found
+
+
 def scores(
     predictions: Predictions, trial: Trial, registry: Registry, columns: Iterable[str]
 ) -> list[Score]:
@@ -88,14 +117,10 @@ def scores_under(
         occluded=predictions.occluded,
         boxes=predictions.boxes,
     )
-    part_of_face = np.array(predictions.parts)
     found = []
     for column in columns:
-        dataset, split = registry.split(column)
-        counted = np.isin(part_of_face, [f"{dataset.name}/{part}" for part in split.parts])
-        counted &= np.isfinite(nme)
-        if split.label:
-            counted &= [split.label in held.split() for held in predictions.labels]
+        _, split = registry.split(column)
+        counted = faces_of(column, predictions, registry) & np.isfinite(nme)
         ids = tuple(np.array(predictions.ids)[counted])
         if ids:
             coverage = Coverage(column, len(ids), split.faces, rendered)

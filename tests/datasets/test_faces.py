@@ -1,9 +1,9 @@
 """Face sets: what belongs to a face stays together."""
 
 import numpy as np
+from conftest import random_faces
 
 from odnbench.datasets.faces import FaceSet
-from tests.conftest import random_faces
 
 
 def test_a_subset_keeps_what_belongs_to_each_face_together() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import random_faces
 from safetensors.torch import load_file
+from torch import Tensor
 
 from odnbench.conversion import get_at
 from odnbench.datasets.sources import Faces, split_validation
@@ -17,6 +18,7 @@ from odnbench.engine.evaluate import mean_nme_percent, predict
 from odnbench.engine.fit import TrialFailed, build_network, fit, on_device
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
+from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.pipelines import load_pipeline, resolve
 from odnbench.registry import Registry
 from odnbench.specs import BoxRule, Coverage, Protocol, Scheme, Trial
@@ -91,7 +93,7 @@ def test_a_checkpoint_gives_the_predictions_on_disk_again(tmp_path: Path) -> Non
     load_checkpoint(network, folder.checkpoint)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = on_device(FACES.test, torch.device("cpu"))
-    again = predict(network, FACES.test, images, size=32, bf16=False)
+    again = predict(network, FACES.test, images, size=32, bf16=False).points
     np.testing.assert_array_equal(again, folder.predictions.predicted)
     with pytest.raises(OdnbenchError, match="not a checkpoint of this network"):
         load_checkpoint(build_network(trial_of("dm").spec, REGISTRY, 68), folder.checkpoint)
@@ -204,7 +206,7 @@ def test_the_weights_that_are_kept_are_those_of_the_best_epoch(tmp_path: Path) -
         network = build_network(trial.spec, REGISTRY, 68)
         load_checkpoint(network, folder.checkpoint)
         images = on_device(validation, torch.device("cpu"))
-        predicted = predict(network, validation, images, size=32, bf16=False)
+        predicted = predict(network, validation, images, size=32, bf16=False).points
         nme = mean_nme_percent(predicted, validation, trial.protocol, trial.scheme)
         assert nme == pytest.approx(folder.result.validation_nme_percent, rel=1e-4)
     assert earlier
@@ -222,3 +224,32 @@ def test_batch_norms_see_every_training_batch_and_no_other(tmp_path: Path) -> No
     state = load_file(run(tmp_path / "a", "odn", "select=last").checkpoint)
     counts = {int(v) for name, v in state.items() if name.endswith("num_batches_tracked")}
     assert counts == {3 * (22 // 8)}  # epochs × batches: 24 faces, 2 of them for validation
+
+
+def test_occlusion_is_one_less_the_map_at_the_true_landmarks(tmp_path: Path) -> None:
+    class LeftHalf(LandmarkNetwork):
+        """Trusts the left half of the crop alone."""
+
+        def forward(self, images: Tensor) -> Prediction:
+            P = torch.zeros(len(images), 1, 2, 2)
+            P[..., 0] = 1.0
+            return Prediction(self.mean_shape.expand(len(images), -1, -1), P)
+
+    faces = FACES.test
+    found = predict(LeftHalf(68), faces, on_device(faces, torch.device("cpu")), 32, bf16=False)
+    assert found.occlusion is not None
+    x = faces.points_crop[..., 0] - (faces.images.shape[1] - 32) / 2  # pixels of the input
+    expected = np.clip((x + 0.5) / 16 - 0.5, 0, 1)  # from the left cell's centre to the right one's
+    np.testing.assert_allclose(found.occlusion, expected, atol=1e-5)
+
+
+def test_a_trial_keeps_what_its_modules_say(tmp_path: Path) -> None:
+    odn, plain = run(tmp_path / "odn"), run(tmp_path / "brnet", "brnet")
+    assert odn.predictions.occlusion is not None
+    assert odn.predictions.occlusion.shape == odn.predictions.occluded.shape
+    assert plain.predictions.occlusion is None
+    sigma = np.array(odn.result.spectrum)
+    assert (np.diff(sigma) <= 0).all() and len(sigma) > 1
+    ranks = [epoch.effective_rank for epoch in odn.epochs]
+    assert all(rank is not None and 1 <= rank <= len(sigma) for rank in ranks)
+    assert plain.result.spectrum == () and plain.epochs[0].effective_rank is None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from odnbench.engine.fit import build_network
-from odnbench.losses.nuclear import nuclear_norm
+from odnbench.losses.nuclear import nuclear_norm, singular_values
 from odnbench.losses.objective import Objective, build_objective
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.pipelines import load_pipeline, resolve
@@ -198,3 +198,9 @@ def test_the_subgradient_supports_the_nuclear_norm_from_below(rank: int) -> None
         N = M + step * torch.randn(9, 6, generator=generator, dtype=torch.float64)
         below = norm + (G * (N - M)).sum()
         assert torch.linalg.matrix_norm(N, "nuc") >= below - 1e-6
+
+
+@pytest.mark.parametrize(("d", "k"), [(30, 8), (8, 30)])
+def test_singular_values_are_those_of_the_svd(d: int, k: int) -> None:
+    M = torch.randn(d, k, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(singular_values(M), torch.linalg.svdvals(M))
