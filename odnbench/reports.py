@@ -48,7 +48,7 @@ class ScoredTrial:
     result: Result
     epochs: tuple[Epoch, ...]
     scores: Mapping[str, Score]
-    occlusion: Mapping[str, ProbabilityScore]  # of 1 − P, where there are P and flags
+    occlusion: Mapping[str, Mapping[str, ProbabilityScore]]  # of 1 − P, as `occlusion_scores`
     versions: Mapping[str, str]
     examples: Path  # picture of test faces with predictions
 
@@ -286,9 +286,14 @@ class Report:
         return f"{c.percent:+.1f} % ({low:+.1f} to {high:+.1f})"
 
     @property
-    def distilled(self) -> list[Row]:
-        """Lines whose networks tell occlusion, where the faces have flags."""
-        return [row for row in self.rows if row.trials[0].occlusion]
+    def distilled(self) -> list[tuple[Row, str]]:
+        """Lines whose networks tell occlusion, and what it is compared with: flags or masks."""
+        return [
+            (row, against)
+            for row in self.rows
+            for against in ("landmarks", "cells")
+            if any(against in found for found in row.trials[0].occlusion.values())
+        ]
 
     @property
     def low_rank(self) -> list[tuple[Row, int, float, float, float, float]]:

@@ -66,6 +66,15 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Occlusion:
+    """What an occlusion map P says of the test faces: probabilities 1 − P."""
+
+    landmarks: Floats  # (N, L) at the true landmarks
+    cells: Floats  # (N, C) of the map, row by row
+    covered: Floats | None  # (N, C) share of the cell that occluders cover, where masks are known
+
+
+@dataclass(frozen=True)
 class Predictions:
     """Predicted and true points of the test faces, image frame."""
 
@@ -76,13 +85,13 @@ class Predictions:
     occluded: NDArray[np.bool_]  # (N, L)
     boxes: Floats  # (N, 4); NaN where the data set has none
     labels: tuple[str, ...]  # of each face, with blanks between them
-    occlusion: Floats | None = None  # (N, L) 1 − P at the true landmarks
+    occlusion: Occlusion | None = None
 
     @classmethod
     def of(
-        cls, faces: FaceSet, predicted: Floats, occlusion: Floats | None = None
+        cls, faces: FaceSet, predicted: Floats, occlusion: Occlusion | None = None
     ) -> "Predictions":
-        """predicted (N, L, 2) for `faces`, image frame; occlusion (N, L)."""
+        """predicted (N, L, 2) for `faces`, image frame."""
         return cls(
             faces.ids,
             faces.parts,
@@ -216,7 +225,13 @@ def read_predictions(path: Path) -> Predictions:
         occluded=np.array(table["occluded"].to_pylist(), bool).reshape(n, -1),
         boxes=numbers("box"),
         labels=tuple(table["labels"].to_pylist()),
-        occlusion=numbers("occlusion") if "occlusion" in table.column_names else None,
+        occlusion=Occlusion(
+            numbers("occlusion"),
+            numbers("occlusion_cells"),
+            numbers("covered_cells") if "covered_cells" in table.column_names else None,
+        )
+        if "occlusion" in table.column_names
+        else None,
     )
 
 
@@ -237,8 +252,11 @@ def _write_parquet(predictions: Predictions, path: Path) -> None:
         "box": lists(predictions.boxes),
         "labels": pa.array(predictions.labels),
     }
-    if predictions.occlusion is not None:
-        columns["occlusion"] = lists(predictions.occlusion)
+    if (occlusion := predictions.occlusion) is not None:
+        columns["occlusion"] = lists(occlusion.landmarks)
+        columns["occlusion_cells"] = lists(occlusion.cells)
+        if occlusion.covered is not None:
+            columns["covered_cells"] = lists(occlusion.covered)
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 

@@ -54,6 +54,7 @@ def random_faces(
         occluded=rng.random((count, landmarks)) < 0.2,
         boxes=np.tile([10.0, 20.0, 90.0, 100.0], (count, 1)),
         ids=tuple(f"{name}/{i}" for i in range(count)),
+        masks=np.empty((count, 0, 0), np.uint8),
         parts=("300w/ibug",) * count,
         labels=("",) * count,
         rendered=True,

@@ -5,7 +5,7 @@ the protocol's box rule with a margin for augmentation, resized once, and kept a
 computed in the image frame, into which `crop_to_image` leads back.
 """
 
-# N faces, L landmarks, S side of a prepared picture in pixels
+# N faces, L landmarks, S side of a prepared picture in pixels, M cells along it
 
 import dataclasses
 import hashlib
@@ -37,6 +37,7 @@ class Face:
     box: Floats | None = None  # (4,) of the annotation
     detector_box: Floats | None = None  # (4,) of a face detector
     labels: frozenset[str] = frozenset()  # subsets that it belongs to
+    occlusion_mask: Flags | None = None  # (H, W) where an occluder covers the face
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class FaceSet:
     crop_to_image: Floats  # (N, 2, 3), pixels of the prepared picture → pixels of the image
     occluded: Flags  # (N, L); all False where the data set has no flags
     boxes: Floats  # (N, 4) of the annotation; NaN where the data set has none
+    masks: Bytes  # (N, M, M) share of each cell that occluders cover, of 255; M = 0 if not known
     ids: tuple[str, ...]
     parts: tuple[str, ...]
     labels: tuple[str, ...]  # of each face, sorted, with blanks between them
@@ -66,6 +68,7 @@ class FaceSet:
             crop_to_image=self.crop_to_image[chosen],
             occluded=self.occluded[chosen],
             boxes=self.boxes[chosen],
+            masks=self.masks[chosen],
             ids=tuple(self.ids[i] for i in chosen),
             parts=tuple(self.parts[i] for i in chosen),
             labels=tuple(self.labels[i] for i in chosen),
@@ -83,6 +86,7 @@ class FaceSet:
             crop_to_image=np.concatenate([s.crop_to_image for s in sets]),
             occluded=np.concatenate([s.occluded for s in sets]),
             boxes=np.concatenate([s.boxes for s in sets]),
+            masks=_joined_masks([s.masks for s in sets]),
             ids=tuple(i for s in sets for i in s.ids),
             parts=tuple(p for s in sets for p in s.parts),
             labels=tuple(label for s in sets for label in s.labels),
@@ -117,3 +121,10 @@ class FaceSet:
         digest.update(np.round(self.boxes, 3).tobytes())
         digest.update(repr((self.images.shape, self.rendered)).encode())
         return digest.hexdigest()[:16]
+
+
+def _joined_masks(masks: Sequence[Bytes]) -> Bytes:
+    """All masks, or none where those of a set are not known."""
+    if any(m.shape[1] == 0 for m in masks):
+        return np.empty((sum(map(len, masks)), 0, 0), np.uint8)
+    return np.concatenate(masks)

@@ -33,6 +33,7 @@ _HEADER = 128  # bytes of images.npy before the first picture
 _BATCH = 8  # faces that a thread takes at once: threads seldom meet at Python's lock
 _MOST_OUTSIDE = 4  # a window larger than this many pictures belongs to another picture
 _READ_AHEAD = 512  # faces
+_MASK_CELLS = 64  # along a side of the prepared picture
 
 Framed = tuple[Face, Window]
 
@@ -102,6 +103,7 @@ def load(folder: Path) -> FaceSet:
                 crop_to_image=rest["crop_to_image"],
                 occluded=rest["occluded"],
                 boxes=rest["boxes"],
+                masks=rest["masks"],
                 ids=tuple(map(str, rest["ids"])),
                 parts=tuple(map(str, rest["parts"])),
                 labels=tuple(map(str, rest["labels"])),
@@ -122,6 +124,7 @@ def _check_shapes(faces: FaceSet) -> None:
         "crop_to_image": (faces.crop_to_image, "f8", (N, 2, 3)),
         "occluded": (faces.occluded, "?", (N, L)),
         "boxes": (faces.boxes, "f8", (N, 4)),
+        "masks": (faces.masks, "u1", (N, *faces.masks.shape[1:2] * 2)),
     }
     for name, (array, dtype, shape) in arrays.items():
         if array.dtype != dtype or array.shape != shape:
@@ -145,6 +148,7 @@ def _write(
     size, picture_bytes = recipe.size, recipe.size**2 * 3
     kept: list[Face] = []  # without pictures
     windows: list[Window] = []
+    masks: list[Bytes] = []
 
     def batches() -> Iterator[tuple[int, list[Framed]]]:
         """Framed faces, and the index of the first of them."""
@@ -158,8 +162,15 @@ def _write(
                 faults.append(str(error))
                 continue
             batch.append((face, window))
-            kept.append(face if isinstance(face.image, Path) else replace(face, image=None))
+            kept.append(
+                face
+                if isinstance(face.image, Path)
+                else replace(face, image=None, occlusion_mask=None)
+            )
             windows.append(window)
+            if face.occlusion_mask is not None:
+                share = face.occlusion_mask.astype(np.uint8) * np.uint8(255)
+                masks.append(window.cut(share, np.empty((_MASK_CELLS, _MASK_CELLS), np.uint8)))
             if len(batch) == _BATCH:
                 yield len(kept) - len(batch), batch
                 batch = []
@@ -206,6 +217,7 @@ def _write(
         crop_to_image=np.array([w.crop_to_image(size) for w in windows]).reshape(N, 2, 3),
         occluded=np.array(flags, np.bool_).reshape(N, L),
         boxes=np.array(boxes).reshape(N, 4),
+        masks=np.array(masks) if N and len(masks) == N else np.empty((N, 0, 0), np.uint8),
         ids=np.array([face.id for face in kept], np.str_),
         parts=np.array([face.part for face in kept], np.str_),
         labels=np.array([" ".join(sorted(face.labels)) for face in kept], np.str_),

@@ -22,7 +22,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, Registry
 from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol, content_id
 
-CACHE_VERSION = 2  # raise it whenever the same files give other prepared faces
+CACHE_VERSION = 3  # raise it whenever the same files give other prepared faces
 RENDERED_SEED = 2019
 
 

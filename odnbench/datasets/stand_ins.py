@@ -61,6 +61,7 @@ def draw_faces(
             box=np.rint(np.concatenate([middle - half, middle + half])),
             detector_box=np.rint(np.concatenate([found - reach, found + reach])),
             labels=labels,
+            occlusion_mask=drawn.occlusion_mask,
         )
 
 

@@ -1,6 +1,7 @@
 """Predictions of a network for prepared faces, in the image frame."""
 
-# N faces, B of them in a batch, L landmarks, S side of a prepared picture
+# N faces, B of them in a batch, L landmarks, S side of a prepared picture,
+# h×w occlusion map P
 
 from typing import NamedTuple
 
@@ -14,15 +15,17 @@ from odnbench.datasets.faces import FaceSet, Floats
 from odnbench.metrics.nme import nme_per_face
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.specs import Protocol, Scheme
+from odnbench.trials import Occlusion
 
 BATCH = 256
+_POINTS_PER_CELL = 8  # along a side of a cell of P, where masks are looked up
 
 
 class Predicted(NamedTuple):
     """What a network says of prepared faces."""
 
     points: Floats  # (N, L, 2), image frame
-    occlusion: Floats | None  # (N, L) 1 − P at the true landmarks; None without distillation module
+    occlusion_map: Tensor | None  # (N, 1, h, w) P; None without distillation module
 
 
 def predict(
@@ -34,10 +37,9 @@ def predict(
     """
     network.eval()
     stored = images.shape[1]
-    at = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)  # (N, L, 2)
     batches, maps = [], []
     with torch.inference_mode():
-        for batch, landmarks in zip(images.split(BATCH), at.split(BATCH), strict=True):
+        for batch in images.split(BATCH):
             inputs = normalise(central_crop(batch, size)).contiguous(
                 memory_format=torch.channels_last
             )
@@ -45,18 +47,36 @@ def predict(
                 prediction = network(inputs)
             batches.append(prediction.points)
             if prediction.occlusion_map is not None:
-                maps.append(_sample(prediction.occlusion_map.float(), landmarks))
+                maps.append(prediction.occlusion_map.float())
         unit = torch.cat(batches).double().cpu()  # (N, L, 2) in [-1, 1] over the crop
-        trust = torch.cat(maps).double().cpu() if maps else None  # (N, L)
     points = faces.to_image(to_pixels(unit * (size / stored), stored).numpy())
-    return Predicted(points, None if trust is None else (1 - trust).numpy())
+    return Predicted(points, torch.cat(maps).cpu() if maps else None)
 
 
-def _sample(P: Tensor, landmarks: Tensor) -> Tensor:
-    """(B, 1, h, w) at (B, L, 2) in [-1, 1] → (B, L), bilinear; the edge's value outside."""
-    grid = landmarks.to(P.device)[:, None]  # (B, 1, L, 2)
-    sampled = functional.grid_sample(P, grid, padding_mode="border", align_corners=False)
-    return sampled[:, 0, 0]
+def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
+    """What the maps P (N, 1, h, w) over the networks' input of side `size` say of `faces`."""
+    stored, (h, w) = faces.images.shape[1], P.shape[2:]
+    at = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)  # (N, L, 2)
+    trust = _sample(P, at[:, None])[:, 0, 0]  # (N, L)
+    covered = None
+    if faces.masks.shape[1]:
+        # Points over the input, a whole number of them per cell of P, looked up in the masks,
+        # which span the whole prepared picture.
+        masks = torch.from_numpy(faces.masks[:, None] / np.float32(255))
+        fine = functional.affine_grid(
+            torch.eye(2, 3)[None] * (size / stored),
+            [1, 1, h * _POINTS_PER_CELL, w * _POINTS_PER_CELL],
+            align_corners=False,
+        )
+        shares = _sample(masks, fine.expand(len(masks), -1, -1, -1))
+        covered = functional.avg_pool2d(shares, _POINTS_PER_CELL)[:, 0].flatten(1).double().numpy()
+    cells = (1 - P[:, 0]).flatten(1)  # (N, h·w)
+    return Occlusion((1 - trust).double().numpy(), cells.double().numpy(), covered)
+
+
+def _sample(maps: Tensor, grid: Tensor) -> Tensor:
+    """(N, 1, h, w) at (N, H, W, 2) in [-1, 1] → (N, 1, H, W); the edge's value outside."""
+    return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
 def mean_nme_percent(

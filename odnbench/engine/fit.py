@@ -21,7 +21,7 @@ from odnbench.datasets.faces import FaceSet, Floats
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import save_checkpoint
-from odnbench.engine.evaluate import mean_nme_percent, predict
+from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
 from odnbench.engine.examples import draw_examples
 from odnbench.losses.nuclear import singular_values
 from odnbench.losses.objective import build_objective
@@ -164,7 +164,7 @@ def fit(
         predicted = predict(network, judged, judged_images, size, bf16).points
         best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
     test_images = on_device(faces.test, device)
-    predicted, occlusion = predict(network, faces.test, test_images, size, bf16)
+    predicted, P = predict(network, faces.test, test_images, size, bf16)
     if not np.isfinite(predicted).all():
         raise TrialFailed("a prediction for a test face is not finite")
     write_picture(draw_examples(network, faces.test, test_images, predicted, size), folder.examples)
@@ -182,6 +182,7 @@ def fit(
         torch=torch.__version__,
         spectrum=() if sigma is None else tuple(sigma.tolist()),
     )
+    occlusion = None if P is None else occlusion_of(P, faces.test, size)
     folder.finish(result, Predictions.of(faces.test, predicted, occlusion))
     return result
 

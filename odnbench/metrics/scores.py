@@ -73,17 +73,24 @@ def faces_of(column: str, predictions: Predictions, registry: Registry) -> NDArr
 
 def occlusion_scores(
     predictions: Predictions, registry: Registry, columns: Iterable[str]
-) -> dict[str, ProbabilityScore]:
-    """Column → how well 1 − P at the landmarks tells occluded ones; none where P or flags are not
-    there.
+) -> dict[str, dict[str, ProbabilityScore]]:
+    """Column → "landmarks": how well 1 − P at the landmarks tells occluded ones; "cells": how well
+    1 − P tells cells of which occluders cover more than half. Nothing where P, flags or masks are
+    not there.
     """
-    found = {}
-    if predictions.occlusion is not None:
-        for column in columns:
-            chosen = faces_of(column, predictions, registry)
-            flags = predictions.occluded[chosen]
+    found: dict[str, dict[str, ProbabilityScore]] = {}
+    occlusion = predictions.occlusion
+    for column in columns if occlusion is not None else ():
+        assert occlusion is not None
+        chosen = faces_of(column, predictions, registry)
+        pairs = {"landmarks": (occlusion.landmarks, predictions.occluded)}
+        if occlusion.covered is not None:
+            pairs["cells"] = (occlusion.cells, occlusion.covered > 0.5)
+        for name, (probability, true) in pairs.items():
+            flags = true[chosen]
             if flags.any() and not flags.all():
-                found[column] = score_probabilities(predictions.occlusion[chosen], flags)
+                score = score_probabilities(probability[chosen], flags)
+                found.setdefault(column, {})[name] = score
     return found
 
 

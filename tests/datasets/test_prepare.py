@@ -1,5 +1,6 @@
 """Preparing: complete or not there, once for all, whatever is killed or runs beside it."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -57,6 +58,23 @@ def test_each_face_is_cropped_by_the_rule_and_kept_with_all_that_is_known(tmp_pa
             np.isnan(kept.boxes[i]).all() if face.box is None else (kept.boxes[i] == face.box).all()
         )
     assert kept.labels == ("", "blur pose") * 3 + ("",)
+
+
+def test_an_occlusion_mask_is_cropped_like_its_picture(tmp_path: Path) -> None:
+    def masked(index: int) -> Face:
+        mask = np.zeros((90, 100), bool)
+        mask[:, :50] = True
+        return dataclasses.replace(random_face(index), occlusion_mask=mask)
+
+    kept = prepared([masked(0), masked(1)], tmp_path / "set")
+    size, cells = kept.images.shape[1], kept.masks.shape[1]
+    edge_px = kept.to_crop(np.full((2, 1, 2), 49.5))[:, 0, 0]  # between columns 49 and 50
+    for mask, edge in zip(kept.masks, (edge_px + 0.5) / size * cells, strict=True):
+        row = mask[cells // 2]
+        inside = slice(np.flatnonzero(row)[0], None)
+        assert abs((row[inside] / 255).sum() + inside.start - edge) < 1
+    mixed = prepared([masked(0), random_face(1)], tmp_path / "mixed")
+    assert mixed.masks.shape == (2, 0, 0)  # known for some faces only
 
 
 def test_the_second_time_no_face_is_asked_for(tmp_path: Path) -> None:

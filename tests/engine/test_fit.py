@@ -14,7 +14,7 @@ from torch import Tensor
 from odnbench.conversion import get_at
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import load_checkpoint
-from odnbench.engine.evaluate import mean_nme_percent, predict
+from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
 from odnbench.engine.fit import TrialFailed, build_network, fit, on_device
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
@@ -235,18 +235,26 @@ def test_occlusion_is_one_less_the_map_at_the_true_landmarks(tmp_path: Path) -> 
             P[..., 0] = 1.0
             return Prediction(self.mean_shape.expand(len(images), -1, -1), P)
 
-    faces = FACES.test
+    masks = np.zeros((len(FACES.test), 64, 64), np.uint8)
+    masks[:, :, 32:] = 255  # the right half is covered
+    faces = dataclasses.replace(FACES.test, masks=masks)
     found = predict(LeftHalf(68), faces, on_device(faces, torch.device("cpu")), 32, bf16=False)
-    assert found.occlusion is not None
+    assert found.occlusion_map is not None
+    occlusion = occlusion_of(found.occlusion_map, faces, 32)
+    assert occlusion.covered is not None
     x = faces.points_crop[..., 0] - (faces.images.shape[1] - 32) / 2  # pixels of the input
     expected = np.clip((x + 0.5) / 16 - 0.5, 0, 1)  # from the left cell's centre to the right one's
-    np.testing.assert_allclose(found.occlusion, expected, atol=1e-5)
+    np.testing.assert_allclose(occlusion.landmarks, expected, atol=1e-5)
+    np.testing.assert_array_equal(occlusion.cells, [[0.0, 1.0, 0.0, 1.0]] * len(faces))
+    np.testing.assert_allclose(occlusion.covered, occlusion.cells, atol=0.02)
 
 
 def test_a_trial_keeps_what_its_modules_say(tmp_path: Path) -> None:
     odn, plain = run(tmp_path / "odn"), run(tmp_path / "brnet", "brnet")
     assert odn.predictions.occlusion is not None
-    assert odn.predictions.occlusion.shape == odn.predictions.occluded.shape
+    assert odn.predictions.occlusion.landmarks.shape == odn.predictions.occluded.shape
+    assert odn.predictions.occlusion.cells.shape == (len(FACES.test), 1)
+    assert odn.predictions.occlusion.covered is None  # these faces have no masks
     assert plain.predictions.occlusion is None
     sigma = np.array(odn.result.spectrum)
     assert (np.diff(sigma) <= 0).all() and len(sigma) > 1
