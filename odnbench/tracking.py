@@ -21,7 +21,7 @@ from mlflow.entities import Metric, Param, RunStatus, RunTag
 from mlflow.tracking import MlflowClient
 
 from odnbench.conversion import get_at, to_mapping
-from odnbench.metrics.scores import scores
+from odnbench.metrics.scores import occlusion_scores, scores
 from odnbench.pipelines import FIELDS
 from odnbench.specs import Trial
 from odnbench.sweep import Observer, Plan
@@ -130,12 +130,15 @@ class MlflowMirror(Observer):
             "best_epoch": float(result.best_epoch),
             "best_validation_nme_percent": result.validation_nme_percent,
         }
-        for score in scores(
-            folder.predictions, trial, self.plan.registry, self.plan.pipeline.columns
-        ):
+        predictions, columns = folder.predictions, self.plan.pipeline.columns
+        for score in scores(predictions, trial, self.plan.registry, columns):
             numbers[f"test_nme_percent.{score.column}"] = score.nme_percent
+            numbers[f"test_nme_median_percent.{score.column}"] = score.median_percent
             numbers[f"test_failure_percent.{score.column}"] = score.failure_percent
             numbers[f"test_auc_percent.{score.column}"] = score.auc_percent
+        for column, told in occlusion_scores(predictions, self.plan.registry, columns).items():
+            for against, occlusion in told.items():
+                numbers[f"test_occlusion_auroc.{against}.{column}"] = occlusion.auroc
         step = max(0, trial.spec.train.epochs)
         metrics = [Metric(key, value, _now_ms(), step) for key, value in numbers.items()]
         tags = [RunTag(f"version.{name}", v) for name, v in folder.versions.items()]

@@ -136,13 +136,14 @@ class FaceSource:
         """
         sets: list[FaceSet] = []
         coverage: list[Coverage] = []
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         for name in splits:
             found, covered = self.sets(name, rendered_faces)
             coverage.append(covered)
             for faces in found:
-                new = [i for i, identity in enumerate(faces.ids) if identity not in seen]
-                seen.update(faces.ids)
+                names = list(zip(faces.parts, faces.ids, strict=True))
+                new = [i for i, identity in enumerate(names) if identity not in seen]
+                seen.update(names)
                 if len(new) == len(faces):
                     sets.append(faces)
                 elif new:
