@@ -43,7 +43,7 @@ registry, count, size = Registry.load(), int(sys.argv[1]), int(sys.argv[2])
 faces = draw_faces(registry.get(Dataset, "aflw"), "train", size, seed=0)
 recipe = Recipe(registry.get(BoxRule, "annotated"), 1.0, size)
 with tempfile.TemporaryDirectory(dir=sys.argv[3]) as folder:
-    prepare(islice(faces, count), "bench", recipe, Path(folder) / "set", rendered=True)
+    prepare(islice(faces, count), "bench", recipe, Path(folder) / "set", rendered=True, faults=[])
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 

@@ -10,9 +10,11 @@ same set do the work once, and what a killed one left behind is removed by the n
 
 # N faces, L landmarks, S side of a prepared picture in pixels
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock, local
 from typing import Any
@@ -54,7 +56,7 @@ def prepare(
     folder: Path,
     *,
     rendered: bool,
-    faults: list[str] | None = None,
+    faults: list[str],
     advance: Callable[[], None] = lambda: None,
 ) -> FaceSet:
     """The prepared set of `faces`, from `folder` if it is there, else made and kept in it.
@@ -69,18 +71,13 @@ def prepare(
             with FileLock(folder.with_name(f"{folder.name}.lock")):
                 if not folder.is_dir():  # another process may have been first
                     half = folder.with_name(f"{folder.name}.part")
-                    shutil.rmtree(half, ignore_errors=True)
+                    shutil.rmtree(half, ignore_errors=True)  # of a process that was killed
                     half.mkdir()
-                    _write(
-                        faces,
-                        name,
-                        recipe,
-                        half,
-                        rendered,
-                        faults if faults is not None else [],
-                        advance,
-                    )
-                    half.rename(folder)
+                    try:
+                        _write(faces, name, recipe, half, rendered, faults, advance)
+                        half.rename(folder)
+                    finally:
+                        shutil.rmtree(half, ignore_errors=True)
         except OSError as error:
             raise OdnbenchError(f"{folder}: cannot be written: {error}") from error
     return load(folder)
@@ -145,37 +142,8 @@ def _write(
     advance: Callable[[], None],
 ) -> None:
     """Writes images.npy and rest.npz; raises OdnbenchError that lists all `faults`."""
-    size, picture_bytes = recipe.size, recipe.size**2 * 3
-    kept: list[Face] = []  # without pictures
-    windows: list[Window] = []
-    masks: list[Bytes] = []
-
-    def batches() -> Iterator[tuple[int, list[Framed]]]:
-        """Framed faces, and the index of the first of them."""
-        batch: list[Framed] = []
-        for face in _read_ahead(faces):
-            if face.image is None:
-                continue
-            try:
-                window = window_of(face, recipe.rule, recipe.margin)
-            except OdnbenchError as error:
-                faults.append(str(error))
-                continue
-            batch.append((face, window))
-            kept.append(
-                face
-                if isinstance(face.image, Path)
-                else replace(face, image=None, occlusion_mask=None)
-            )
-            windows.append(window)
-            if face.occlusion_mask is not None:
-                share = face.occlusion_mask.astype(np.uint8) * np.uint8(255)
-                masks.append(window.cut(share, np.empty((_MASK_CELLS, _MASK_CELLS), np.uint8)))
-            if len(batch) == _BATCH:
-                yield len(kept) - len(batch), batch
-                batch = []
-        yield len(kept) - len(batch), batch
-
+    size = recipe.size
+    kept = _Kept()
     buffers, lock = local(), Lock()
 
     def put(item: tuple[int, list[Framed]]) -> list[str]:
@@ -183,46 +151,86 @@ def _write(
         first, batch = item
         if not hasattr(buffers, "crops"):
             buffers.crops = np.empty((_BATCH, size, size, 3), np.uint8)  # one for each thread
-        found = [
-            _crop(face, window, crop)
-            for (face, window), crop in zip(batch, buffers.crops, strict=False)
-        ]
+        crops = buffers.crops[: len(batch)]
+        found = [_crop(*framed, crop) for framed, crop in zip(batch, crops, strict=True)]
         with lock:
-            file.seek(_HEADER + first * picture_bytes)
-            file.write(buffers.crops[: len(batch)])
+            file.seek(_HEADER + first * size * size * 3)
+            if file.write(crops) != crops.nbytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return found
 
     with (folder / "images.npy").open("wb", buffering=0) as file:
-        for found in in_order(put, batches()):
+        for found in in_order(put, _batches(faces, recipe, kept, faults)):
             for fault in found:
-                if fault:
-                    faults.append(fault)
+                faults += [fault] if fault else []
                 advance()
         if faults:
             raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
         file.seek(0)
         header = {
-            "descr": "|u1", "fortran_order": False, "shape": (len(kept), size, size, 3),
+            "descr": "|u1", "fortran_order": False, "shape": (len(kept.faces), size, size, 3),
         }  # fmt: skip
         npy.write_array_header_1_0(file, header)
         assert file.tell() == _HEADER
-    N, L = len(kept), len(kept[0].points) if kept else 0
-    no_flags, no_box = np.zeros(L, np.bool_), np.full(4, np.nan)
-    flags = [no_flags if face.occluded is None else face.occluded for face in kept]
-    boxes = [no_box if face.box is None else face.box for face in kept]
-    np.savez(
-        folder / "rest.npz",
-        name=np.array(name),
-        points=np.array([face.points for face in kept]).reshape(N, L, 2),
-        crop_to_image=np.array([w.crop_to_image(size) for w in windows]).reshape(N, 2, 3),
-        occluded=np.array(flags, np.bool_).reshape(N, L),
-        boxes=np.array(boxes).reshape(N, 4),
-        masks=np.array(masks) if N and len(masks) == N else np.empty((N, 0, 0), np.uint8),
-        ids=np.array([face.id for face in kept], np.str_),
-        parts=np.array([face.part for face in kept], np.str_),
-        labels=np.array([" ".join(sorted(face.labels)) for face in kept], np.str_),
-        rendered=np.array(rendered),
-    )
+    arrays = {"name": np.array(name), "rendered": np.array(rendered), **kept.arrays(size)}
+    np.savez(folder / "rest.npz", allow_pickle=False, **arrays)
+
+
+@dataclass
+class _Kept:
+    """What is known of the faces of a set, beside their pictures."""
+
+    faces: list[Face] = field(default_factory=list)  # without pictures
+    windows: list[Window] = field(default_factory=list)
+    masks: list[Bytes] = field(default_factory=list)
+
+    def add(self, face: Face, window: Window) -> None:
+        """Keeps a face, without an array that would keep its picture in memory."""
+        of_file = isinstance(face.image, Path)
+        self.faces.append(face if of_file else replace(face, image=None, occlusion_mask=None))
+        self.windows.append(window)
+        if face.occlusion_mask is not None:
+            share = face.occlusion_mask.astype(np.uint8) * np.uint8(255)
+            self.masks.append(window.cut(share, np.empty((_MASK_CELLS, _MASK_CELLS), np.uint8)))
+
+    def arrays(self, size: int) -> dict[str, NDArray[Any]]:
+        """The arrays of rest.npz, for pictures of side `size`."""
+        N, L = len(self.faces), len(self.faces[0].points) if self.faces else 0
+        no_flags, no_box, no_masks = np.zeros(L), np.full(4, np.nan), np.empty((N, 0, 0), np.uint8)
+        flags = [no_flags if face.occluded is None else face.occluded for face in self.faces]
+        boxes = [no_box if face.box is None else face.box for face in self.faces]
+        maps = [window.crop_to_image(size) for window in self.windows]
+        return {
+            "points": np.array([face.points for face in self.faces]).reshape(N, L, 2),
+            "crop_to_image": np.array(maps).reshape(N, 2, 3),
+            "occluded": np.array(flags, np.bool_).reshape(N, L),
+            "boxes": np.array(boxes).reshape(N, 4),
+            "masks": np.array(self.masks) if N and len(self.masks) == N else no_masks,
+            "ids": np.array([face.id for face in self.faces], np.str_),
+            "parts": np.array([face.part for face in self.faces], np.str_),
+            "labels": np.array([" ".join(sorted(face.labels)) for face in self.faces], np.str_),
+        }
+
+
+def _batches(
+    faces: Iterable[Face], recipe: Recipe, kept: _Kept, faults: list[str]
+) -> Iterator[tuple[int, list[Framed]]]:
+    """Faces with their windows, and the index of the first of them in the set."""
+    batch: list[Framed] = []
+    for face in _read_ahead(faces):
+        if face.image is None:
+            continue
+        try:
+            window = window_of(face, recipe.rule, recipe.margin)
+        except OdnbenchError as error:
+            faults.append(str(error))
+            continue
+        kept.add(face, window)
+        batch.append((face, window))
+        if len(batch) == _BATCH:
+            yield len(kept.faces) - len(batch), batch
+            batch = []
+    yield len(kept.faces) - len(batch), batch
 
 
 def _read_ahead(faces: Iterable[Face]) -> Iterator[Face]:

@@ -633,7 +633,7 @@ def prepared(rendered: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "prepared"
     archive = open_archive(REGISTRY.get(Dataset, "300w"), rendered / "300w")
     recipe = Recipe(BoxRule("tight", "", "landmarks", "square", 1.2), margin=1.25, size=40)
-    prepare(archive.faces("afw", []), "300w/afw", recipe, folder, rendered=True)
+    prepare(archive.faces("afw", []), "300w/afw", recipe, folder, rendered=True, faults=[])
     return folder
 
 

@@ -37,7 +37,7 @@ def random_face(index: int) -> Face:
 
 
 def prepared(faces: "list[Face]", folder: Path) -> FaceSet:
-    return prepare(faces, "a", RECIPE, folder, rendered=False)
+    return prepare(faces, "a", RECIPE, folder, rendered=False, faults=[])
 
 
 def test_each_face_is_cropped_by_the_rule_and_kept_with_all_that_is_known(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_second_time_no_face_is_asked_for(tmp_path: Path) -> None:
         raise AssertionError
         yield
 
-    again = prepare(never(), "a", RECIPE, tmp_path / "set", rendered=False)
+    again = prepare(never(), "a", RECIPE, tmp_path / "set", rendered=False, faults=[])
     assert again.fingerprint == first.fingerprint
     assert isinstance(again.images, np.memmap)
 
@@ -157,7 +157,7 @@ def slowly():
         time.sleep(0.02)
         yield random_face(index)
 
-prepare(slowly(), "a", RECIPE, Path(sys.argv[1]), rendered=False)
+prepare(slowly(), "a", RECIPE, Path(sys.argv[1]), rendered=False, faults=[])
 """
 
 
@@ -224,9 +224,9 @@ def faces(count):
 def peak_kib():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
-prepare(faces(40), "a", recipe, Path(sys.argv[1]) / "warm", rendered=False)
+prepare(faces(40), "a", recipe, Path(sys.argv[1]) / "warm", rendered=False, faults=[])
 before = peak_kib()
-kept = prepare(faces(400), "a", recipe, Path(sys.argv[1]) / "set", rendered=False)
+kept = prepare(faces(400), "a", recipe, Path(sys.argv[1]) / "set", rendered=False, faults=[])
 print(len(kept), peak_kib() - before)
 """
     done = subprocess.run(
@@ -236,3 +236,21 @@ print(len(kept), peak_kib() - before)
     count, grown_kib = map(int, done.stdout.split())
     assert count == 400
     assert grown_kib < 60_000
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    class FullDisk(io.FileIO):
+        def write(self, data: object) -> int:  # type: ignore[override]
+            return 100  # a short write, as the system gives where the disk is full
+
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode="r", **_: FullDisk(self, mode) if "b" in mode else None
+    )
+    with pytest.raises(OdnbenchError, match=r"cannot be written.*No space left"):
+        prepared([random_face(0)], tmp_path / "cache" / "set")
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["set.lock"]
