@@ -78,9 +78,11 @@ class Row:
         return found or ([self.foreign[column]] if column in self.foreign else [])
 
     def errors(self, column: str) -> Floats | None:
-        """(S, N) NME of each seed and face as a fraction; None without scores."""
+        """(S, N) errors of each seed and face, whose mean is the NME as a fraction; None without
+        scores.
+        """
         found = self.scores_of(column)
-        return np.stack([score.nme for score in found]) if found else None
+        return np.stack([score.terms for score in found]) if found else None
 
     def nme(self, column: str) -> str:
         """Mean NME in percent, ± sd over seeds where there are several, and its 95 % interval."""

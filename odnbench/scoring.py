@@ -12,7 +12,13 @@ from functools import cached_property
 from odnbench.datasets.pose import yaw_degrees
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.breakdown import Group, breakdown
-from odnbench.metrics.nme import nme_per_face, normaliser_px, point_errors
+from odnbench.metrics.nme import (
+    mean_terms,
+    nme_per_face,
+    normaliser_px,
+    point_errors,
+    points_per_face,
+)
 from odnbench.metrics.occlusion import FlagScore, score_flags
 from odnbench.metrics.scores import Score
 from odnbench.metrics.significance import Comparison, compare
@@ -90,7 +96,8 @@ def _score(name: str, paired: Paired, protocol: Protocol, scheme: Scheme) -> Sco
     faces = tuple(face for face, kept in zip(paired.faces, counted, strict=True) if kept)
     if not faces:
         raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")
-    score = Score(paired.coverage.split, paired.coverage, protocol, faces, nme[counted])
+    points = points_per_face(len(nme), protocol, scheme, paired.occluded)[counted]
+    score = Score(paired.coverage.split, paired.coverage, protocol, faces, nme[counted], points)
     return ScoredFile(name, score, paired, scheme)
 
 
@@ -99,6 +106,8 @@ def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Compari
     common = set.intersection(*(set(s.score.faces) for s in scored))
     errors = {}
     for one in scored:
-        kept = [face in common for face in one.score.faces]
-        errors[one.name] = one.score.nme[kept][None]  # (1, N)
+        score = one.score
+        kept = [face in common for face in score.faces]
+        terms = mean_terms(score.nme[kept], score.points[kept], score.protocol)
+        errors[one.name] = terms[None]  # (1, N)
     return compare(errors, reference)

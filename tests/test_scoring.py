@@ -281,3 +281,25 @@ def test_groups_of_a_scored_file_cover_every_point(
     (scored,) = score_files([files["HPM"]], truth, PUPILS, REGISTRY)
     sums = {by: sum(g.points for g in scored.groups if g.by == by) for by in ("component", "yaw")}
     assert sums == {"component": 507 * REGISTRY.get(Scheme, "68").points, "yaw": 507 * 68}
+
+
+def test_the_mean_over_points_leaves_failures_to_the_faces(tmp_path: Path) -> None:
+    """Under averaging "point" the NME is one over all visible points; FR and the median are still
+    those of faces.
+    """
+    protocol = dataclasses.replace(
+        REGISTRY.get(Protocol, "cofw68-pupil-visible"), averaging="point"
+    )
+    file = read_prediction_file(as_csv(tmp_path / "a.csv", POINTS + RNG.normal(0, 9, POINTS.shape)))
+    (by_point,) = score_files([file], TRUTH, protocol, REGISTRY)
+    (by_face,) = score_files(
+        [file], TRUTH, dataclasses.replace(protocol, averaging="face"), REGISTRY
+    )
+    np.testing.assert_array_equal(by_point.score.nme, by_face.score.nme)
+    assert by_point.score.failures_percent(20) == by_face.score.failures_percent(20)
+    left, right = (POINTS[:, slice(*eye)].mean(axis=1) for eye in ((36, 42), (42, 48)))
+    normaliser = np.linalg.norm(left - right, axis=1)[:, None]
+    errors = np.linalg.norm(file.points - POINTS, axis=2) / normaliser
+    assert by_point.score.nme_percent == pytest.approx(100 * errors[~FLAGS].mean())
+    interval = by_point.score.interval()
+    assert interval.estimate == pytest.approx(errors[~FLAGS].mean())

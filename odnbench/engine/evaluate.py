@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from odnbench.datasets.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.datasets.faces import FaceSet, Floats
-from odnbench.metrics.nme import nme_per_face
+from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.specs import Protocol, Scheme
 from odnbench.trials import Occlusion
@@ -92,4 +92,6 @@ def mean_nme_percent(
     nme = nme_per_face(
         predicted, faces.points, protocol, scheme, occluded=faces.occluded, boxes=faces.boxes
     )
-    return float(np.nanmean(nme)) * 100
+    points = points_per_face(len(nme), protocol, scheme, faces.occluded)
+    counted = points > 0
+    return float(mean_terms(nme[counted], points[counted], protocol).mean()) * 100

@@ -103,8 +103,7 @@ def nme_per_face(
     """(N,) NME as a fraction; arguments and errors are those of `point_errors`.
 
     occluded (N, L): needed where the protocol counts only visible or only occluded points; a face
-    without any such point gets NaN. Under averaging "point" each face is weighted by its counted
-    points, so that the mean of the result is the mean over all points of the set.
+    without any such point gets NaN.
     """
     predicted, true = np.asarray(predicted), np.asarray(true)
     some = protocol.visibility != "all"
@@ -121,9 +120,23 @@ def nme_per_face(
         nme[block] = errors.sum(axis=1)
     if protocol.error == "shape-norm":
         np.sqrt(nme, out=nme)  # Eq. (10): ‖S − Ŝ‖₂ / (L Ω)
-    L = np.full(len(true), scheme.points) if counted is None else counted.sum(axis=1)  # (N,)
+    L = points_per_face(len(true), protocol, scheme, occluded)
     nme[L == 0] = np.nan
     nme /= np.maximum(L, 1)
-    if protocol.averaging == "point":
-        nme *= L / L[L > 0].mean()
     return nme
+
+
+def points_per_face(
+    count: int, protocol: Protocol, scheme: Scheme, occluded: ArrayLike | None = None
+) -> Floats:
+    """(N,) how many points `protocol` counts on each of `count` faces; occluded (N, L)."""
+    if protocol.visibility == "all":
+        return np.full(count, float(scheme.points))
+    return counted_points(protocol, occluded).sum(axis=1, dtype=np.float64)  # type: ignore[no-any-return]
+
+
+def mean_terms(nme: Floats, points: Floats, protocol: Protocol) -> Floats:
+    """(N,) numbers whose mean is the NME of the set: `nme` (N,) itself, or, under averaging
+    "point", each weighted by its number of `points` (N,), so that it is one over all points.
+    """
+    return nme * (points / points.mean()) if protocol.averaging == "point" else nme

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from odnbench.metrics.ced import area_under_ced, failure_rate
 from odnbench.metrics.intervals import Interval, mean_interval
-from odnbench.metrics.nme import Floats, nme_per_face
+from odnbench.metrics.nme import Floats, mean_terms, nme_per_face, points_per_face
 from odnbench.metrics.occlusion import ProbabilityScore, score_probabilities
 from odnbench.registry import Registry
 from odnbench.specs import Coverage, Protocol, Scheme, Trial
@@ -25,12 +25,18 @@ class Score:
     coverage: Coverage
     protocol: Protocol
     faces: tuple[str, ...]  # (N,) ids
-    nme: Floats
+    nme: Floats  # of each face
+    points: Floats  # (N,) that the protocol counts
+
+    @property
+    def terms(self) -> Floats:
+        """(N,) whose mean is the NME of the set, as the protocol averages."""
+        return mean_terms(self.nme, self.points, self.protocol)
 
     @property
     def nme_percent(self) -> float:
-        """Mean over faces."""
-        return float(self.nme.mean()) * 100
+        """NME of the set."""
+        return float(self.terms.mean()) * 100
 
     @property
     def median_percent(self) -> float:
@@ -57,7 +63,7 @@ class Score:
 
     def interval(self) -> Interval:
         """95 % of the mean over faces like these, as a fraction; says nothing about seeds."""
-        return mean_interval(self.nme[None])
+        return mean_interval(self.terms[None])
 
 
 def faces_of(column: str, predictions: Predictions, registry: Registry) -> NDArray[np.bool_]:
@@ -124,6 +130,7 @@ def scores_under(
         occluded=predictions.occluded,
         boxes=predictions.boxes,
     )
+    points = points_per_face(len(nme), protocol, scheme, predictions.occluded)
     found = []
     for column in columns:
         _, split = registry.split(column)
@@ -131,5 +138,5 @@ def scores_under(
         ids = tuple(np.array(predictions.ids)[counted])
         if ids:
             coverage = Coverage(column, len(ids), split.faces, rendered)
-            found.append(Score(column, coverage, protocol, ids, nme[counted]))
+            found.append(Score(column, coverage, protocol, ids, nme[counted], points[counted]))
     return found

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.ced import area_under_ced, ced, failure_rate
-from odnbench.metrics.nme import nme_per_face, normaliser_px
+from odnbench.metrics.nme import (
+    mean_terms,
+    nme_per_face,
+    normaliser_px,
+    points_per_face,
+)
 from odnbench.registry import Registry
 from odnbench.specs import Protocol, Scheme
 
@@ -114,11 +119,15 @@ def test_the_mean_over_points_weighs_faces_by_their_counted_points() -> None:
     occluded = np.random.default_rng(0).random((3, 68)) < [[0.1], [0.5], [1.0]]  # none left of one
     protocol = dataclasses.replace(PROTOCOL, visibility="visible", averaging="point")
     nme = nme_per_face(predicted, true, protocol, SCHEME, occluded)
+    points = points_per_face(3, protocol, SCHEME, occluded)
     normalised = (
         np.linalg.norm(predicted - true, axis=2) / normaliser_px(true, PROTOCOL, SCHEME)[:, None]
     )
-    assert np.nanmean(nme) == pytest.approx(normalised[~occluded].mean())
+    mean = mean_terms(nme[:2], points[:2], protocol).mean()
+    assert mean == pytest.approx(normalised[~occluded].mean())
+    assert mean != pytest.approx(nme[:2].mean())
     assert np.isnan(nme).tolist() == [False, False, True]
+    assert points.tolist() == (~occluded).sum(axis=1).tolist()
 
 
 def test_a_prediction_that_is_no_number_is_not_taken_for_an_uncounted_point() -> None:
