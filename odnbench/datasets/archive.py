@@ -83,15 +83,16 @@ class Archive(ABC):
 
     def signature(self, part: str) -> str:
         """Hash of names, sizes and times of the files of `part`: changes when one of them does."""
-        digest = hashlib.sha256()
-        above = len(os.fsencode(self.root.parent))
-        for path in sorted(map(os.fsencode, self.files(part))):
+        above = len(os.fspath(self.root.parent))
+        lines = []
+        for path in sorted(map(os.fspath, self.files(part))):
             try:
                 stat = os.stat(path)  # noqa: PTH116  tens of thousands of files: Path takes its time
             except OSError:  # a link that leads nowhere
                 continue
-            digest.update(path[above:] + f"\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-        return digest.hexdigest()
+            lines.append(f"{path[above:]}\0{stat.st_size}\0{stat.st_mtime_ns}")
+        text = "\0".join(lines).encode(errors="surrogateescape")  # names need not be UTF-8
+        return hashlib.sha256(text).hexdigest()
 
     def write_note(self, faces: Mapping[str, int]) -> None:
         """Marks the folder as one of rendered faces."""
