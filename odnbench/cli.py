@@ -228,12 +228,12 @@ def report_command(
     plugins: Plugins = [],  # noqa: B006  typer copies it
 ) -> None:
     """Render tables and figures of what was run."""
-    from odnbench.prediction_files import read_prediction_file
+    from odnbench.prediction_files import read_prediction_files
     from odnbench.registry import Registry
     from odnbench.reports import plan_files, read_report, write_markdown
 
     registry = Registry.load(plugins)
-    foreign = [read_prediction_file(path) for path in others or ()]
+    foreign = read_prediction_files(others or [])
     for plan_file in plan_files(storage, pipelines or []):
         report = read_report(plan_file, registry, foreign)
         if not report.rows:

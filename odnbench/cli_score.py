@@ -1,6 +1,7 @@
 """`odnbench score` and `odnbench rescore`: numbers of anybody's predictions, under any protocol."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,7 @@ def score_command(
     plugins: Plugins = [],  # noqa: B006  typer copies it
 ) -> None:
     """Score predictions of any tool: NME, failures, area under the CED, intervals, tests."""
-    from odnbench.prediction_files import read_prediction_file
+    from odnbench.prediction_files import read_prediction_file, read_prediction_files
     from odnbench.registry import Registry
     from odnbench.scoring import compare_files, score_files
     from odnbench.specs import Protocol
@@ -53,10 +54,12 @@ def score_command(
 
     registry = Registry.load(plugins)
     splits = {name: registry.split(name) for name in dataset}
-    predictions = [read_prediction_file(path) for path in files]
-    annotations = read_prediction_file(truth) if truth else None
+    predictions = read_prediction_files(files)
+    annotations = read_prediction_file(truth, truth=True) if truth else None
     records = []
-    for name, (entry, _) in splits.items():
+    for name, (entry, members) in splits.items():
+        if members.rule and not as_json:
+            console.print(f"{name}: {members.rule}", soft_wrap=True)
         target = (
             truth_in_file(name, registry, annotations)
             if annotations
@@ -72,7 +75,7 @@ def score_command(
                 if breakdown:
                     _print_groups(scored, digits)
     if as_json:
-        print(json.dumps(records, indent=1))
+        print(json.dumps(_finite(records), indent=1, allow_nan=False))
 
 
 def rescore_command(
@@ -141,7 +144,9 @@ def _print_scores(
         cells = [
             str(score.coverage),
             f"{score.nme_percent:.{digits}f}",
-            f"{100 * interval.low:.{digits}f} – {100 * interval.high:.{digits}f}",
+            f"{100 * interval.low:.{digits}f} – {100 * interval.high:.{digits}f}"
+            if interval
+            else "–",
             f"{score.median_percent:.{digits}f}",
         ]
         for t in score.protocol.thresholds_percent:
@@ -164,10 +169,16 @@ def _print_scores(
 
 
 def _print_groups(scored: "list[ScoredFile]", digits: int) -> None:
-    table = Table("by", "", "faces", "points", *(one.name for one in scored), box=None)
-    for row in zip(*(one.groups for one in scored), strict=False):
-        errors = (f"{100 * group.nme:.{digits}f}" for group in row)
-        table.add_row(row[0].by, row[0].name, str(row[0].faces), str(row[0].points), *errors)
+    """Mean error in percent and number of points of each group, one column per file."""
+    table = Table("by", "", box=None)
+    for one in scored:
+        table.add_column(f"{one.name}\nmean distance % (points)", justify="right")
+    by_file = [{(g.by, g.name): g for g in one.groups} for one in scored]
+    for key in dict.fromkeys(key for groups in by_file for key in groups):
+        found = [groups.get(key) for groups in by_file]
+        table.add_row(
+            *key, *(f"{100 * g.nme:.{digits}f} ({g.points})" if g else "–" for g in found)
+        )
     console.print(table)
 
 
@@ -184,7 +195,7 @@ def _record(one: "ScoredFile", compared: "tuple[Comparison, ...]") -> dict[str, 
         "coverage": str(score.coverage),
         "protocol": to_mapping(score.protocol),
         "nme_percent": score.nme_percent,
-        "interval_percent": [100 * interval.low, 100 * interval.high],
+        "interval_percent": [100 * interval.low, 100 * interval.high] if interval else None,
         "median_percent": score.median_percent,
         "failures_percent": {
             f"{t:g}": score.failures_percent(t) for t in score.protocol.thresholds_percent
@@ -194,3 +205,12 @@ def _record(one: "ScoredFile", compared: "tuple[Comparison, ...]") -> dict[str, 
         "groups": to_mapping(one.groups),
         "comparison": to_mapping(verdict),
     }
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

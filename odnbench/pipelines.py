@@ -178,6 +178,11 @@ def _check(spec: TrialSpec, registry: Registry) -> None:
                 f"data.protocol '{protocol.name}' has {protocol.scheme} points, "
                 f"{split} has {dataset.scheme}"
             )
+        if protocol.visibility != "all" and not dataset.flags:
+            raise OdnbenchError(
+                f"data.protocol '{protocol.name}' counts {protocol.visibility} points, but "
+                f"{dataset.name} does not say which points are occluded"
+            )
 
 
 def _read_settings(name: str) -> dict[str, Any]:

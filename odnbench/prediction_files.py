@@ -7,15 +7,16 @@
 .txt      COFW68's: four lines per face: its number, 68 x, 68 y, 68 occlusion states. Pixels are
           counted from 1.
 
-The same formats serve as ground truth (`--truth`).
+The same formats serve as ground truth (`--truth`); of a trial's file, the annotations are taken.
 """
 
 # N faces, L landmarks
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +33,37 @@ class PredictionFile:
     faces: tuple[str, ...]  # (N,) ids or file names
     points: Floats  # (N, L, 2)
     occluded: Flags | None = None  # (N, L) as predicted
+    boxes: Floats | None = None  # (N, 4), in ground truth
+    title: str = ""
 
     @property
     def name(self) -> str:
         """What a table calls it."""
-        return self.path.stem
+        return self.title or self.path.stem
 
 
-def read_prediction_file(path: Path) -> PredictionFile:
-    """Reads `path` by its suffix.
+def read_prediction_files(paths: Sequence[Path]) -> list[PredictionFile]:
+    """Each of `paths`, as `read_prediction_file`; files of one name get their folder's as well.
+
+    Raises OdnbenchError for a file that is given twice.
+    """
+    files = [read_prediction_file(path) for path in paths]
+    count = Counter(file.path.stem for file in files)
+    named = [
+        replace(file, title=f"{file.path.resolve().parent.name}/{file.path.stem}")
+        if count[file.path.stem] > 1
+        else file
+        for file in files
+    ]
+    if len({file.name for file in named}) < len(named):
+        names = ", ".join(sorted(file.name for file in named))
+        raise OdnbenchError(f"files must differ in their names or folders, got {names}")
+    return named
+
+
+def read_prediction_file(path: Path, *, truth: bool = False) -> PredictionFile:
+    """Reads `path` by its suffix; `truth`: the annotations that a trial's file carries, not its
+    predictions.
 
     Raises OdnbenchError for a file that is not as it must be, of which a face is there twice, or
     with a coordinate that is not finite.
@@ -49,7 +72,7 @@ def read_prediction_file(path: Path) -> PredictionFile:
     if suffix not in READERS:
         raise unknown("format of predictions", suffix, READERS)
     try:
-        found = READERS[suffix](path)
+        found = _parquet(path, truth) if suffix == ".parquet" else READERS[suffix](path)
     except OSError as error:
         raise OdnbenchError(f"{path}: {error.strerror or error}") from error
     except OdnbenchError:
@@ -57,6 +80,11 @@ def read_prediction_file(path: Path) -> PredictionFile:
     except Exception as error:  # each reader's library has its own
         what = " ".join(str(error).split())[:200] or type(error).__name__
         raise OdnbenchError(f"{path}: cannot be read as {suffix} predictions: {what}") from error
+    if found.occluded is not None and found.occluded.shape != found.points.shape[:2]:
+        raise OdnbenchError(
+            f"{path}: occlusion is given for {found.occluded.shape[-1]} landmarks of "
+            f"{found.points.shape[1]}"
+        )
     seen: set[str] = set()
     for face, points in zip(found.faces, found.points, strict=True):
         if face in seen:
@@ -70,12 +98,17 @@ def read_prediction_file(path: Path) -> PredictionFile:
     return found
 
 
-def _parquet(path: Path) -> PredictionFile:
+def _parquet(path: Path, truth: bool = False) -> PredictionFile:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path, columns=["face", "predicted"])
-    rows = table["predicted"].to_pylist()
-    return PredictionFile(path, tuple(map(str, table["face"].to_pylist())), _points(path, rows))
+    table = pq.read_table(path)
+    faces = tuple(map(str, table["face"].to_pylist()))
+    if not truth or "true" not in table.column_names:
+        return PredictionFile(path, faces, _points(path, table["predicted"].to_pylist()))
+    flags = np.array(table["occluded"].to_pylist(), np.bool_)
+    boxes = np.array(table["box"].to_pylist(), np.float64)
+    points = _points(path, table["true"].to_pylist())
+    return PredictionFile(path, faces, points, flags, boxes if np.isfinite(boxes).all() else None)
 
 
 def _csv(path: Path) -> PredictionFile:
@@ -90,8 +123,13 @@ def _csv(path: Path) -> PredictionFile:
         )
         for axis in "xyo"
     }
-    if "face" not in table or not numbered["x"] or len(numbered["x"]) != len(numbered["y"]):
+    there = {axis: [number for number, _ in columns] for axis, columns in numbered.items()}
+    if "face" not in table or not there["x"] or there["x"] != there["y"]:
         raise OdnbenchError(f"{path}: expected columns face, x0, y0, x1, y1, …")
+    if table["face"].isna().any():
+        raise OdnbenchError(f"{path}: row {int(table['face'].isna().argmax()) + 1} names no face")
+    if there["o"] and there["o"] != there["x"]:
+        raise OdnbenchError(f"{path}: occlusion must be given for every landmark, o0, o1, …")
     x, y, occluded = (table[[name for _, name in numbered[axis]]].to_numpy() for axis in "xyo")
     points = np.stack([x, y], axis=-1).astype(np.float64)
     flags = occluded.astype(np.float64) > 0.5 if occluded.size else None

@@ -123,6 +123,8 @@ class Dataset:
     found_by: tuple[str, ...]
     parts: Mapping[str, Part]
     splits: Mapping[str, Split] = field(default_factory=dict)
+    flags: bool = False  # whether its annotation says which points are occluded
+    protocol: str = ""  # the usual one; "": the first of its scheme
     mirror_offset_px: float = 0.0  # of its landmarks from mirror symmetry (datasets/symmetry.py)
 
     def __post_init__(self) -> None:
@@ -266,9 +268,11 @@ class Registry:
         return dataset, dataset.split(split)
 
     def protocol_of(self, dataset: Dataset) -> Protocol:
-        """The first protocol for the points of `dataset`: what faces are cropped by where none is
+        """The usual protocol of `dataset`: what its faces are cropped and scored by where none is
         named.
         """
+        if dataset.protocol:
+            return self.get(Protocol, dataset.protocol)
         for protocol in self.all(Protocol).values():
             if protocol.scheme == dataset.scheme:
                 return protocol

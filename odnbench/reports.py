@@ -137,6 +137,7 @@ class Report:
     weights: tuple[LossWeight, ...]  # that a search varied
     factors: Mapping[str, tuple[str, ...]]  # variant → modules that are on
     saved_at: str
+    rules: Mapping[str, str] = field(default_factory=dict)  # column → who is in it
     foreign: tuple[Row, ...] = ()  # files of predictions of other tools
 
     @property
@@ -181,9 +182,10 @@ class Report:
             return {}
         found = {}
         for column in self.columns:
+            faces = {score.faces for row in cells.values() for score in row.scores_of(column)}
             errors = {cell: row.errors(column) for cell, row in cells.items()}
             known = {cell: E for cell, E in errors.items() if E is not None and E.shape[1] > 1}
-            if len(known) == len(cells) and len({E.shape[1] for E in known.values()}) == 1:
+            if len(known) == len(cells) and len(faces) == 1:
                 found[column] = factorial_effects(known)
         return found
 
@@ -206,6 +208,12 @@ class Report:
     def rendered(self) -> bool:
         """Whether the faces are rendered ones."""
         return any(trial.trial.rendered for trial in self.trials)
+
+    @property
+    def stand_ins(self) -> str:
+        """The splits of which rendered faces were trained or tested on."""
+        every = (c for trial in self.trials for c in trial.trial.coverage)
+        return ", ".join(dict.fromkeys(c.split for c in every if c.rendered))
 
     @property
     def training(self) -> Coverage:
@@ -271,7 +279,7 @@ class Report:
 
     @property
     def caveat(self) -> str:
-        """What the number of seeds takes from the comparisons."""
+        """What the number of seeds takes from comparisons and effects."""
         every = (c for compared in self.comparisons.values() for c in compared.values())
         return next((c.caveat for c in every if c.caveat), "")
 
@@ -283,8 +291,7 @@ class Report:
     @staticmethod
     def relative(c: Comparison) -> str:
         """A difference in percent of the reference's mean, with its interval."""
-        whole = c.difference / c.percent if c.percent else float("nan")
-        low, high = c.interval.low / whole, c.interval.high / whole
+        low, high = (100 * end / c.reference_mean for end in (c.interval.low, c.interval.high))
         return f"{c.percent:+.1f} % ({low:+.1f} to {high:+.1f})"
 
     @property
@@ -418,6 +425,11 @@ def read_report(
             if variant.factors is not None
         },
         saved_at=record.saved_at,
+        rules={
+            column: split.rule
+            for column in record.pipeline.columns
+            if (split := registry.split(column)[1]).rule
+        },
         foreign=tuple(
             _foreign_row(file, rows[0].trials[0], record.pipeline.columns, registry)
             for file in foreign

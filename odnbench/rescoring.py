@@ -77,12 +77,7 @@ def rescore(
             predictions = TrialFolder(scored.examples.parent).predictions
             for index, protocol in enumerate(protocols):
                 for score in scores_under(
-                    protocol,
-                    scored.trial.scheme,
-                    predictions,
-                    registry,
-                    report.columns,
-                    rendered=scored.trial.rendered,
+                    protocol, predictions, scored.trial, registry, report.columns
                 ):
                     found.setdefault((score.column, row.title, index), []).append(score.nme_percent)
     for column in report.columns:

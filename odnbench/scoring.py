@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from odnbench.datasets.pose import yaw_degrees
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.breakdown import Group, breakdown
 from odnbench.metrics.nme import (
+    counted_points,
     mean_terms,
     nme_per_face,
     normaliser_px,
@@ -45,7 +48,7 @@ class ScoredFile:
 
     @cached_property
     def groups(self) -> list[Group]:
-        """Where its errors are."""
+        """Where its errors are: mean distances over the normaliser."""
         paired, protocol = self.paired, self.score.protocol
         errors = point_errors(
             paired.predicted, paired.true, protocol, self.scheme, boxes=paired.boxes
@@ -54,7 +57,12 @@ class ScoredFile:
             yaw = yaw_degrees(paired.true, self.scheme.name)
         except ValueError:  # a scheme of the user's own
             yaw = None
-        return breakdown(errors, self.scheme, paired.occluded, yaw)
+        counted = (
+            np.ones(errors.shape, np.bool_)
+            if protocol.visibility == "all"
+            else counted_points(protocol, paired.occluded)
+        )
+        return breakdown(errors, counted, self.scheme, paired.occluded, yaw)
 
 
 def score_files(

@@ -275,6 +275,15 @@ class Trial:
         """Whether any of its faces are rendered ones."""
         return any(split.rendered for split in self.coverage)
 
+    def tested_on_rendered(self, split: str) -> bool:
+        """Whether its test faces of the data set of `split` ("300w/common") are rendered ones."""
+        dataset = split.partition("/")[0]
+        return any(
+            tested.rendered
+            for tested in self.coverage[1:]
+            if tested.split.partition("/")[0] == dataset
+        )
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no blanks: equal values give equal text."""

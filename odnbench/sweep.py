@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,7 +186,13 @@ def make_plan(
         notes.append(
             "--select test: epochs are chosen on the test set, so the errors are too small"
         )
-    varied = differing_fields(specs)
+    explained = {
+        key
+        for name in {spec.variant for spec in specs}
+        for key in registry.get(Variant, name).changes
+    }
+    varied = [key for key in differing_fields(specs) if key not in {"variant", *explained}]
+    notes += _not_shown(pipeline, specs, registry)
     trials = []
     for spec in specs:
         protocol = registry.get(Protocol, spec.data.protocol)
@@ -346,13 +352,20 @@ def _at_hand(spec: TrialSpec, registry: Registry, places: Places) -> bool:
     return find_root(dataset, places.data_root) is not None
 
 
+def _not_shown(pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registry) -> Iterator[str]:
+    """What is tested on although no column of the report shows it."""
+
+    def parts(split: str) -> set[tuple[str, str]]:
+        dataset, members = registry.split(split)
+        return {(dataset.name, part) for part in members.parts}
+
+    shown = set().union(*map(parts, pipeline.columns))
+    for split in dict.fromkeys(split for spec in specs for split in spec.data.test):
+        if not parts(split) <= shown:
+            yield f"{split} is tested on, but no column of the report shows it"
+
+
 def _title(spec: TrialSpec, registry: Registry, varied: Iterable[str]) -> str:
-    """The variant's title and whatever else differs between the trials, but not what the variant
-    changes.
-    """
-    variant = registry.get(Variant, spec.variant)
-    changed = {key for entry in registry.all(Variant).values() for key in entry.changes}
-    others = [key for key in varied if key != "variant" and key not in changed]
-    return ", ".join(
-        [variant.title, *(f"{key.rpartition('.')[2]} {get_at(spec, key)}" for key in others)]
-    )
+    """The variant's title, and the fields in which the trials differ beside their variants."""
+    title = registry.get(Variant, spec.variant).title
+    return ", ".join([title, *(f"{key.rpartition('.')[2]} {get_at(spec, key)}" for key in varied)])

@@ -132,13 +132,15 @@ class MlflowMirror(Observer):
         }
         predictions, columns = folder.predictions, self.plan.pipeline.columns
         for score in scores(predictions, trial, self.plan.registry, columns):
-            numbers[f"test_nme_percent.{score.column}"] = score.nme_percent
-            numbers[f"test_nme_median_percent.{score.column}"] = score.median_percent
-            numbers[f"test_failure_percent.{score.column}"] = score.failure_percent
-            numbers[f"test_auc_percent.{score.column}"] = score.auc_percent
+            column = score.column.replace("+", " and ")  # MLflow's names know no plus
+            numbers[f"test_nme_percent.{column}"] = score.nme_percent
+            numbers[f"test_nme_median_percent.{column}"] = score.median_percent
+            numbers[f"test_failure_percent.{column}"] = score.failure_percent
+            numbers[f"test_auc_percent.{column}"] = score.auc_percent
         for column, told in occlusion_scores(predictions, self.plan.registry, columns).items():
             for against, occlusion in told.items():
-                numbers[f"test_occlusion_auroc.{against}.{column}"] = occlusion.auroc
+                name = f"test_occlusion_auroc.{against}.{column.replace('+', ' and ')}"
+                numbers[name] = occlusion.auroc
         step = max(0, trial.spec.train.epochs)
         metrics = [Metric(key, value, _now_ms(), step) for key, value in numbers.items()]
         tags = [RunTag(f"version.{name}", v) for name, v in folder.versions.items()]

@@ -19,7 +19,7 @@ from odnbench.datasets.faces import Flags, Floats
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.scores import faces_of
 from odnbench.prediction_files import PredictionFile
-from odnbench.registry import Part, Registry
+from odnbench.registry import Registry
 from odnbench.specs import Coverage, Trial
 from odnbench.trials import Predictions
 
@@ -88,10 +88,17 @@ def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth
     dataset, members = registry.split(split)
     if members.label:
         raise OdnbenchError(f"{split}: a file of annotations does not tell who is in it")
-    parts = [dataset.parts[part] for part in members.parts]
-    chosen = np.array([any(_is_of(part, face) for part in parts) for face in file.faces])
-    if not chosen.any():
-        raise OdnbenchError(f"{file.path}: it holds no face of {split}")
+    patterns = [dataset.parts[part].pattern for part in members.parts]
+    if all(patterns):
+        chosen = np.array([_is_of(patterns, face) for face in file.faces], np.bool_)
+    else:  # the names do not tell, so it must be just these faces
+        chosen = np.full(len(file.faces), len(file.faces) == members.faces)
+    if not chosen.any() or chosen.sum() > members.faces:
+        found = f"{chosen.sum()} faces" if chosen.any() else "no face"
+        raise OdnbenchError(
+            f"{file.path}: it holds {found} of {split}, which has {members.faces}, as far as the "
+            f"names of its {len(file.faces)} tell; give the annotations of that split alone"
+        )
     return Truth(
         split,
         dataset.scheme,
@@ -100,7 +107,7 @@ def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth
         tuple(np.array(file.faces)[chosen]),
         file.points[chosen],
         None if file.occluded is None else file.occluded[chosen],
-        None,
+        None if file.boxes is None else file.boxes[chosen],
     )
 
 
@@ -114,11 +121,12 @@ def truth_in_predictions(
     chosen = faces_of(split, predictions, registry)
     if not chosen.any():
         return None
+    rendered = trial.tested_on_rendered(split)
     return Truth(
         split,
         dataset.scheme,
-        int(chosen.sum()) if trial.rendered else members.faces,
-        trial.rendered,
+        int(chosen.sum()) if rendered else members.faces,
+        rendered,
         tuple(np.array(predictions.ids)[chosen]),
         predictions.true[chosen],
         predictions.occluded[chosen],
@@ -196,8 +204,10 @@ def _names(faces: Sequence[str]) -> list[list[str]]:
 
 
 def _stem(face: str) -> str:
-    return PurePosixPath(face).stem.replace(" ", "").lower()
+    """Of the picture that an id or a file name speaks of: "0/image00002.jpg/17" → "image00002"."""
+    picture = re.match(r"(.*?\.(?:jpe?g|png))(?:/|$)", face, re.IGNORECASE)
+    return PurePosixPath(picture[1] if picture else face).stem.replace(" ", "").lower()
 
 
-def _is_of(part: Part, face: str) -> bool:
-    return not part.pattern or re.fullmatch(part.pattern, _stem(face)) is not None
+def _is_of(patterns: Sequence[str], face: str) -> bool:
+    return any(re.fullmatch(pattern, _stem(face)) for pattern in patterns)

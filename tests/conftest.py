@@ -57,6 +57,7 @@ def random_faces(
         masks=np.empty((count, 0, 0), np.uint8),
         parts=("300w/ibug",) * count,
         labels=("",) * count,
+        pictures="random",
         rendered=True,
     )
 

@@ -104,7 +104,7 @@ def test_run_tune_and_report_work_in_an_empty_folder_without_data(
     report = odnbench("report", "--format", "markdown")
     assert report.returncode == 0, report.stderr
     ablation = (tmp_path / "reports" / "rendered" / "ablation.md").read_text()
-    assert "Rendered faces." in ablation
+    assert "**Rendered faces** stand in for 300w/train, 300w/common" in ablation
     assert "| BRNet+GM+LM+DM (ODN) |" in ablation
     assert "6.67" in ablation  # Table 4
     assert (tmp_path / "reports" / "rendered" / "ablation-ced.png").stat().st_size > 10_000

@@ -11,7 +11,12 @@ import pytest
 
 from odnbench.datasets.faces import Floats
 from odnbench.errors import OdnbenchError
-from odnbench.prediction_files import PredictionFile, read_prediction_file
+from odnbench.metrics.nme import mean_terms
+from odnbench.prediction_files import (
+    PredictionFile,
+    read_prediction_file,
+    read_prediction_files,
+)
 from odnbench.registry import Registry
 from odnbench.scoring import compare_files, score_files
 from odnbench.specs import Protocol, Scheme
@@ -303,3 +308,80 @@ def test_the_mean_over_points_leaves_failures_to_the_faces(tmp_path: Path) -> No
     assert by_point.score.nme_percent == pytest.approx(100 * errors[~FLAGS].mean())
     interval = by_point.score.interval()
     assert interval.estimate == pytest.approx(errors[~FLAGS].mean())
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        as_parquet(tmp_path / folder / "predictions.parquet", POINTS)
+    paths = [tmp_path / folder / "predictions.parquet" for folder in ("a", "b")]
+    files = read_prediction_files(paths)
+    assert [file.name for file in files] == ["a/predictions", "b/predictions"]
+    scored = score_files(files, TRUTH, PUPILS, REGISTRY)
+    (comparison,) = compare_files(scored, "a/predictions")
+    assert comparison.text == "no detectable difference"
+    with pytest.raises(OdnbenchError, match="files must differ in their names or folders"):
+        read_prediction_files([paths[0], paths[0]])
+
+
+def test_a_trials_file_serves_as_ground_truth_by_its_annotations(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "face": NAMES,
+            "predicted": [p.ravel().tolist() for p in POINTS + 5],
+            "true": [p.ravel().tolist() for p in POINTS],
+            "occluded": FLAGS.tolist(),
+            "box": [[0.0, 0, 9, 9]] * 4,
+        }
+    )
+    frame.to_parquet(tmp_path / "predictions.parquet")
+    truth = read_prediction_file(tmp_path / "predictions.parquet", truth=True)
+    np.testing.assert_array_equal(truth.points, POINTS)
+    assert truth.occluded is not None and truth.boxes is not None
+    np.testing.assert_array_equal(truth.occluded, FLAGS)
+    predicted = read_prediction_file(tmp_path / "predictions.parquet")
+    np.testing.assert_array_equal(predicted.points, POINTS + 5)
+
+
+@pytest.mark.parametrize("split", ["300w/private", "300w/train", "cofw68/test", "wflw/pose"])
+def test_a_file_of_annotations_is_not_taken_for_another_split(
+    shared_data: Path, split: str
+) -> None:
+    path = shared_data / "300w-annotations" / "spiga_300wpublic_test.json"
+    with pytest.raises(OdnbenchError, match=split):
+        truth_in_file(split, REGISTRY, read_prediction_file(path))
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (("0/image1.jpg/17", "2/image2.jpg/3"), ("aflw/image2.jpg", "image1.jpg")),
+        (("0--Parade/a.jpg/1,2,3,4", "1--B/c.jpg/5,6,7,8"), ("c", "a")),
+    ],
+)
+def test_ids_with_a_row_or_a_box_meet_file_names(
+    ids: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    truth = dataclasses.replace(TRUTH, faces=ids, points=POINTS[:2], occluded=None, official=2)
+    file = PredictionFile(Path("a.csv"), names, POINTS[[1, 0]])
+    np.testing.assert_array_equal(pair(truth, file, 68).predicted, POINTS[:2])
+
+
+def test_occlusion_of_some_landmarks_alone_is_refused(tmp_path: Path) -> None:
+    path = as_csv(tmp_path / "a.csv", POINTS)
+    pd.read_csv(path, dtype={"face": str}).drop(columns="o67").to_csv(path, index=False)
+    with pytest.raises(OdnbenchError, match="occlusion must be given for every landmark"):
+        read_prediction_file(path)
+
+
+def test_the_interval_of_a_mean_over_points_has_the_right_width() -> None:
+    """Points per face vary, errors do not depend on them: their number is no error of the mean."""
+    rng = np.random.default_rng(0)
+    protocol = dataclasses.replace(PUPILS, averaging="point", visibility="visible")
+    points = rng.integers(8, 20, 500).astype(float)
+    nme = rng.lognormal(-3, 0.3, 500)
+    terms = mean_terms(nme, points, protocol)
+    weights = points / points.sum()
+    assert terms.mean() == pytest.approx((weights * nme).sum())
+    expected = np.sqrt((weights**2 * (nme - terms.mean()) ** 2).sum())  # of a ratio estimator
+    assert terms.std(ddof=1) / np.sqrt(500) == pytest.approx(expected, rel=0.01)

@@ -11,12 +11,12 @@ import pytest
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
-from odnbench.pipelines import load_pipeline
+from odnbench.pipelines import load_pipeline, resolve
 from odnbench.prediction_files import read_prediction_file
 from odnbench.registry import Registry
 from odnbench.reports import plan_files, read_report, write_markdown
 from odnbench.rescoring import protocols_for, rescore
-from odnbench.specs import Trial
+from odnbench.specs import Coverage, Protocol, Trial
 from odnbench.sweep import Observer, Places, Plan, make_plan, run, run_inline
 from odnbench.trials import Epoch, State, TrialFolder
 
@@ -330,3 +330,38 @@ def test_a_weights_file_is_found_from_any_folder(
     assert plan.trials[0].spec.model.pretrained == str(tmp_path / "start.npz")
     monkeypatch.chdir(cache)
     assert run(plan, run_inline, []).complete
+
+
+def test_trials_that_differ_in_a_weight_are_told_apart_by_their_titles(
+    tmp_path: Path, cache: Path
+) -> None:
+    pipeline = dataclasses.replace(
+        load_pipeline("ablation"), axes={"variant": ["odn"], "loss.eta": [0.0, 1e-6]}
+    )
+    plan = make_plan(pipeline, Registry.load(), Places(tmp_path, cache), overrides=TINY)
+    assert len({trial.title for trial in plan.trials}) == 2
+
+
+def test_what_no_column_shows_is_told(tmp_path: Path, cache: Path) -> None:
+    plan = plan_in(tmp_path, cache, "variant=brnet", "data.test=300w/common,300w/private")
+    assert "300w/private is tested on, but no column of the report shows it" in plan.notes
+
+
+def test_a_column_is_rendered_where_its_own_faces_are(finished: Plan) -> None:
+    trial = finished.trials[0]
+    real = Coverage("cofw68/test", 507, 507, False)
+    mixed = dataclasses.replace(trial, coverage=(*trial.coverage, real))
+    assert mixed.rendered
+    assert mixed.tested_on_rendered("300w/common")
+    assert not mixed.tested_on_rendered("cofw68/test")
+
+
+def test_a_protocol_of_visible_points_needs_a_data_set_that_knows_them(finished: Plan) -> None:
+    report = read_report(finished.file, finished.registry)
+    visible = finished.registry.get(Protocol, "cofw68-pupil-visible")
+    assert list(rescore(report, [visible], finished.registry)) == []
+    with pytest.raises(OdnbenchError, match="300w does not say which points are occluded"):
+        resolve(
+            load_pipeline("ablation"), finished.registry,
+            overrides=["data.protocol=cofw68-pupil-visible"],
+        )  # fmt: skip

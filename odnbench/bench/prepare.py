@@ -110,10 +110,10 @@ def bench_prepare(
 
         def forget() -> None:
             shutil.rmtree(cache, ignore_errors=True)
-            os.sync()  # or the disk is still busy with what the last repeat wrote
 
+        # The disk must not be busy with what the last repeat wrote: removed first, waited for last.
         contenders = {BARE: bare_loop, KEPT: bare_loop_kept, FIRST: prepare, AGAIN: prepare}
-        timings = in_turns(contenders, repeats, before={FIRST: forget})
+        timings = in_turns(contenders, repeats, before={BARE: forget, FIRST: os.sync})
     peak = _peak_memory_mb(memory_faces, size, folder)
     facts = {
         "faces": len(faces),

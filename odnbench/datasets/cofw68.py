@@ -24,6 +24,7 @@ from odnbench.errors import OdnbenchError
 _POINTS = 68
 _BOXES = "cofw68_test_bboxes.mat"
 _PICTURES = "COFW_test_color.mat"
+_COFW_FOLDERS = ("cofw", "cofw_color", "data_cofw")  # as in registry/datasets.toml
 
 
 class Cofw68(Archive):
@@ -95,9 +96,12 @@ class Cofw68(Archive):
     def _picture_file(self) -> Path | None:
         if found := self.tree.find(_PICTURES, depth=1):
             return found
-        around = Tree.of(self.root.parent, levels=1)
-        places = (around.find(f"{name}/{_PICTURES}", depth=0) for name in ("cofw", "cofw_color"))
-        return next(filter(None, places), None)
+        around = Tree.of(self.root.parent, levels=0)
+        for name in _COFW_FOLDERS:
+            folder = around.find(name, depth=0)
+            if folder and (found := Tree.of(folder, levels=1).find(_PICTURES, depth=1)):
+                return found
+        return None
 
     def _open_pictures(self, stack: ExitStack) -> Pictures | None:
         path = self._picture_file()

@@ -18,6 +18,7 @@ import numpy as np
 from odnbench.datasets.archive import Archive
 from odnbench.datasets.faces import Flags, Floats
 from odnbench.datasets.survey import Look, Survey, survey
+from odnbench.datasets.symmetry import LEAST_FACES
 from odnbench.registry import Dataset
 from odnbench.specs import Scheme
 
@@ -195,6 +196,15 @@ def points_outside(seen: Survey) -> Iterator[Finding]:
 def off_by_one(seen: Survey, expected_px: float) -> Iterator[Finding]:
     """Coordinates counted from 0 read as counted from 1, or the reverse (symmetry.py)."""
     offset = seen.mirror.offset()
+    if seen.mirror.count and (offset is None or not offset.tells):
+        why = (
+            f"{seen.mirror.count} faces, where {LEAST_FACES} are needed"
+            if offset is None
+            else f"faces of {offset.face_px:.0f} px, on which one pixel is too little to tell"
+        )
+        yield Finding(
+            "off by one", False, seen.part, f"cannot be told from these pictures: {why}", "",
+        )  # fmt: skip
     if offset is None or not (off := offset.pixels_off(expected_px)):
         return
     side = "right and down" if off > 0 else "left and up"

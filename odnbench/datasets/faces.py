@@ -54,6 +54,7 @@ class FaceSet:
     ids: tuple[str, ...]
     parts: tuple[str, ...]
     labels: tuple[str, ...]  # of each face, sorted, with blanks between them
+    pictures: str  # names the picture files by their sizes, or the renderer's version
     rendered: bool
 
     def __len__(self) -> int:
@@ -90,6 +91,7 @@ class FaceSet:
             ids=tuple(i for s in sets for i in s.ids),
             parts=tuple(p for s in sets for p in s.parts),
             labels=tuple(label for s in sets for label in s.labels),
+            pictures=" ".join(s.pictures for s in sets),
             rendered=any(s.rendered for s in sets),
         )
 
@@ -113,12 +115,15 @@ class FaceSet:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the face list: ids, points, boxes and size. Part of a trial's content id."""
+        """Hash of the face list and of what decides its pictures, without a pixel, which another
+        version of a decoder may give otherwise. Part of a trial's content id.
+        """
         digest = hashlib.sha256()
-        for text in self.ids:
-            digest.update(text.encode() + b"\0")
-        digest.update(np.round(self.points, 3).tobytes())
-        digest.update(np.round(self.boxes, 3).tobytes())
+        for text in (*self.ids, *self.parts, *self.labels, self.pictures):
+            digest.update(text.encode(errors="surrogateescape") + b"\0")
+        for numbers in (self.points, self.boxes, self.crop_to_image):
+            digest.update(np.round(numbers, 3).tobytes())
+        digest.update(self.occluded.tobytes())
         digest.update(repr((self.images.shape, self.rendered)).encode())
         return digest.hexdigest()[:16]
 

@@ -11,6 +11,7 @@ same set do the work once, and what a killed one left behind is removed by the n
 # N faces, L landmarks, S side of a prepared picture in pixels
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,7 @@ from odnbench.datasets.crop import Window, window_of
 from odnbench.datasets.faces import Bytes, Face, FaceSet
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_picture
+from odnbench.datasets.rendered import RENDERER_VERSION
 from odnbench.errors import OdnbenchError
 from odnbench.specs import BoxRule
 
@@ -104,6 +106,7 @@ def load(folder: Path) -> FaceSet:
                 ids=tuple(map(str, rest["ids"])),
                 parts=tuple(map(str, rest["parts"])),
                 labels=tuple(map(str, rest["labels"])),
+                pictures=str(rest["pictures"]),
                 rendered=bool(rest["rendered"]),
             )
         _check_shapes(faces)
@@ -172,7 +175,14 @@ def _write(
         }  # fmt: skip
         npy.write_array_header_1_0(file, header)
         assert file.tell() == _HEADER
-    arrays = {"name": np.array(name), "rendered": np.array(rendered), **kept.arrays(size)}
+    version = f"renderer {RENDERER_VERSION}" if rendered else ""
+    pictures = hashlib.sha256(repr((version, kept.sizes)).encode()).hexdigest()[:16]
+    arrays = {
+        "name": np.array(name),
+        "rendered": np.array(rendered),
+        "pictures": np.array(pictures),
+        **kept.arrays(size),
+    }
     np.savez(folder / "rest.npz", allow_pickle=False, **arrays)
 
 
@@ -183,11 +193,16 @@ class _Kept:
     faces: list[Face] = field(default_factory=list)  # without pictures
     windows: list[Window] = field(default_factory=list)
     masks: list[Bytes] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)  # of pictures, in bytes
 
     def add(self, face: Face, window: Window) -> None:
         """Keeps a face, without an array that would keep its picture in memory."""
-        of_file = isinstance(face.image, Path)
-        self.faces.append(face if of_file else replace(face, image=None, occlusion_mask=None))
+        if isinstance(face.image, Path):
+            self.faces.append(face)
+            self.sizes.append(face.image.stat().st_size if face.image.exists() else 0)
+        else:
+            self.faces.append(replace(face, image=None, occlusion_mask=None))
+            self.sizes.append(0 if face.image is None else face.image.size)
         self.windows.append(window)
         if face.occlusion_mask is not None:
             share = face.occlusion_mask.astype(np.uint8) * np.uint8(255)

@@ -22,7 +22,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, Registry
 from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol, content_id
 
-CACHE_VERSION = 3  # raise it whenever the same files give other prepared faces
+CACHE_VERSION = 4  # raise it whenever the same files give other prepared faces
 RENDERED_SEED = 2019
 
 
@@ -190,7 +190,9 @@ class FaceSource:
         if not archive.files(part):
             return None
         name = f"{archive.dataset.name}/{part}"
-        folder = self._folder(name, archive.signature(part), sorted(archive.rendered.items()))
+        dataset = archive.dataset
+        counts = [archive.official(part) for part in dataset.parts]
+        folder = self._folder(name, dataset.target, dataset.scheme, counts, archive.signature(part))
         faults: list[str] = []
         read = archive.faces(part, faults)
         rendered = bool(archive.rendered)

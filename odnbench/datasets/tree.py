@@ -24,8 +24,11 @@ class Tree:
         for level in range(levels + 1):
             below: list[str] = []
             for folder in here:
-                with os.scandir(folder) as entries:
-                    found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+                try:
+                    with os.scandir(folder) as entries:
+                        found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+                except OSError:  # a folder that may not be read, or a file
+                    continue
                 tree.folders[folder] = {entry.name.lower(): entry.name for entry in found}
                 tree.levels[folder] = level
                 below += [entry.path for entry in found if entry.is_dir()]

@@ -134,6 +134,8 @@ def fit(
             schedule.step()
             sums += torch.stack(terms).detach()
         data_term, eta = (sums / len(batches)).tolist()
+        if not np.isfinite([data_term, eta]).all():
+            raise TrialFailed(f"epoch {epoch}: the data term is {data_term}, η ‖P‖_1 is {eta}")
         penalties = objective.penalties()
         loss = data_term + eta + sum(penalties.values())
         predicted = predict(network, judged, judged_images, size, bf16).points

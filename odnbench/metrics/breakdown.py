@@ -29,15 +29,24 @@ class Group:
 
 
 def breakdown(
-    errors: Floats, scheme: Scheme, occluded: Flags | None, yaw_degrees: Floats | None
+    errors: Floats,
+    counted: Flags,
+    scheme: Scheme,
+    occluded: Flags | None,
+    yaw_degrees: Floats | None,
 ) -> list[Group]:
     """Groups of the points of all faces; groups without a point are left out.
 
-    errors (N, L): of `point_errors`. occluded (N, L), yaw_degrees (N,): where they are known.
+    errors (N, L): of `point_errors`, counted (N, L): which of them the protocol counts. occluded
+    (N, L), yaw_degrees (N,): where they are known.
     """
+    masks = (
+        (by, name, mask & counted)
+        for by, name, mask in _masks(errors.shape, scheme, occluded, yaw_degrees)
+    )
     return [
         Group(by, name, float(errors[mask].mean()), int(mask.any(axis=1).sum()), int(mask.sum()))
-        for by, name, mask in _masks(errors.shape, scheme, occluded, yaw_degrees)
+        for by, name, mask in masks
         if mask.any()
     ]
 

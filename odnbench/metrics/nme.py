@@ -70,16 +70,25 @@ def point_errors(
     boxes (N, 4): see `normaliser_px`. Raises OdnbenchError for shapes that do not fit the scheme.
     """
     predicted, true = np.asarray(predicted), np.asarray(true)
+    _check_shapes(predicted, true, scheme)
+    length = normaliser_px(true.astype(np.float64, copy=False), protocol, scheme, boxes)
+    return _distances(predicted, true) / length[:, None]
+
+
+def _check_shapes(predicted: Floats, true: Floats, scheme: Scheme) -> None:
     if predicted.shape != true.shape or true.shape[1:] != (scheme.points, 2):
         raise OdnbenchError(
             f"scheme {scheme.name} has {scheme.points} points; got predicted {predicted.shape} "
             f"and true {true.shape}"
         )
-    apart = np.subtract(predicted, true, dtype=np.float64)  # (N, L, 2)
+
+
+def _distances(predicted: Floats, true: Floats) -> Floats:
+    """(N, L, 2) twice → (N, L)."""
+    apart = np.subtract(predicted, true, dtype=np.float64)
     apart *= apart
-    errors: Floats = np.sqrt(apart[..., 0] + apart[..., 1])
-    errors /= normaliser_px(np.asarray(true, np.float64), protocol, scheme, boxes)[:, None]
-    return errors
+    distances: Floats = np.sqrt(apart[..., 0] + apart[..., 1])
+    return distances
 
 
 def counted_points(protocol: Protocol, occluded: ArrayLike | None) -> Flags:
@@ -106,13 +115,13 @@ def nme_per_face(
     without any such point gets NaN.
     """
     predicted, true = np.asarray(predicted), np.asarray(true)
-    some = protocol.visibility != "all"
-    counted = counted_points(protocol, occluded) if some else None
+    _check_shapes(predicted, true, scheme)
+    length = normaliser_px(true.astype(np.float64, copy=False), protocol, scheme, boxes)
+    counted = None if protocol.visibility == "all" else counted_points(protocol, occluded)
     nme = np.empty(len(true))
     for start in range(0, len(true), _BLOCK):  # a block's errors stay in the processor's cache
         block = slice(start, start + _BLOCK)
-        sides = None if boxes is None else boxes[block]
-        errors = point_errors(predicted[block], true[block], protocol, scheme, sides)
+        errors = _distances(predicted[block], true[block])
         if protocol.error == "shape-norm":
             errors *= errors
         if counted is not None:
@@ -120,6 +129,7 @@ def nme_per_face(
         nme[block] = errors.sum(axis=1)
     if protocol.error == "shape-norm":
         np.sqrt(nme, out=nme)  # Eq. (10): ‖S − Ŝ‖₂ / (L Ω)
+    nme /= length
     L = points_per_face(len(true), protocol, scheme, occluded)
     nme[L == 0] = np.nan
     nme /= np.maximum(L, 1)
@@ -136,7 +146,12 @@ def points_per_face(
 
 
 def mean_terms(nme: Floats, points: Floats, protocol: Protocol) -> Floats:
-    """(N,) numbers whose mean is the NME of the set: `nme` (N,) itself, or, under averaging
-    "point", each weighted by its number of `points` (N,), so that it is one over all points.
+    """(N,) numbers whose mean is the NME of the set, and whose spread is that of it: `nme` (N,)
+    itself, or, under averaging "point", the mean over all points and each face's influence on it,
+    by its number of `points` (N,).
     """
-    return nme * (points / points.mean()) if protocol.averaging == "point" else nme
+    if protocol.averaging == "face":
+        return nme
+    weights = points / points.mean()
+    mean = (weights * nme).mean()
+    return mean + weights * (nme - mean)  # type: ignore[no-any-return]

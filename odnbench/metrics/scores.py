@@ -13,7 +13,7 @@ from odnbench.metrics.intervals import Interval, mean_interval
 from odnbench.metrics.nme import Floats, mean_terms, nme_per_face, points_per_face
 from odnbench.metrics.occlusion import ProbabilityScore, score_probabilities
 from odnbench.registry import Registry
-from odnbench.specs import Coverage, Protocol, Scheme, Trial
+from odnbench.specs import Coverage, Protocol, Trial
 from odnbench.trials import Predictions
 
 
@@ -61,9 +61,11 @@ class Score:
         """Area under the CED up to the threshold."""
         return area_under_ced(self.nme, threshold_percent / 100) * 100
 
-    def interval(self) -> Interval:
-        """95 % of the mean over faces like these, as a fraction; says nothing about seeds."""
-        return mean_interval(self.terms[None])
+    def interval(self) -> Interval | None:
+        """95 % of the mean over faces like these, as a fraction; says nothing about seeds. None for
+        a single face.
+        """
+        return None if len(self.nme) < 2 else mean_interval(self.terms[None])
 
 
 def faces_of(column: str, predictions: Predictions, registry: Registry) -> NDArray[np.bool_]:
@@ -104,24 +106,22 @@ def scores(
     predictions: Predictions, trial: Trial, registry: Registry, columns: Iterable[str]
 ) -> list[Score]:
     """A score of `trial` under its own protocol for each of `columns`."""
-    return scores_under(
-        trial.protocol, trial.scheme, predictions, registry, columns, rendered=trial.rendered
-    )
+    return scores_under(trial.protocol, predictions, trial, registry, columns)
 
 
 def scores_under(
     protocol: Protocol,
-    scheme: Scheme,
     predictions: Predictions,
+    trial: Trial,
     registry: Registry,
     columns: Iterable[str],
-    *,
-    rendered: bool,
 ) -> list[Score]:
     """A score for each of `columns` (splits) of which a face was predicted.
 
-    A face of which `protocol` counts no point is left out.
+    A face of which `protocol` counts no point is left out, and so is a column whose data set does
+    not say which points are occluded, where the protocol must know.
     """
+    scheme = trial.scheme
     nme = nme_per_face(
         predictions.predicted,
         predictions.true,
@@ -133,10 +133,14 @@ def scores_under(
     points = points_per_face(len(nme), protocol, scheme, predictions.occluded)
     found = []
     for column in columns:
-        _, split = registry.split(column)
-        counted = faces_of(column, predictions, registry) & np.isfinite(nme)
+        dataset, split = registry.split(column)
+        if protocol.visibility != "all" and not dataset.flags:
+            continue
+        chosen = faces_of(column, predictions, registry)
+        counted = chosen & np.isfinite(nme)
         ids = tuple(np.array(predictions.ids)[counted])
         if ids:
-            coverage = Coverage(column, len(ids), split.faces, rendered)
+            rendered = trial.tested_on_rendered(column)
+            coverage = Coverage(column, int(chosen.sum()), split.faces, rendered)
             found.append(Score(column, coverage, protocol, ids, nme[counted], points[counted]))
     return found

@@ -45,6 +45,7 @@ class Comparison:
     effect: float  # Cohen's d_z: mean over standard deviation of the faces' differences
     percent: float  # the difference in percent of the reference's mean
     lower_is_better: bool = True
+    reference_mean: float = float("nan")  # of the errors
 
     @property
     def text(self) -> str:
@@ -95,6 +96,7 @@ def compare(
             float(ratio(d.estimate, d.faces.std(ddof=1))),
             100 * float(ratio(d.estimate, reference_mean)),
             lower_is_better,
+            float(reference_mean),
         )
         for variant, d, p_raw, p_holm in zip(variants, differences, p, holm(p), strict=True)
     )

@@ -264,3 +264,11 @@ def test_of_the_real_subset_only_what_is_missing_is_told(shared_data: Path) -> N
         ("missing faces", "lfpw-test", "0 of 224 faces, not there"),
         ("missing faces", "ibug", "0 of 135 faces, not there"),
     ]
+
+
+def test_too_few_faces_to_tell_the_base_are_noted(tmp_path: Path) -> None:
+    root = tmp_path / "cofw68"
+    render_layout(REGISTRY.get(Dataset, "cofw68"), root, LEAST_FACES - 1, 96, 3)
+    finding = only_finding(root)
+    assert finding.check == "off by one" and not finding.is_fault
+    assert f"{LEAST_FACES - 1} faces, where {LEAST_FACES} are needed" in finding.message

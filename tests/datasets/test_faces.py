@@ -30,7 +30,7 @@ def test_points_go_to_the_crop_and_back() -> None:
     np.testing.assert_allclose(2 * faces.points_crop + [10, 20], faces.points)
 
 
-def test_the_fingerprint_knows_ids_points_and_boxes() -> None:
+def test_the_fingerprint_knows_all_that_decides_a_number() -> None:
     import dataclasses
 
     faces = random_faces(3)
@@ -38,5 +38,9 @@ def test_the_fingerprint_knows_ids_points_and_boxes() -> None:
         dataclasses.replace(faces, ids=("x", *faces.ids[1:])),
         dataclasses.replace(faces, points=faces.points + 0.01),
         dataclasses.replace(faces, boxes=faces.boxes + 1),
+        dataclasses.replace(faces, crop_to_image=faces.crop_to_image + 0.5),
+        dataclasses.replace(faces, occluded=~faces.occluded),
+        dataclasses.replace(faces, labels=("pose", *faces.labels[1:])),
+        dataclasses.replace(faces, pictures="others"),
     ]
-    assert len({faces.fingerprint, *(other.fingerprint for other in changed)}) == 4
+    assert len({faces.fingerprint, *(other.fingerprint for other in changed)}) == 8

@@ -170,8 +170,9 @@ def refused_by_name(name: Path | str) -> Iterator[None]:
 def test_a_file_that_is_cut_off_is_refused_or_reads_the_same(sample: Sample, missing: int) -> None:
     sample.path.write_bytes(sample.whole[:-missing])
     faces, faults = sample.read()
-    sample.assert_same(faces)
-    assert len(faces) == 3 or faults
+    if not faults:
+        sample.assert_same(faces)
+        assert len(faces) == 3
 
 
 @damaging(BOXES, POINTS_68, BOXES_68, AFLW, COFW, PICTURES_68)

@@ -164,8 +164,10 @@ def test_cofw68_takes_its_pictures_from_cofw_beside_it(data_root: Path, tmp_path
     shutil.copytree(data_root / "cofw68", tmp_path / "cofw68")
     (tmp_path / "cofw68" / "COFW_test_color.mat").rename(tmp_path / "COFW_test_color.mat")
     assert {f.image is None for f in read(archive_of("cofw68", tmp_path), "test")} == {True}
-    (tmp_path / "cofw").mkdir()
-    (tmp_path / "COFW_test_color.mat").rename(tmp_path / "cofw" / "COFW_test_color.mat")
+    (tmp_path / "COFW" / "COFW_color").mkdir(parents=True)
+    (tmp_path / "COFW_test_color.mat").rename(
+        tmp_path / "COFW" / "COFW_color" / "COFW_test_color.mat"
+    )
     assert {f.image is None for f in read(archive_of("cofw68", tmp_path), "test")} == {False}
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
 from odnbench.datasets.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_landmarks
+from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.rendering.face_parameters import DIFFICULTIES
 from odnbench.datasets.sources import load_faces, split_validation
@@ -200,3 +202,22 @@ def test_every_registered_data_set_is_whole_and_can_be_rendered(name: str, tmp_p
         parts = dataset.split(split_name).parts
         assert set(faces.train.parts) <= {f"{name}/{part}" for part in parts}
         assert faces.train.points.shape == (10, int(dataset.scheme), 2)
+
+
+def test_other_boxes_or_pictures_are_other_faces(tmp_path: Path) -> None:
+    root = tmp_path / "300w"
+    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=64, seed=0)
+    protocol = dataclasses.replace(REGISTRY.get(Protocol, "300w-paper"), box="detector")
+    entries = {**REGISTRY.entries["protocols"], "mine": protocol}
+    registry = Registry({**REGISTRY.entries, "protocols": entries})
+    data = dataclasses.replace(TINY, protocol="mine")
+    fingerprints = [load_faces(data, registry, root, tmp_path / "cache").fingerprint]
+    path = root / "Bounding Boxes" / "bounding_boxes_afw.mat"
+    cells = scipy.io.loadmat(path)["bounding_boxes"]
+    for cell in cells.ravel():
+        cell["bb_detector"][0, 0][:] += 3
+    scipy.io.savemat(path, {"bounding_boxes": cells})
+    fingerprints.append(load_faces(data, registry, root, tmp_path / "cache").fingerprint)
+    write_picture(np.zeros((64, 64, 3), np.uint8), root / "afw" / "image_0000.png")
+    fingerprints.append(load_faces(data, registry, root, tmp_path / "cache").fingerprint)
+    assert len(set(fingerprints)) == 3

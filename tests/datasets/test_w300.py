@@ -160,8 +160,9 @@ def test_boxes_of_the_archive_are_counted_from_1_and_found_whatever_the_blanks(
 def test_a_box_file_that_is_none_is_named(tmp_path: Path, content: dict[str, object]) -> None:
     put(tmp_path / "ibug", "a")
     scipy.io.savemat(tmp_path / "bounding_boxes_ibug.mat", content)
-    _, faults = read_part(tmp_path, "ibug")
+    faces, faults = read_part(tmp_path, "ibug")
     assert "bounding_boxes_ibug.mat: expected cells of imgName" in faults[0]
+    assert [face.id for face in faces] == ["ibug/a"]  # it serves the other box rules
 
 
 def test_the_real_subset_has_its_known_number_of_faces(shared_data: Path) -> None:

@@ -15,7 +15,8 @@ def test_groups_hold_the_points_that_their_names_say() -> None:
     errors = rng.random((40, 68))
     occluded = rng.random((40, 68)) < np.linspace(0, 0.6, 40)[:, None]
     yaw = np.linspace(-80, 80, 40)
-    groups = {(g.by, g.name): g for g in breakdown(errors, SCHEME, occluded, yaw)}
+    every = np.ones(errors.shape, bool)
+    groups = {(g.by, g.name): g for g in breakdown(errors, every, SCHEME, occluded, yaw)}
     assert groups["component", "jaw"].nme == pytest.approx(errors[:, :17].mean())
     assert groups["component", "mouth"].nme == pytest.approx(errors[:, 48:].mean())
     assert groups["points", "visible"].nme == pytest.approx(errors[~occluded].mean())
@@ -30,5 +31,15 @@ def test_groups_hold_the_points_that_their_names_say() -> None:
 
 
 def test_what_is_not_known_makes_no_group() -> None:
-    groups = breakdown(np.ones((3, 68)), SCHEME, None, None)
+    groups = breakdown(np.ones((3, 68)), np.ones((3, 68), bool), SCHEME, None, None)
     assert {group.by for group in groups} == {"component"}
+
+
+def test_points_that_the_protocol_does_not_count_are_in_no_group() -> None:
+    errors = np.ones((3, 68))
+    errors[:, :17] = 100.0
+    counted = np.ones((3, 68), bool)
+    counted[:, :17] = False
+    groups = breakdown(errors, counted, SCHEME, None, np.zeros(3))
+    assert {group.nme for group in groups} == {1.0}
+    assert "jaw" not in {group.name for group in groups}
