@@ -377,19 +377,8 @@ def read_report(
         if not folder.finished:
             missing.append(Missing(title, _why(folder)))
             continue
-        trial = folder.trial
-        predictions = folder.predictions
-        found = scores(predictions, trial, registry, record.pipeline.columns)
-        scored = ScoredTrial(
-            dataclasses.replace(trial, title=title),
-            folder.result,
-            tuple(folder.epochs),
-            {score.column: score for score in found},
-            occlusion_scores(predictions, registry, record.pipeline.columns),
-            folder.versions,
-            folder.examples,
-        )
-        unseeded = dataclasses.replace(trial.spec, seed=0)
+        scored = _scored(folder, title, record.pipeline.columns, registry)
+        unseeded = dataclasses.replace(scored.trial.spec, seed=0)
         groups[title.split(", seed ")[0], unseeded].append(scored)
     rows = tuple(
         Row(title, trials[0].trial.spec.variant, tuple(trials))
@@ -435,6 +424,22 @@ def read_report(
             for file in foreign
             if rows
         ),
+    )
+
+
+def _scored(
+    folder: TrialFolder, title: str, columns: Sequence[str], registry: Registry
+) -> ScoredTrial:
+    """A finished trial with its numbers."""
+    trial, predictions = folder.trial, folder.predictions
+    return ScoredTrial(
+        dataclasses.replace(trial, title=title),
+        folder.result,
+        tuple(folder.epochs),
+        {score.column: score for score in scores(predictions, trial, registry, columns)},
+        occlusion_scores(predictions, registry, columns),
+        folder.versions,
+        folder.examples,
     )
 
 

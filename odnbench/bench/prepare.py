@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,7 +21,7 @@ import numpy as np
 from odnbench.bench.timing import Benchmark, in_turns, machine
 from odnbench.datasets.archive import find_root, open_archive
 from odnbench.datasets.crop import window_of
-from odnbench.datasets.faces import Bytes
+from odnbench.datasets.faces import Floats
 from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError
@@ -78,26 +80,6 @@ def bench_prepare(
             raise OdnbenchError(f"{dataset}: the bare loop needs picture files; try 300w or wflw")
         maps = [window_of(face, rule, 1.0).crop_to_image(size) for face in faces]
 
-        def warp(index: int) -> Bytes:
-            picture = cv2.imread(str(files[index]))
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            return cv2.warpAffine(picture, maps[index], (size, size), flags=flags)  # type: ignore[arg-type, return-value]
-
-        def bare_loop() -> None:
-            with ThreadPoolExecutor(_THREADS) as pool:
-                for _ in pool.map(warp, range(len(files))):
-                    pass
-
-        def bare_loop_kept() -> None:
-            kept = np.empty((len(files), size, size, 3), np.uint8)
-
-            def put(index: int) -> None:
-                kept[index] = warp(index)
-
-            with ThreadPoolExecutor(_THREADS) as pool:
-                for _ in pool.map(put, range(len(files))):
-                    pass
-
         cache = Path(temporary) / "cache"
 
         def prepare() -> None:
@@ -112,7 +94,12 @@ def bench_prepare(
             shutil.rmtree(cache, ignore_errors=True)
 
         # The disk must not be busy with what the last repeat wrote: removed first, waited for last.
-        contenders = {BARE: bare_loop, KEPT: bare_loop_kept, FIRST: prepare, AGAIN: prepare}
+        contenders: dict[str, Callable[[], object]] = {
+            BARE: partial(_bare_loop, files, maps, size, keep=False),
+            KEPT: partial(_bare_loop, files, maps, size, keep=True),
+            FIRST: prepare,
+            AGAIN: prepare,
+        }
         timings = in_turns(contenders, repeats, before={BARE: forget, FIRST: os.sync})
     peak = _peak_memory_mb(memory_faces, size, folder)
     facts = {
@@ -122,6 +109,22 @@ def bench_prepare(
         "peak_memory_mb": peak,
     }
     return Benchmark("prepare", machine(), timings, facts)
+
+
+def _bare_loop(files: Sequence[Path], maps: Sequence[Floats], size: int, *, keep: bool) -> None:
+    """cv2.imread and cv2.warpAffine for each file with its map, on two threads."""
+    kept = np.empty((len(files) if keep else 0, size, size, 3), np.uint8)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+    def warp(index: int) -> None:
+        picture = cv2.imread(str(files[index]))
+        crop = cv2.warpAffine(picture, maps[index], (size, size), flags=flags)  # type: ignore[arg-type]
+        if keep:
+            kept[index] = crop
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(warp, range(len(files))):
+            pass
 
 
 def _peak_memory_mb(faces: int, size: int, folder: Path) -> float:
