@@ -234,8 +234,15 @@ def report_command(
 
     registry = Registry.load(plugins)
     foreign = read_prediction_files(others or [])
-    for plan_file in plan_files(storage, pipelines or []):
-        report = read_report(plan_file, registry, foreign)
+    plans = plan_files(storage, pipelines or [])
+    for plan_file in plans:
+        try:
+            report = read_report(plan_file, registry, foreign)
+        except OdnbenchError as error:
+            if not foreign or len(plans) == 1:
+                raise
+            console.print(f"{plan_file}: without --with: {plain(str(error))}", soft_wrap=True)
+            report = read_report(plan_file, registry)
         if not report.rows:
             console.print(f"{plan_file}: none of its trials is finished yet", soft_wrap=True)
             continue
