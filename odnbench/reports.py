@@ -463,7 +463,7 @@ def _foreign_row(
         found[column] = one.score
     if not found:
         raise OdnbenchError(
-            "\n".join(reasons) or f"{file.path}: the run has no faces to score it on"
+            "\n".join(dict.fromkeys(reasons)) or f"{file.path}: the run has no faces to score it on"
         )
     return Row(file.name, "", (), found)
 
