@@ -10,6 +10,7 @@ them in the training and some in the test set.
 # F faces in the file, L landmarks
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from odnbench.datasets.archive import Archive
 from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
 from odnbench.datasets.matlab import numbers, read_version_5
-from odnbench.datasets.pictures import write_picture
+from odnbench.datasets.pictures import SUFFIXES, write_picture
 from odnbench.errors import OdnbenchError
 
 _FILE = "AFLWinfo_release.mat"
@@ -33,9 +34,7 @@ class Aflw(Archive):
     def files(self, part: str) -> list[Path]:
         """See Archive. Pictures are those of both parts: which are whose stands in the file."""
         path = self.tree.find(_FILE, depth=1)
-        folder = self._pictures()
-        pictures = folder.glob("*/*") if folder else ()
-        return [path, *pictures] if path else []
+        return [path, *self._pictures.values()] if path else []
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
@@ -54,15 +53,13 @@ class Aflw(Archive):
         order = order.astype(int)
         first_test = min(self.official("train"), F)
         rows = order[:first_test] if part == "train" else order[first_test:]
-        folder = self._pictures()
-        there = {f"{p.parent.name}/{p.name}": p for p in folder.glob("*/*")} if folder else {}
         for row in rows.tolist():
             shape = points[row].reshape(2, _POINTS).T  # (L, 2)
             left, right, top, bottom = boxes[row]
             yield Face(
                 id=f"{names[row]}/{row}",
                 part=f"{self.dataset.name}/{part}",
-                image=there.get(names[row]),
+                image=self._pictures.get(names[row]),
                 points=shape,
                 occluded=~visible[row],
                 box=np.array([left, top, right, bottom]),
@@ -97,8 +94,17 @@ class Aflw(Archive):
         }
         scipy.io.savemat(self.root / _FILE, variables)
 
-    def _pictures(self) -> Path | None:
-        return self.tree.find("flickr") or self.tree.find("images")
+    @cached_property
+    def _pictures(self) -> dict[str, Path]:
+        """Each picture by the name that the file has for it, "0/image00002.jpg"."""
+        folder = self.tree.find("flickr") or self.tree.find("images")
+        places = self.tree.below(folder) if folder else {}
+        return {
+            f"{Path(place).name}/{name}": Path(place, name)
+            for place, names in places.items()
+            for name in names
+            if name.lower().endswith(SUFFIXES)
+        }
 
 
 def _names(path: Path, variables: Mapping[str, Any], count: int) -> list[str]:

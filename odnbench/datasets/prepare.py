@@ -15,6 +15,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock, local
@@ -199,7 +200,8 @@ class _Kept:
         """Keeps a face, without an array that would keep its picture in memory."""
         if isinstance(face.image, Path):
             self.faces.append(face)
-            self.sizes.append(face.image.stat().st_size if face.image.exists() else 0)
+            with suppress(OSError):  # told when it is read
+                self.sizes.append(os.stat(face.image).st_size)  # noqa: PTH116  thrice as fast
         else:
             self.faces.append(replace(face, image=None, occlusion_mask=None))
             self.sizes.append(0 if face.image is None else face.image.size)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_LEVELS = 3  # of folders below the root
+_LEVELS = 4  # of folders below the root
 
 
 @dataclass(frozen=True)
