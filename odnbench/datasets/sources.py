@@ -74,7 +74,11 @@ def load_faces(
         raise OdnbenchError("\n".join(dict.fromkeys(source.faults)))
     for splits, found in (([data.train], train), (data.test, test)):
         if found is None:
-            raise OdnbenchError(f"{', '.join(splits)}: none of its faces is below {data_root}")
+            names = " ".join(sorted({split.partition("/")[0] for split in splits}))
+            raise OdnbenchError(
+                f"{', '.join(splits)}: no picture of its faces is below {data_root}; "
+                f"`odnbench data doctor {names}` says what is missing"
+            )
     assert train is not None and test is not None
     whole = train_coverage.whole and any(coverage.whole for coverage in test_coverage)
     if not whole and not allow_partial:

@@ -221,3 +221,9 @@ def test_other_boxes_or_pictures_are_other_faces(tmp_path: Path) -> None:
     write_picture(np.zeros((64, 64, 3), np.uint8), root / "afw" / "image_0000.png")
     fingerprints.append(load_faces(data, registry, root, tmp_path / "cache").fingerprint)
     assert len(set(fingerprints)) == 3
+
+
+def test_annotations_without_pictures_send_to_the_doctor(shared_data: Path, tmp_path: Path) -> None:
+    data = dataclasses.replace(TINY, test=("cofw68/test",), protocol="cofw68-paper")
+    with pytest.raises(OdnbenchError, match=r"cofw68/test: no picture of.*data doctor cofw68"):
+        load_faces(data, REGISTRY, shared_data, tmp_path)
