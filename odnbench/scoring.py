@@ -6,7 +6,7 @@ scored = score_files(files, truth_of("cofw68/test", registry, data_root), protoc
 # N faces, L landmarks
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,8 @@ from odnbench.prediction_files import PredictionFile
 from odnbench.registry import Registry
 from odnbench.specs import Protocol, Scheme
 from odnbench.truth import Paired, Truth, pair
+
+FOREIGN_BOX = "the tool's own"  # how another tool crops is not in its predictions
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def score_files(
     *,
     allow_partial: bool = False,
 ) -> list[ScoredFile]:
-    """Every file on `truth` under `protocol`.
+    """Every file on `truth` under `protocol`, but for its box rule.
 
     Raises OdnbenchError for a protocol of other points, faces without prediction (unless
     `allow_partial`), and faces that cannot be normalised.
@@ -84,6 +86,7 @@ def score_files(
             f"{truth.scheme}"
         )
     scheme = registry.get(Scheme, protocol.scheme)
+    protocol = replace(protocol, box=FOREIGN_BOX)
     return [
         _score(
             file.name,

@@ -39,6 +39,7 @@ def test_two_files_are_scored_and_compared(odnbench: Run, files: dict[str, Path]
     assert done.returncode == 0, done.stderr
     assert "300w/ibug under 300w-paper: error mean distance, over inter-ocular" in done.stdout
     assert "300w/ibug under 300w-pupil" in done.stdout
+    assert "box rule the tool's own" in done.stdout
     assert "6 of 135" in done.stdout
     assert "worse (p" in done.stdout
     assert "mouth" in done.stdout

@@ -171,6 +171,7 @@ def test_another_tools_predictions_become_a_row_and_a_curve(finished: Plan, tmp_
     assert report.comparisons["300w/full"]["foreign"].text == "no detectable difference"
     text = write_markdown(report, tmp_path / "report").read_text()
     assert "| foreign | – |" in text
+    assert "foreign: predictions of other tools, on pictures that they cropped" in text
 
 
 def test_predictions_of_other_faces_are_refused_by_name(finished: Plan, tmp_path: Path) -> None:
