@@ -73,7 +73,7 @@ def data_prepare(
         list[str], typer.Argument(help="Data sets or splits of them: 300w, cofw68/test.")
     ],
     protocol: Annotated[
-        str, typer.Option(help="Protocol whose box rule crops; default: the data set's first.")
+        str, typer.Option(help="Protocol whose box rule crops; default: the usual one.")
     ] = "",
     input_size: Annotated[int, typer.Option(help="Side of the network's input in pixels.")] = 224,
     margin: Annotated[

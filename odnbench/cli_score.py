@@ -26,7 +26,7 @@ def score_command(
         list[str], typer.Option(help="Split to score on, as 300w/common; may be repeated.")
     ],
     protocol: Annotated[
-        list[str] | None, typer.Option(help="Protocol; may be repeated. Default: the first.")
+        list[str] | None, typer.Option(help="Protocol; may be repeated. Default: the usual one.")
     ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="File with the ground truth, in one of these formats.")

@@ -103,7 +103,7 @@ def _score(name: str, paired: Paired, protocol: Protocol, scheme: Scheme) -> Sco
     nme = nme_per_face(
         paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
     )
-    counted = nme == nme  # a face without a point that the protocol counts has NaN
+    counted = ~np.isnan(nme)  # of a face without a point that the protocol counts
     faces = tuple(face for face, kept in zip(paired.faces, counted, strict=True) if kept)
     if not faces:
         raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")

@@ -125,9 +125,10 @@ def examine(
 
 def missing_faces(seen: Survey) -> Iterator[Finding]:
     """Fewer or more annotated faces than the official archive has."""
-    annotated = len(seen.looks) + len(seen.faults)
-    if annotated < seen.official and not (seen.optional and not annotated):
-        what = "not there" if not annotated else f"{seen.official - annotated} missing"
+    annotated, absent = len(seen.looks), not (seen.looks or seen.faults)
+    # A faulty annotation is told as such; it may be one face, or the file of all of them.
+    if annotated + len(seen.faults) < seen.official and not (seen.optional and absent):
+        what = "not there" if absent else f"{seen.official - annotated} missing"
         yield Finding(
             "missing faces", True, seen.part, f"{annotated} of {seen.official} faces, {what}",
             "get the rest of the official archive, or go on without them: --allow-partial",

@@ -107,6 +107,22 @@ def test_faulty_annotations_are_named(copy: Callable[[str], Path]) -> None:
     assert str(path) in finding.examples[0]
 
 
+def test_a_damaged_file_of_boxes_is_no_face_too_many(copy: Callable[[str], Path]) -> None:
+    root = copy("300w")
+    path = root / "Bounding Boxes" / "bounding_boxes_afw.mat"
+    path.write_bytes(path.read_bytes()[:300])
+    finding = only_finding(root)
+    assert finding.check == "faulty annotations" and finding.where == "afw"
+    assert str(path) in finding.examples[0]
+
+
+def test_a_damaged_file_of_all_faces_leaves_none_of_them(copy: Callable[[str], Path]) -> None:
+    root = copy("cofw")
+    (root / "COFW_test_color.mat").write_bytes(b"no MATLAB file")
+    messages = {f.check: f.message for f in diagnosis_of(root).findings if f.where == "test"}
+    assert messages["missing faces"] == f"0 of {FACES} faces, {FACES} missing"
+
+
 def test_points_far_outside_the_picture_are_named(copy: Callable[[str], Path]) -> None:
     root = copy("300w")
     path = root / "ibug" / "image_0002.pts"
