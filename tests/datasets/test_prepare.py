@@ -203,7 +203,9 @@ def test_two_processes_that_want_the_same_set_do_the_work_once(tmp_path: Path) -
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc")
 def test_a_set_larger_than_the_memory_allowed_for_it_is_prepared(tmp_path: Path) -> None:
-    """Faces stream: 400 pictures of 1.2 MB and crops of 0.8 MB take less than 60 MB."""
+    """Faces stream: once the threads' queue is full, which 240 faces do, 400 pictures of 1.2 MB and
+    crops of 0.8 MB grow the process by less than 60 MB.
+    """
     script = """
 import re, sys
 from pathlib import Path
@@ -224,7 +226,7 @@ def faces(count):
 def peak_kib():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
-prepare(faces(40), "a", recipe, Path(sys.argv[1]) / "warm", rendered=False, faults=[])
+prepare(faces(240), "a", recipe, Path(sys.argv[1]) / "warm", rendered=False, faults=[])
 before = peak_kib()
 kept = prepare(faces(400), "a", recipe, Path(sys.argv[1]) / "set", rendered=False, faults=[])
 print(len(kept), peak_kib() - before)
@@ -235,7 +237,7 @@ print(len(kept), peak_kib() - before)
     )  # fmt: skip
     count, grown_kib = map(int, done.stdout.split())
     assert count == 400
-    assert grown_kib < 60_000
+    assert grown_kib < 60_000, grown_kib
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_behind(
