@@ -15,7 +15,7 @@ from typing import Any, Literal
 from odnbench.conversion import public_name, to_mapping
 from odnbench.errors import OdnbenchError
 
-ENGINE_VERSION = 2  # part of every content id: raise it whenever the same spec gives other numbers
+ENGINE_VERSION = 3  # part of every content id: raise it whenever the same spec gives other numbers
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,9 @@ class TrainSpec:
         "auto"  # "auto": bf16 where the processor has it
     )
     select: Literal["validation", "last", "test"] = "validation"  # which epoch's weights are kept
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = (
+        "none"  # mode of torch.compile; the last two use CUDA graphs
+    )
 
     def __post_init__(self) -> None:
         bound("train", self, "epochs", 0)

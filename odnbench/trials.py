@@ -6,6 +6,7 @@ metrics.jsonl           a line per epoch
 predictions.parquet     a row per test face: prediction, truth, occlusion flags
 result.json             parameters, best epoch, time
 checkpoint.safetensors  weights of the selected epoch
+progress.pt             of an unfinished trial: what it needs to go on
 examples.jpg            test faces with predicted landmarks and the occlusion map
 done                    written last of all: without it the trial is not finished
 """
@@ -120,13 +121,21 @@ class TrialFolder:
         """Whether the folder knows its trial."""
         return (self.path / "trial.json").is_file()
 
-    def start(self, trial: Trial) -> None:
-        """Empties the folder and writes what is known before the first step."""
-        if self.path.exists():
-            shutil.rmtree(self.path)
-        self.path.mkdir(parents=True)
+    def announce(self, trial: Trial) -> None:
+        """Says that the trial is to run, before it does anything."""
+        self.path.mkdir(parents=True, exist_ok=True)
         self._write("trial.json", {"trial": to_mapping(trial), "versions": _versions()})
         self.set_status("running")
+
+    def start(self, trial: Trial, epochs: int = 0) -> None:
+        """Empties the folder but for the first `epochs` epochs and the progress, and writes what is
+        known before the next step.
+        """
+        kept = self.epochs[:epochs]
+        if not epochs and self.path.exists():
+            shutil.rmtree(self.path)
+        self.announce(trial)
+        self._write_text("metrics.jsonl", "".join(map(_line, kept)))
 
     def set_status(self, state: State, reason: str = "") -> None:
         """Says where the trial stands, and why if it failed or was stopped."""
@@ -135,14 +144,19 @@ class TrialFolder:
     def append(self, epoch: Epoch) -> None:
         """Adds an epoch's line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(to_mapping(epoch)) + "\n")
+            file.write(_line(epoch))
 
     def finish(self, result: Result, predictions: Predictions) -> None:
         """Writes predictions and result, and then the marker that the trial is done."""
         _write_parquet(predictions, self.path / "predictions.parquet")
         self._write("result.json", to_mapping(result))
+        self.forget_progress()
         self.set_status("done")
         (self.path / "done").touch()
+
+    def forget_progress(self) -> None:
+        """The next start begins at the first epoch."""
+        self.progress.unlink(missing_ok=True)
 
     @property
     def trial(self) -> Trial:
@@ -183,13 +197,21 @@ class TrialFolder:
         return self.path / "checkpoint.safetensors"
 
     @property
+    def progress(self) -> Path:
+        """What an unfinished trial needs to go on."""
+        return self.path / "progress.pt"
+
+    @property
     def examples(self) -> Path:
         """Test faces with predicted landmarks, as a picture."""
         return self.path / "examples.jpg"
 
     def _write(self, name: str, value: Any) -> None:
-        """Writes beside and renames, so that a reader never sees half a file."""
         text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        self._write_text(name, text)
+
+    def _write_text(self, name: str, text: str) -> None:
+        """Writes beside and renames, so that a reader never sees half a file."""
         temporary = self.path / f".{name}.{os.getpid()}"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self.path / name)
@@ -200,6 +222,10 @@ class TrialFolder:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
             raise OdnbenchError(f"{path}: cannot be read: {error}") from error
+
+
+def _line(epoch: Epoch) -> str:
+    return json.dumps(to_mapping(epoch)) + "\n"
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -218,7 +218,7 @@ CHANGED = {
     "data.test": "300w/ibug", "data.input_size": "96", "train.optimizer": "sgd",
     "train.schedule": "cosine", "train.precision": "bf16", "train.select": "last",
     "augment.scale": "0.2", "augment.translation": "0.2", "augment.flip": "0.2",
-    "data.margin": "1.5", "data.validation_fraction": "0.2",
+    "data.margin": "1.5", "data.validation_fraction": "0.2", "train.compile": "default",
 }  # fmt: skip
 
 

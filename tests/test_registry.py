@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from odnbench.engine.fit import build_network
+from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.pipelines import load_pipeline, resolve
 from odnbench.registry import (

@@ -78,4 +78,6 @@ def bench_metrics(registry: Registry, *, faces: int, repeats: int) -> Benchmark:
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB_PER_UNIT / 1024
     facts = {"faces": faces, "draws": DRAWS, "peak_memory_mb": peak}
-    return Benchmark("metrics", machine(), timings, facts)
+    ours_first = ("errors", "interval", "permutation")
+    baselines = {name: f"{name}, loop" for name in ours_first}
+    return Benchmark("metrics", machine(), timings, baselines, facts)

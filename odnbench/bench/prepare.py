@@ -108,7 +108,8 @@ def bench_prepare(
         "memory_faces": memory_faces,
         "peak_memory_mb": peak,
     }
-    return Benchmark("prepare", machine(), timings, facts)
+    baselines = dict.fromkeys((FIRST, AGAIN, KEPT), BARE)
+    return Benchmark("prepare", machine(), timings, baselines, facts)
 
 
 def _bare_loop(files: Sequence[Path], maps: Sequence[Floats], size: int, *, keep: bool) -> None:

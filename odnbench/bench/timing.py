@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,24 @@ class Timing:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What one benchmark measured. `facts` are its other numbers: sizes, memory, ratios."""
+    """What one benchmark measured.
+
+    baselines: contender → the one that it is measured against. facts: its other numbers, as sizes
+    and memory.
+    """
 
     name: str
     machine: str
     timings: tuple[Timing, ...]
+    baselines: Mapping[str, str]
     facts: Mapping[str, float]
 
-    def ratio(self, name: str, baseline: str) -> float:
-        """Median seconds of `name` over those of `baseline`: below 1 is faster."""
+    def ratio(self, name: str, baseline: str | None = None) -> float:
+        """Median seconds of `name` over those of `baseline`, by default its own: below 1 is
+        faster.
+        """
         medians = {timing.name: timing.median for timing in self.timings}
-        return medians[name] / medians[baseline]
+        return medians[name] / medians[baseline or self.baselines[name]]
 
 
 def in_turns(
@@ -60,3 +71,12 @@ def in_turns(
 def machine() -> str:
     """Processor, cores and system."""
     return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def machine_of(device: "torch.device") -> str:
+    """The machine, and its GPU or the number of torch's threads."""
+    import torch
+
+    if device.type == "cuda":
+        return f"{machine()}, {torch.cuda.get_device_name(device)}"
+    return f"{machine()}, {torch.get_num_threads()} threads"

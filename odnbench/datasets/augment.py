@@ -47,15 +47,14 @@ def resample(
 
     images (B, S, S, 3) uint8; points (B, L, 2) in pixels of the prepared pictures; transforms and
     mirrored as from `sample_transforms`; flip (L,) the scheme's permutation.
-    Returns images (B, 3, s, s) in [0, 1] and points (B, L, 2) in [-1, 1] over the input.
+    Returns images (B, 3, s, s) in grey levels, 0 to 255, and points (B, L, 2) in [-1, 1] over the
+    input.
     """
     stored = images.shape[1]
     ratio = size / stored
-    source = images.permute(0, 3, 1, 2).float() / 255.0
-    grid = functional.affine_grid(
-        transforms * ratio, [len(images), 3, size, size], align_corners=False
+    inputs = functional.grid_sample(
+        _planes(images), _grid(transforms * ratio, size), align_corners=False
     )
-    inputs = functional.grid_sample(source, grid, align_corners=False)
 
     A, t = transforms[:, :, :2], transforms[:, None, :, 2]
     crop = to_unit(points, stored) / ratio  # (B, L, 2) in [-1, 1] over the crop
@@ -64,16 +63,17 @@ def resample(
 
 
 def central_crop(images: Tensor, size: int) -> Tensor:
-    """(B, S, S, 3) uint8 → (B, 3, s, s) in [0, 1], without resampling."""
+    """(B, S, S, 3) uint8 → (B, 3, s, s) in grey levels, 0 to 255, without resampling."""
     start = (images.shape[1] - size) // 2
-    crop = images[:, start : start + size, start : start + size]
-    return crop.permute(0, 3, 1, 2).float() / 255.0
+    return _planes(images[:, start : start + size, start : start + size])
 
 
 def normalise(images: Tensor) -> Tensor:
-    """[0, 1] RGB → zero mean and unit deviation on ImageNet."""
-    mean = images.new_tensor(IMAGENET_MEAN)[:, None, None]
-    return (images - mean) / images.new_tensor(IMAGENET_STD)[:, None, None]
+    """(B, 3, s, s) RGB in grey levels → zero mean and unit deviation on ImageNet, channels-last."""
+    mean, deviation = images.new_tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
+    normalised = torch.empty_like(images, memory_format=torch.channels_last)
+    # One pass that also changes the layout.
+    return torch.addcmul(-mean / deviation, images, 1 / (255 * deviation), out=normalised)
 
 
 def to_unit(points_px: Tensor, size: int) -> Tensor:
@@ -84,3 +84,18 @@ def to_unit(points_px: Tensor, size: int) -> Tensor:
 def to_pixels(points_unit: Tensor, size: int) -> Tensor:
     """The inverse of `to_unit`."""
     return ((points_unit + 1) * size - 1) / 2
+
+
+def _planes(images: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 → (B, 3, H, W) float32, one plane per channel, which `grid_sample` reads
+    fastest.
+    """
+    channels_first = images.permute(0, 3, 1, 2)
+    return channels_first.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _grid(transforms: Tensor, size: int) -> Tensor:
+    """(B, s, s, 2): what `functional.affine_grid` gives, which takes five times as long."""
+    centres = (2 * torch.arange(size, device=transforms.device) + 1) / size - 1  # (s,)
+    x, y, t = transforms.transpose(1, 2)[:, :, None].unbind(1)  # each (B, 1, 2)
+    return (x * centres[:, None])[:, None] + (y * centres[:, None] + t)[:, :, None]

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from odnbench.conversion import to_mapping
 from odnbench.datasets.archive import Archive, find_root, open_archive
@@ -24,6 +25,8 @@ from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol, content_id
 
 CACHE_VERSION = 4  # raise it whenever the same files give other prepared faces
 RENDERED_SEED = 2019
+
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ def load_faces(
     return Faces(train, test, (train_coverage, *test_coverage), tuple(notes))
 
 
-def split_validation(train: FaceSet, fraction: float) -> tuple[FaceSet, FaceSet]:
-    """Training and validation part of `train`, the same for every trial and seed.
+def split_validation(train: FaceSet, fraction: float) -> tuple[Rows, Rows]:
+    """Which faces of `train` are trained on and which are validated on: the same for every trial
+    and seed.
 
     Raises OdnbenchError where fewer than two faces would be left to train on.
     """
@@ -105,7 +109,7 @@ def split_validation(train: FaceSet, fraction: float) -> tuple[FaceSet, FaceSet]
             f"{train.name}: {len(train)} faces leave {len(train) - count} to train on with "
             f"data.validation_fraction {fraction}; lower it, or give more faces"
         )
-    return train[np.sort(order[count:])], train[np.sort(order[:count])]
+    return np.sort(order[count:]), np.sort(order[:count])
 
 
 @dataclass

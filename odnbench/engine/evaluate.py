@@ -33,17 +33,16 @@ def predict(
 ) -> Predicted:
     """Predictions for `faces`.
 
-    images: (N, S, S, 3) uint8, the pictures of `faces` on the network's device. size: of the input.
+    images: (N, S, S, 3) uint8, the pictures of `faces` on the network's device or the host. size:
+    of the input.
     """
     network.eval()
-    stored = images.shape[1]
+    stored, device = images.shape[1], network.mean_shape.device
     batches, maps = [], []
     with torch.inference_mode():
         for batch in images.split(BATCH):
-            inputs = normalise(central_crop(batch, size)).contiguous(
-                memory_format=torch.channels_last
-            )
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            inputs = normalise(central_crop(batch.to(device, non_blocking=True), size))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 prediction = network(inputs)
             batches.append(prediction.points)
             if prediction.occlusion_map is not None:

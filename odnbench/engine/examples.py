@@ -26,8 +26,8 @@ def draw_examples(
 ) -> Bytes:
     """One or two rows of tiles, RGB.
 
-    images (N, S, S, 3) uint8 on the network's device; predicted (N, L, 2), image frame; size of the
-    network's input.
+    images (N, S, S, 3) uint8, on the network's device or the host; predicted (N, L, 2), image
+    frame; size of the network's input.
     """
     chosen = np.unique(np.linspace(0, len(faces) - 1, FACES).astype(int))
     shown, found = faces[chosen], faces.to_crop(predicted)[chosen]
@@ -39,8 +39,9 @@ def draw_examples(
     ]
     network.eval()
     with torch.inference_mode():
-        inputs = normalise(central_crop(images[torch.from_numpy(chosen).to(images.device)], size))
-        P = network(inputs.contiguous(memory_format=torch.channels_last)).occlusion_map
+        pictures = images[torch.from_numpy(chosen).to(images.device)]
+        inputs = normalise(central_crop(pictures.to(network.mean_shape.device), size))
+        P = network(inputs).occlusion_map
     if P is None:
         return np.hstack(upper)
     maps = functional.interpolate(P.float(), (size, size), mode="bilinear").cpu().numpy()[:, 0]

@@ -3,22 +3,22 @@
     1/N Σ_i ‖Ŝ_i − S_i‖²_F + β ‖M‖_* + γ ‖M‖²_F + α ‖W_c‖²_F + λ ‖W_fc‖²_F + η ‖P_i‖_1
 
 The data term and the L1 norm of P go through the network and therefore through autograd. The other
-four depend on parameters alone: their gradients are known in closed form and are added to the
-parameters' gradients after the backward pass, which is exact for every optimiser and costs no
-graph. ‖P_i‖_1 carries the index of the image, so its mean over the batch is taken, as for the data
-term.
+four depend on parameters alone, and their gradients are known in closed form. Those of the
+quadratic terms are weight decay as SGD and Adam define it: 2 · weight · W added to the gradient.
+The nuclear norm's is added to the gradient of M after the backward pass. ‖P_i‖_1 carries the index
+of the image, so its mean over the batch is taken, as for the data term.
 """
 
 # B images, L landmarks
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from odnbench.losses.nuclear import nuclear_norm
+from odnbench.losses.nuclear import nuclear_subgradient, singular_values
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.registry import Criterion, Registry, import_target
 from odnbench.specs import LossSpec
@@ -54,17 +54,32 @@ class Objective:
         norm = prediction.occlusion_map.float().sum(dim=(1, 2, 3)).mean()
         return Terms(data, self.spec.eta * norm)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All parameters, as an optimiser takes them, in groups of equal weight decay: that of the
+        quadratic penalties.
+        """
+        spec, network = self.spec, self.network
+        decay = dict.fromkeys(network.parameters(), 0.0)
+        for weight in network.convolution_weights:
+            decay[weight] += 2 * spec.alpha
+        if network.structural_matrix is not None:
+            decay[network.structural_matrix] += 2 * spec.gamma
+        if network.regression_matrix is not None:
+            decay[network.regression_matrix] += 2 * spec.lambda_
+        return [
+            {"params": [p for p in decay if decay[p] == value], "weight_decay": value}
+            for value in sorted(set(decay.values()))
+        ]
+
     @torch.no_grad()
-    def add_penalty_gradients(self) -> None:
-        """Adds the gradients of the four penalties on parameters to the parameters' `.grad`."""
-        M, W_fc = self.network.structural_matrix, self.network.regression_matrix
-        _add_quadratic(self.network.convolution_weights, self.spec.alpha)
-        if W_fc is not None:
-            _add_quadratic([W_fc], self.spec.lambda_)
-        if M is not None:
-            _add_quadratic([M], self.spec.gamma)
-            if self.spec.beta:
-                _gradient(M).add_(nuclear_norm(M)[1], alpha=self.spec.beta)
+    def add_nuclear_gradient(self) -> None:
+        """Adds the gradient of β ‖M‖_* to that of M, after the backward pass."""
+        M = self.network.structural_matrix
+        if M is not None and self.spec.beta:
+            subgradient = nuclear_subgradient(M)
+            if M.grad is None:
+                M.grad = torch.zeros_like(M)
+            M.grad.add_(subgradient, alpha=self.spec.beta)
 
     @torch.no_grad()
     def penalties(self) -> dict[str, float]:
@@ -74,7 +89,7 @@ class Objective:
         convolutions = sum(float(weight.square().sum()) for weight in network.convolution_weights)
         return {
             "alpha": spec.alpha * convolutions,
-            "beta": spec.beta * float(nuclear_norm(M)[0]) if M is not None else 0.0,
+            "beta": spec.beta * float(singular_values(M).sum()) if M is not None else 0.0,
             "gamma": spec.gamma * float(M.square().sum()) if M is not None else 0.0,
             "lambda_": spec.lambda_ * float(W_fc.square().sum()) if W_fc is not None else 0.0,
         }
@@ -93,16 +108,3 @@ def build_objective(
         return values
 
     return Objective(spec, network, criterion, crop_size_px)
-
-
-def _add_quadratic(parameters: list[nn.Parameter], weight: float) -> None:
-    """Adds the gradient of weight · ‖·‖²_F."""
-    if weight and parameters:
-        gradients = [_gradient(p) for p in parameters]
-        torch._foreach_add_(gradients, list(parameters), alpha=2 * weight)
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad

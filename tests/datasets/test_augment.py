@@ -10,7 +10,10 @@ from torch import Tensor
 
 from odnbench.datasets.augment import (
     IDENTITY,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     central_crop,
+    normalise,
     resample,
     sample_transforms,
     to_pixels,
@@ -38,8 +41,17 @@ def test_without_augmentation_the_central_crop_comes_out() -> None:
     images, points = batch()
     transforms, mirrored = sample_transforms(len(images), IDENTITY, torch.Generator())
     inputs, targets = resample(images, points, transforms, mirrored, FLIP, SIZE)
-    torch.testing.assert_close(inputs, central_crop(images, SIZE), atol=1e-5, rtol=0)
+    torch.testing.assert_close(inputs, central_crop(images, SIZE), atol=1e-3, rtol=0)
     torch.testing.assert_close(to_pixels(targets, SIZE), points - (STORED - SIZE) / 2)
+
+
+def test_the_network_sees_zero_mean_and_unit_deviation_channels_last() -> None:
+    images, _ = batch()
+    found = normalise(central_crop(images, SIZE))
+    centre = images[:, 8:72, 8:72].permute(0, 3, 1, 2) / 255
+    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
+    torch.testing.assert_close(found, (centre - mean) / deviation, atol=1e-5, rtol=1e-5)
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_points_follow_their_pixels() -> None:
@@ -66,9 +78,9 @@ def test_flipping_twice_is_the_identity() -> None:
     transforms, mirrored = sample_transforms(len(images), flip_only, torch.Generator())
     assert mirrored.all()
     once, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
-    as_bytes = (once.permute(0, 2, 3, 1) * 255).round().byte()
+    as_bytes = once.permute(0, 2, 3, 1).round().byte()
     twice, back = resample(as_bytes, to_pixels(targets, STORED), transforms, mirrored, FLIP, STORED)
-    torch.testing.assert_close(twice, images.permute(0, 3, 1, 2) / 255, atol=1e-5, rtol=0)
+    torch.testing.assert_close(twice, images.permute(0, 3, 1, 2).float(), atol=1e-3, rtol=0)
     torch.testing.assert_close(to_pixels(back, STORED), points)
     assert not torch.equal(once, twice)
 
@@ -80,7 +92,7 @@ def test_a_flip_mirrors_a_symmetric_rendered_face_onto_itself() -> None:
     transforms, mirrored = sample_transforms(1, flip_only, torch.Generator())
     inputs, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
     torch.testing.assert_close(to_pixels(targets, STORED), points, atol=1e-3, rtol=0)
-    difference = inputs[0].permute(1, 2, 0) * 255 - images[0]
+    difference = inputs[0].permute(1, 2, 0) - images[0]
     assert difference.abs().mean() < 1  # grey levels; anti-aliasing and the glint of the eyes
 
 
@@ -90,8 +102,8 @@ def test_a_flip_is_the_mirror_image() -> None:
     flip_only = dataclasses.replace(IDENTITY, flip=1.0)
     transforms, mirrored = sample_transforms(1, flip_only, torch.Generator())
     inputs, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
-    expected = torch.from_numpy(np.ascontiguousarray(face.image[:, ::-1])).float() / 255
-    torch.testing.assert_close(inputs[0].permute(1, 2, 0), expected, atol=1e-5, rtol=0)
+    expected = torch.from_numpy(np.ascontiguousarray(face.image[:, ::-1])).float()
+    torch.testing.assert_close(inputs[0].permute(1, 2, 0), expected, atol=1e-3, rtol=0)
     by_hand = points[0][FLIP] * torch.tensor([-1.0, 1.0]) + torch.tensor([STORED - 1.0, 0.0])
     torch.testing.assert_close(to_pixels(targets, STORED)[0], by_hand)
 

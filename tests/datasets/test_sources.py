@@ -12,7 +12,7 @@ from odnbench.datasets.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_lan
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.rendering.face_parameters import DIFFICULTIES
-from odnbench.datasets.sources import load_faces, split_validation
+from odnbench.datasets.sources import load_faces
 from odnbench.errors import OdnbenchError
 from odnbench.registry import Dataset, Registry
 from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol
@@ -145,14 +145,6 @@ def test_a_changed_annotation_is_prepared_anew(tmp_path: Path) -> None:
 def test_an_absent_data_set_is_an_error_where_data_are_required(tmp_path: Path) -> None:
     with pytest.raises(OdnbenchError, match="--require-data: 300w not found"):
         load_faces(TINY, REGISTRY, None, tmp_path, require_data=True)
-
-
-def test_validation_and_training_part_are_disjoint_and_complete(tmp_path: Path) -> None:
-    faces = load_faces(TINY, REGISTRY, None, tmp_path).train
-    train, validation = split_validation(faces, 0.1)
-    assert len(validation) == 2
-    assert set(train.ids) | set(validation.ids) == set(faces.ids)
-    assert not set(train.ids) & set(validation.ids)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One trial, on pictures of noise: what it learns, keeps and writes."""
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,16 +14,18 @@ from torch import Tensor
 
 from odnbench.conversion import get_at
 from odnbench.datasets.sources import Faces, split_validation
-from odnbench.engine.checkpoint import load_checkpoint
+from odnbench.engine import training
+from odnbench.engine.checkpoint import ProgressFile, load_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
-from odnbench.engine.fit import TrialFailed, build_network, fit, on_device
+from odnbench.engine.fit import TrialFailed, fit
+from odnbench.engine.training import Batches, build_network, near
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.pipelines import load_pipeline, resolve
 from odnbench.registry import Registry
 from odnbench.specs import BoxRule, Coverage, Protocol, Scheme, Trial
-from odnbench.trials import TrialFolder
+from odnbench.trials import Epoch, TrialFolder
 
 REGISTRY = Registry.load()
 TINY = ("backbone=resnet18-slim", "pretrained=none", "input_size=32", "batch_size=8", "epochs=3")
@@ -75,6 +78,75 @@ def test_the_same_seed_gives_the_same_bits(tmp_path: Path, precision: str, optim
     assert (other.predictions.predicted != a.predictions.predicted).any()
 
 
+class Killed(BaseException):
+    """Stands for what ends a process."""
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
+def test_a_killed_trial_goes_on_to_the_same_bits(
+    tmp_path: Path, optimizer: str, schedule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProgressFile, "due", True)
+    overrides = ["epochs=5", f"optimizer={optimizer}", f"schedule={schedule}", "learning_rate=3e-3"]
+    trial, broken = trial_of("odn", overrides), TrialFolder(tmp_path / "broken")
+    whole = run(tmp_path / "whole", "odn", *overrides)
+    told: list[int] = []
+
+    def on_epoch(epoch: Epoch) -> None:
+        told.append(epoch.epoch)
+        if epoch.epoch in (1, 3) and told.count(epoch.epoch) == 1:
+            raise Killed
+
+    for _ in range(2):
+        with pytest.raises(Killed):
+            fit(trial, FACES, REGISTRY, broken, on_epoch)
+        assert not broken.finished
+        torch.rand(3)  # a new process has another generator
+    fit(trial, FACES, REGISTRY, broken, on_epoch)
+    assert sorted(set(told)) == told[-5:] == [1, 2, 3, 4, 5]  # nothing was trained twice
+    np.testing.assert_array_equal(broken.predictions.predicted, whole.predictions.predicted)
+    for a, b in zip(broken.epochs, whole.epochs, strict=True):
+        assert dataclasses.replace(a, seconds=0) == dataclasses.replace(b, seconds=0)
+    assert broken.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
+    assert not broken.progress.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"no progress", None], ids=["empty", "foreign", "cut"])
+def test_progress_that_cannot_be_read_is_begun_anew(tmp_path: Path, damage: bytes | None) -> None:
+    def killed(epoch: Epoch) -> None:
+        raise Killed
+
+    folder = TrialFolder(tmp_path / "a")
+    with pytest.raises(Killed):
+        fit(trial_of(), FACES, REGISTRY, folder, killed)
+    saved = folder.progress.read_bytes()
+    folder.progress.write_bytes(saved[: len(saved) // 2] if damage is None else damage)
+    fit(trial_of(), FACES, REGISTRY, folder)
+    assert [epoch.epoch for epoch in folder.epochs] == [1, 2, 3]
+
+
+def test_pictures_that_stay_on_the_host_train_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU whose memory they do not fit: batches are copied one at a time."""
+    trial, device = trial_of(), torch.device("cpu")
+    rows = np.arange(24)[::2]
+    here = Batches.of(FACES.train, rows, trial, device)
+    sent: list[torch.device] = []
+    monkeypatch.setattr(training, "_to", lambda tensor, to: sent.append(to) or tensor.clone())
+    there = list(Batches.of(FACES.train, rows, trial, device).epoch(torch.Generator()))
+    monkeypatch.undo()
+    assert len(there) == len(here) == 1 and len(sent) == 4
+    for a, b in zip(here.epoch(torch.Generator()), there, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_pictures_are_not_copied_and_not_written_to() -> None:
+    images = FACES.train.images.copy()
+    images.flags.writeable = False  # as of a mapped file, or of Ray's object store
+    tensor = near(images, torch.device("cpu"))
+    assert tensor.data_ptr() == images.ctypes.data
+
+
 def test_the_epoch_with_the_lowest_validation_error_is_kept(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", "odn", "epochs=6", "schedule=constant", "learning_rate=2e-2")
     errors = [epoch.validation_nme_percent for epoch in folder.epochs]
@@ -92,7 +164,7 @@ def test_a_checkpoint_gives_the_predictions_on_disk_again(tmp_path: Path) -> Non
     network = build_network(trial_of("gm-lm").spec, REGISTRY, 68)
     load_checkpoint(network, folder.checkpoint)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = on_device(FACES.test, torch.device("cpu"))
+    images = near(FACES.test.images, torch.device("cpu"))
     again = predict(network, FACES.test, images, size=32, bf16=False).points
     np.testing.assert_array_equal(again, folder.predictions.predicted)
     with pytest.raises(OdnbenchError, match="not a checkpoint of this network"):
@@ -101,8 +173,8 @@ def test_a_checkpoint_gives_the_predictions_on_disk_again(tmp_path: Path) -> Non
 
 def test_the_mean_shape_trial_has_the_error_of_the_mean_shape(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", "mean-shape")
-    train, _ = split_validation(FACES.train, trial_of().spec.data.validation_fraction)
-    by_hand = FACES.test.to_image(np.repeat(train.points_crop.mean(0)[None], 6, axis=0))
+    rows, _ = split_validation(FACES.train, trial_of().spec.data.validation_fraction)
+    by_hand = FACES.test.to_image(np.repeat(FACES.train[rows].points_crop.mean(0)[None], 6, axis=0))
     found = folder.predictions
     np.testing.assert_allclose(found.predicted, by_hand, atol=1e-4)
     protocol, scheme = trial_of().protocol, trial_of().scheme
@@ -157,8 +229,7 @@ def test_a_criterion_in_pixels_trains(tmp_path: Path) -> None:
 
 def test_validation_and_test_faces_are_never_trained_on(tmp_path: Path) -> None:
     """Other pictures and points of theirs leave the weights of the last epoch as they were."""
-    _, validation = split_validation(FACES.train, 0.1)
-    of_validation = np.isin(FACES.train.ids, validation.ids)
+    _, of_validation = split_validation(FACES.train, 0.1)
     images, points = FACES.train.images.copy(), FACES.train.points.copy()
     images[of_validation] = 255 - images[of_validation]
     points[of_validation] += 5.0
@@ -177,9 +248,9 @@ def test_validation_and_test_faces_are_never_trained_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fraction", [0.05, 0.3, 0.5])
 def test_the_split_into_training_and_validation_is_disjoint_and_complete(fraction: float) -> None:
-    train, validation = split_validation(FACES.train, fraction)
-    assert len(validation) == max(1, round(24 * fraction))
-    assert sorted(train.ids + validation.ids) == sorted(FACES.train.ids)
+    rows, validation_rows = split_validation(FACES.train, fraction)
+    assert len(validation_rows) == max(1, round(24 * fraction))
+    assert sorted([*rows, *validation_rows]) == list(range(24))
 
 
 def test_a_prediction_that_is_not_a_number_is_not_averaged_away() -> None:
@@ -196,7 +267,7 @@ def test_too_few_faces_to_train_on_are_told_with_the_cure(tmp_path: Path) -> Non
 
 def test_the_weights_that_are_kept_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     overrides = ["epochs=6", "schedule=constant", "learning_rate=3e-2", "precision=float32"]
-    _, validation = split_validation(FACES.train, 0.1)
+    validation = FACES.train[split_validation(FACES.train, 0.1)[1]]
     earlier = 0  # trials whose best epoch is not the last one
     for seed in range(4):
         trial = trial_of("odn", [*overrides, f"seed={seed}"])
@@ -205,7 +276,7 @@ def test_the_weights_that_are_kept_are_those_of_the_best_epoch(tmp_path: Path) -
         earlier += folder.result.best_epoch < 6
         network = build_network(trial.spec, REGISTRY, 68)
         load_checkpoint(network, folder.checkpoint)
-        images = on_device(validation, torch.device("cpu"))
+        images = near(validation.images, torch.device("cpu"))
         predicted = predict(network, validation, images, size=32, bf16=False).points
         nme = mean_nme_percent(predicted, validation, trial.protocol, trial.scheme)
         assert nme == pytest.approx(folder.result.validation_nme_percent, rel=1e-4)
@@ -238,7 +309,7 @@ def test_occlusion_is_one_less_the_map_at_the_true_landmarks(tmp_path: Path) -> 
     masks = np.zeros((len(FACES.test), 64, 64), np.uint8)
     masks[:, :, 32:] = 255  # the right half is covered
     faces = dataclasses.replace(FACES.test, masks=masks)
-    found = predict(LeftHalf(68), faces, on_device(faces, torch.device("cpu")), 32, bf16=False)
+    found = predict(LeftHalf(68), faces, near(faces.images, torch.device("cpu")), 32, bf16=False)
     assert found.occlusion_map is not None
     occlusion = occlusion_of(found.occlusion_map, faces, 32)
     assert occlusion.covered is not None
@@ -261,3 +332,15 @@ def test_a_trial_keeps_what_its_modules_say(tmp_path: Path) -> None:
     ranks = [epoch.effective_rank for epoch in odn.epochs]
     assert all(rank is not None and 1 <= rank <= len(sigma) for rank in ranks)
     assert plain.result.spectrum == () and plain.epochs[0].effective_rank is None
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch.compile's own use
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_trains_like_the_plain_one(tmp_path: Path) -> None:
+    overrides = ("precision=float32", "epochs=2")
+    plain = run(tmp_path / "plain", "odn", *overrides)
+    compiled = run(tmp_path / "compiled", "odn", *overrides, "compile=default")
+    assert compiled.trial.spec.train.compile == "default"
+    for a, b in zip(plain.epochs, compiled.epochs, strict=True):
+        assert a.data_term == pytest.approx(b.data_term, rel=1e-3)

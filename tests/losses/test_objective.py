@@ -2,18 +2,20 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
-from odnbench.engine.fit import build_network
-from odnbench.losses.nuclear import nuclear_norm, singular_values
+from odnbench.engine.training import build_network, build_optimizer
+from odnbench.losses.nuclear import _inverse_root, nuclear_subgradient, singular_values
 from odnbench.losses.objective import Objective, build_objective
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.pipelines import load_pipeline, resolve
 from odnbench.registry import Criterion, Registry, import_target
-from odnbench.specs import LossSpec
+from odnbench.specs import LossSpec, TrainSpec
 
 REGISTRY = Registry.load()
 SIZE = 64
@@ -61,16 +63,46 @@ def test_objective_and_gradient_equal_autograd(variant: str, term: str, unit: st
 
     network.zero_grad(set_to_none=True)
     objective = build_objective(spec, network, REGISTRY, SIZE)
+    before = {n: p.detach().clone() for n, p in network.named_parameters()}
+    penalties = objective.penalties()
     terms = objective(network(images), true)
     (terms.data + terms.occlusion).backward()
-    objective.add_penalty_gradients()
-    value = float((terms.data + terms.occlusion).detach()) + sum(objective.penalties().values())
+    objective.add_nuclear_gradient()
+    torch.optim.SGD(objective.parameter_groups(), lr=1.0).step()  # moves by the gradient it sees
+    value = float((terms.data + terms.occlusion).detach()) + sum(penalties.values())
 
     assert value == pytest.approx(float(expected.detach()), rel=1e-5)
     for name, parameter in network.named_parameters():
-        assert parameter.grad is not None
+        gradient = before[name] - parameter.detach()
         scale = gradients[name].norm()
-        assert (parameter.grad - gradients[name]).norm() <= 1e-5 * scale + 1e-12, name
+        assert (gradient - gradients[name]).norm() <= 1e-5 * scale + 1e-12, name
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_training_minimises_equation_3(optimizer: Literal["adam", "sgd"]) -> None:
+    """Steps of our optimiser are those of torch's on Eq. (3) written down for autograd."""
+    spec = dataclasses.replace(ZERO, **LARGE)
+    ours, theirs = network_of("odn"), network_of("odn")
+    objective = build_objective(spec, ours, REGISTRY, SIZE)
+    train = TrainSpec(optimizer=optimizer, learning_rate=1e-3, schedule="constant")
+    own, _ = build_optimizer(objective, train, 1)
+    plain = (
+        torch.optim.Adam(theirs.parameters(), 1e-3)
+        if optimizer == "adam"
+        else torch.optim.SGD(theirs.parameters(), 1e-3, momentum=0.9, nesterov=True)
+    )
+    for _ in range(3):
+        images = torch.randn(3, 3, SIZE, SIZE, dtype=torch.float64)
+        true = torch.rand(3, 68, 2, dtype=torch.float64)
+        own.zero_grad()
+        sum(objective(ours(images), true)).backward()  # type: ignore[union-attr]
+        objective.add_nuclear_gradient()
+        own.step()
+        plain.zero_grad()
+        naive(theirs, spec, images, true).backward()
+        plain.step()
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7, msg=name)
 
 
 def matrix(d: int, k: int, singular_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,39 +114,51 @@ def matrix(d: int, k: int, singular_values: Tensor) -> tuple[Tensor, Tensor, Ten
     return (U * singular_values) @ V.T, U, V
 
 
+def by_iteration(M: Tensor) -> Tensor:
+    """What `nuclear_subgradient` does on a GPU."""
+    if M.shape[0] < M.shape[1]:
+        return by_iteration(M.T).T
+    wide = M.double()
+    return (wide @ _inverse_root(wide.T @ wide)).to(M.dtype)
+
+
+@pytest.mark.parametrize("way", [nuclear_subgradient, by_iteration])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     ("d", "k", "values"),
     [
         (40, 12, torch.linspace(0.5, 3, 12)),
         (12, 40, torch.linspace(0.5, 3, 12)),
         (20, 20, torch.linspace(0.5, 3, 20)),
-        (40, 12, torch.logspace(-3, 2, 12)),  # badly scaled
-        (40, 12, torch.linspace(0.5, 3, 5)),  # rank 5
-        (12, 40, torch.linspace(1e4, 3e4, 4)),  # rank 4, large
+        (300, 60, torch.linspace(0.1, 3, 60)),  # just well enough conditioned for one Gram matrix
+        (40, 12, torch.logspace(-2, 2, 12)),  # badly scaled
+        (40, 12, 1e-9 * torch.logspace(0, 4, 12)),  # tiny
+        (40, 12, torch.cat([torch.ones(11), torch.tensor([1e4])])),  # one direction of its own
+        (2048, 256, torch.linspace(0.6, 1.7, 256)),
     ],
-    ids=["tall", "wide", "square", "badly scaled", "low rank", "wide low rank"],
+    ids=["tall", "wide", "square", "moderate", "bad", "tiny", "one", "registry"],
 )
-def test_nuclear_norm_and_subgradient_equal_those_of_the_svd(
-    d: int, k: int, values: Tensor
+def test_the_subgradient_of_the_nuclear_norm_is_that_of_the_svd(
+    d: int, k: int, values: Tensor, dtype: torch.dtype, way: Callable[[Tensor], Tensor]
 ) -> None:
-    values = values.double()
-    M, U, V = matrix(d, k, values)
-    norm, subgradient = nuclear_norm(M)
-    assert float(norm) == pytest.approx(float(values.sum()), rel=1e-6)
-    torch.testing.assert_close(subgradient, U @ V.T, atol=1e-4, rtol=0)  # 0 outside the rank
+    M = matrix(d, k, values.double())[0].to(dtype)
+    U, sigma, Vh = torch.linalg.svd(M.double(), full_matrices=False)
+    subgradient = way(M)
+    assert subgradient.dtype == dtype
+    assert torch.linalg.matrix_norm(subgradient.double() - U @ Vh, 2) < 1e-4
+    assert float(singular_values(M).sum()) == pytest.approx(float(sigma.sum()), rel=1e-6)
 
 
-def test_single_precision_loses_little_of_the_subgradient() -> None:
-    M, U, V = matrix(200, 50, torch.linspace(0.1, 3, 50).double())
-    _, subgradient = nuclear_norm(M.float())
-    assert subgradient.dtype == torch.float32
-    torch.testing.assert_close(subgradient.double(), U @ V.T, atol=1e-4, rtol=0)
-
-
-def test_the_zero_matrix_has_norm_and_subgradient_zero() -> None:
-    norm, subgradient = nuclear_norm(torch.zeros(6, 4))
-    assert float(norm) == 0.0
-    assert not subgradient.any()
+@pytest.mark.parametrize("way", [nuclear_subgradient, by_iteration])
+@pytest.mark.parametrize(("d", "k"), [(40, 12), (12, 40)])
+def test_directions_without_singular_value_get_no_subgradient(
+    d: int, k: int, way: Callable[[Tensor], Tensor]
+) -> None:
+    M, U, V = matrix(d, k, torch.linspace(1e4, 3e4, 4).double())  # rank 4, large
+    assert torch.linalg.matrix_norm(way(M) - U @ V.T, 2) < 1e-4
+    zero = torch.zeros(d, k)
+    assert not way(zero).any()
+    assert float(singular_values(zero).sum()) == 0.0
 
 
 @pytest.mark.parametrize("name", REGISTRY.all(Criterion))
@@ -172,8 +216,12 @@ def test_wing_is_continuous_where_it_turns_linear() -> None:
 
 def test_an_objective_of_zero_weights_leaves_gradients_alone() -> None:
     network = network_of("odn")
-    Objective(ZERO, network, torch.nn.functional.mse_loss, SIZE).add_penalty_gradients()
-    assert all(p.grad is None or not p.grad.any() for p in network.parameters())
+    objective = Objective(ZERO, network, torch.nn.functional.mse_loss, SIZE)
+    objective.add_nuclear_gradient()
+    assert all(p.grad is None for p in network.parameters())
+    (group,) = objective.parameter_groups()
+    assert group["weight_decay"] == 0.0
+    assert len(group["params"]) == len(list(network.parameters()))
 
 
 @pytest.mark.parametrize("name", REGISTRY.all(Criterion))
@@ -192,15 +240,9 @@ def test_gradients_of_criteria_are_finite_at_the_truth_and_vanish_or_are_bounded
 def test_the_subgradient_supports_the_nuclear_norm_from_below(rank: int) -> None:
     """Its definition: ‖N‖_* ≥ ‖M‖_* + ⟨G, N − M⟩ for every N."""
     M, _, _ = matrix(9, 6, torch.linspace(1, 2, rank, dtype=torch.float64))
-    norm, G = nuclear_norm(M)
+    norm, G = singular_values(M).sum(), nuclear_subgradient(M)
     generator = torch.Generator().manual_seed(8)
     for step in (1e-3, 0.1, 10.0):
         N = M + step * torch.randn(9, 6, generator=generator, dtype=torch.float64)
         below = norm + (G * (N - M)).sum()
         assert torch.linalg.matrix_norm(N, "nuc") >= below - 1e-6
-
-
-@pytest.mark.parametrize(("d", "k"), [(30, 8), (8, 30)])
-def test_singular_values_are_those_of_the_svd(d: int, k: int) -> None:
-    M = torch.randn(d, k, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    torch.testing.assert_close(singular_values(M), torch.linalg.svdvals(M))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from odnbench.engine.fit import build_network
+from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.backbones import load_weights
 from odnbench.networks.geometry import PRODUCTS

@@ -1,0 +1,45 @@
+"""Augmentation of a batch, beside the same by sample."""
+
+import cv2
+import numpy as np
+import torch
+
+from odnbench.bench.subject import Subject
+from odnbench.bench.timing import Benchmark, in_turns, machine_of
+from odnbench.datasets.augment import IMAGENET_MEAN, IMAGENET_STD, sample_transforms
+from odnbench.engine.training import Batches
+
+BATCH, LOOP = "one resampling per batch", "cv2.warpAffine per sample"
+
+
+def bench_augment(subject: Subject, *, repeats: int) -> Benchmark:
+    """From uint8 pictures in memory to one batch as the network takes it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trial, faces = subject.trial, subject.faces.train
+    rows = np.arange(min(trial.spec.train.batch_size, len(faces)))
+    batches = Batches.of(faces, rows, trial, device)
+    size, stored = batches.input_size, faces.images.shape[1]
+    generator = torch.Generator().manual_seed(0)
+
+    def batched() -> None:
+        for _ in batches.epoch(generator):
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+    def by_sample() -> None:
+        transforms, _ = sample_transforms(len(rows), trial.spec.augment, generator)
+        samples = []
+        for row, transform in zip(rows, transforms.double().numpy(), strict=True):
+            # from [-1, 1] over the input to pixels of the prepared picture
+            A = transform[:, :2]
+            t = transform[:, 2] * size / 2 + (stored - 1) / 2
+            to_stored = np.column_stack([A, t - A @ np.full(2, (size - 1) / 2)])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            crop = cv2.warpAffine(faces.images[row], to_stored, (size, size), flags=flags)
+            image = (crop.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+            samples.append(torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32)))
+        torch.stack(samples).to(device).contiguous(memory_format=torch.channels_last)
+
+    timings = in_turns({BATCH: batched, LOOP: by_sample}, repeats)
+    facts = {"batch": float(len(rows)), "size_px": size}
+    return Benchmark("augment", machine_of(device), timings, {BATCH: LOOP}, facts)

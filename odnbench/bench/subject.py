@@ -1,0 +1,52 @@
+"""What the benchmarks of the engine train and test: a trial, and picture files of its faces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from odnbench.datasets.archive import find_root, open_archive
+from odnbench.datasets.faces import Face
+from odnbench.datasets.render_layout import render_layout
+from odnbench.datasets.sources import Faces
+from odnbench.pipelines import load_pipeline
+from odnbench.registry import Dataset, Registry
+from odnbench.specs import Trial
+from odnbench.sweep import Places, make_plan
+
+_DATASET = "300w"
+_FACES_PER_PART = 100  # that are rendered where the data set is absent
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trial with its prepared faces, and the files of those that it trains on."""
+
+    trial: Trial
+    faces: Faces
+    files: tuple[Face, ...]
+    registry: Registry
+
+
+def make_subject(
+    registry: Registry, data_root: Path | None, folder: Path, overrides: Sequence[str]
+) -> Subject:
+    """The full ODN on 300W with fresh weights, but for `overrides`; rendered pictures, drawn into
+    `folder` with the prepared faces, where 300W is not below `data_root`.
+    """
+    entry = registry.get(Dataset, _DATASET)
+    specs = ["variant=odn", "pretrained=none", *overrides]
+    pipeline = load_pipeline("ablation")
+    root = find_root(entry, data_root)
+    if root is None:
+        size = int(dict(text.split("=") for text in specs).get("input_size", 224))
+        data_root = folder / "rendered"
+        root = data_root / _DATASET
+        render_layout(entry, root, _FACES_PER_PART, round(1.5 * size), seed=0)
+    places = Places(folder / "runs", folder / "cache", data_root)
+    plan = make_plan(pipeline, registry, places, overrides=specs, allow_partial=True)
+    (trial,) = plan.trials
+    archive = open_archive(entry, root)
+    _, split = registry.split(trial.spec.data.train)
+    files = [face for part in split.parts for face in archive.faces(part, [])]
+    found = tuple(face for face in files if isinstance(face.image, Path))
+    return Subject(trial, plan.faces[trial.faces], found, registry)

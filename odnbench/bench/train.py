@@ -1,0 +1,102 @@
+"""How fast a network is trained, beside the least that has to be done and beside the field's habit.
+
+BARE    the same network and optimiser on one fixed random batch, without any penalty
+FULL    the engine's step: batches from uint8 pictures, augmentation, all five penalties
+PLAIN   the engine's step in single precision, channels first
+HABIT   single precision, fed by a DataLoader that decodes and warps sample by sample (habit.py)
+"""
+
+# B images in a batch, L landmarks, s side of the input
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+
+from odnbench.bench.habit import PerSample
+from odnbench.bench.subject import Subject
+from odnbench.bench.timing import Benchmark, in_turns, machine_of
+from odnbench.conversion import replace_at
+from odnbench.engine.training import Training
+
+BARE, FULL, PLAIN, HABIT = "bare loop", "full step", "full step, plain float32", "field's habit"
+_MATMUL = 4096  # side of the square matrices that measure the device's peak
+
+
+def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
+    """Times `steps` training steps of each contender on the same machine, in turns."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    B, s = subject.trial.spec.train.batch_size, subject.trial.spec.data.input_size
+    rows = np.arange(B * steps) % len(subject.faces.train)
+
+    def training(precision: str) -> Training:
+        spec = replace_at(subject.trial.spec, "train.precision", precision)
+        spec = replace_at(spec, "train.epochs", 1000)  # more than are timed
+        trial = dataclasses.replace(subject.trial, spec=spec)
+        return Training.of(trial, subject.faces.train, rows, subject.registry, device)
+
+    full, bare, plain, habit = (training(p) for p in ("auto", "auto", "float32", "float32"))
+    for channels_first in (plain, habit):
+        channels_first.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    noise = torch.randn(B, 3, s, s, device=device).contiguous(memory_format=torch.channels_last)
+    target = torch.randn(B, subject.trial.scheme.points, 2, device=device)
+    files = PerSample([subject.files[i % len(subject.files)] for i in rows], subject.trial)
+    loader = DataLoader(
+        files,
+        B,
+        shuffle=True,
+        drop_last=True,
+        num_workers=os.cpu_count() or 1,
+        persistent_workers=True,
+        pin_memory=device.type == "cuda",
+    )
+
+    def bare_step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bare.bf16):
+            points, _ = bare.network(noise)
+        loss = (points - target).square().sum(dim=(1, 2)).mean()
+        bare.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        bare.optimizer.step()
+
+    def bare_loop() -> None:
+        for _ in range(steps):
+            bare_step()
+
+    def plain_epoch() -> None:
+        for inputs, targets in plain.batches.epoch(plain.generator):
+            plain.step(inputs.contiguous(), targets)
+
+    def habit_epoch() -> None:
+        for inputs, targets in loader:
+            habit.step(inputs.to(device), targets.to(device))
+
+    def waited_for(run: Callable[[], object]) -> Callable[[], None]:
+        def timed() -> None:
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return timed
+
+    for each in (full, bare, plain, habit):
+        each.network.train()
+    with FlopCounterMode(display=False) as counter:
+        bare_step()
+    matrix = torch.randn(_MATMUL, _MATMUL, device=device, dtype=torch.bfloat16)
+    contenders = {BARE: bare_loop, FULL: full.epoch, PLAIN: plain_epoch, HABIT: habit_epoch}
+    timings = in_turns({name: waited_for(run) for name, run in contenders.items()}, repeats)
+    (matmul,) = in_turns({"bf16 matmul": waited_for(lambda: matrix @ matrix)}, repeats)
+    facts = {
+        "images": float(B * steps),
+        "size_px": s,
+        "batch": B,
+        "flops_per_image": counter.get_total_flops() / B,
+        "bf16_flops_per_second": 2 * _MATMUL**3 / matmul.median,
+    }
+    baselines = {FULL: BARE, PLAIN: FULL, HABIT: FULL}
+    return Benchmark("train", machine_of(device), timings, baselines, facts)

@@ -1,0 +1,248 @@
+"""What changes from step to step while a network is trained, and the step itself.
+
+Pictures stay uint8 until a step takes them: on the device where they fit, else in the host's
+memory, from which batches are copied while the device computes. A step resamples its batch once,
+and adds the closed-form gradients of the penalties to those of autograd. Nothing inside an epoch
+waits for the device.
+"""
+
+# B images in a batch, N faces of which n are trained on, L landmarks, S side of a prepared picture,
+# s of the network's input
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Read by torch at its first allocation: large blocks come in large pages, which spares a step
+# hundreds of thousands of page faults on the CPU.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from odnbench.conversion import replace_at
+from odnbench.datasets.augment import normalise, resample, sample_transforms, to_unit
+from odnbench.datasets.faces import Bytes, FaceSet
+from odnbench.losses.objective import Objective, build_objective
+from odnbench.networks.base import LandmarkNetwork, Prediction
+from odnbench.registry import Registry, Variant, import_target
+from odnbench.specs import AugmentSpec, TrainSpec, Trial, TrialSpec
+
+_DEVICE_SHARE = 0.25  # of a GPU's free memory, up to which pictures are kept on it
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The training faces, and how they become batches on the device."""
+
+    images: Tensor  # (N, S, S, 3) uint8, on the device or the host
+    points: Tensor  # (N, L, 2), pixels of the prepared pictures, on the device
+    rows: Tensor  # (n,) the faces that are trained on
+    flip: Tensor  # (L,)
+    augment: AugmentSpec
+    input_size: int  # s
+    size: int  # B
+
+    @classmethod
+    def of(
+        cls, faces: FaceSet, rows: NDArray[np.intp], trial: Trial, device: torch.device
+    ) -> "Batches":
+        """Those faces of `faces` that stand at `rows`."""
+        return cls(
+            images=near(faces.images, device),
+            points=torch.from_numpy(faces.points_crop).float().to(device),
+            rows=torch.from_numpy(rows),
+            flip=torch.tensor(trial.scheme.flip, device=device),
+            augment=trial.spec.augment,
+            input_size=trial.spec.data.input_size,
+            size=min(trial.spec.train.batch_size, len(rows)),
+        )
+
+    def __len__(self) -> int:
+        """Batches in an epoch; faces that do not fill one wait for the next epoch's order."""
+        return len(self.rows) // self.size
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (B, 3, s, s) and targets (B, L, 2) in [-1, 1], in a new order."""
+        order = self.rows[torch.randperm(len(self.rows), generator=generator)]
+        for rows in order[: len(self) * self.size].split(self.size):
+            transforms, mirrored = sample_transforms(self.size, self.augment, generator)
+            yield self.batch(rows, transforms, mirrored)
+
+    def batch(self, rows: Tensor, transforms: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+        """The faces at `rows` (B,), moved by `transforms` and `mirrored` of `sample_transforms`."""
+        device = self.points.device
+        inputs, targets = resample(
+            _to(self.images.index_select(0, rows.to(self.images.device)), device),
+            self.points.index_select(0, _to(rows, device)),
+            _to(transforms, device),
+            _to(mirrored, device),
+            self.flip,
+            self.input_size,
+        )
+        return normalise(inputs), targets
+
+    def mean_shape(self) -> Tensor:
+        """(L, 2): mean of the points in [-1, 1] over the crop."""
+        stored = self.images.shape[1]
+        points = self.points[self.rows.to(self.points.device)]
+        return to_unit(points, stored).mean(dim=0) * (stored / self.input_size)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network, and all that it is trained with."""
+
+    network: LandmarkNetwork
+    forward: Callable[[Tensor], Prediction]  # the network, compiled where the spec asks for it
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    batches: Batches
+    generator: torch.Generator  # of batches and transforms
+    bf16: bool
+
+    @classmethod
+    def of(
+        cls,
+        trial: Trial,
+        faces: FaceSet,
+        rows: NDArray[np.intp],
+        registry: Registry,
+        device: torch.device,
+        weights: Path | None = None,
+    ) -> "Training":
+        """The training of `trial` on those of `faces` that stand at `rows`, before the first step.
+
+        weights: where the weights file of the spec lies, if not where the spec says.
+        """
+        spec = trial.spec
+        if weights is not None:
+            spec = replace_at(spec, "model.pretrained", str(weights))
+        torch.manual_seed(spec.seed)
+        if device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # inputs are of one size
+            torch.set_float32_matmul_precision("high")  # TF32
+            torch.backends.cudnn.allow_tf32 = True
+        batches = Batches.of(faces, rows, trial, device)
+        network = build_network(spec, registry, trial.scheme.points)
+        network.mean_shape.copy_(batches.mean_shape())
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        objective = build_objective(spec.loss, network, registry, spec.data.input_size)
+        optimizer, schedule = build_optimizer(objective, spec.train, len(batches))
+        forward: Callable[[Tensor], Prediction] = network
+        if spec.train.compile != "none":
+            forward = torch.compile(network, mode=spec.train.compile, dynamic=False)
+        return cls(
+            network,
+            forward,
+            objective,
+            optimizer,
+            schedule,
+            batches,
+            torch.Generator().manual_seed(spec.seed),
+            use_bf16(spec.train.precision, device),
+        )
+
+    def epoch(self) -> tuple[float, float]:
+        """Trains on every batch once; means of the data term and of η ‖P‖_1."""
+        self.network.train()
+        sums = torch.zeros(2, device=self.network.mean_shape.device)
+        for inputs, targets in self.batches.epoch(self.generator):
+            sums += self.step(inputs, targets)
+        data, occlusion = (sums / len(self.batches)).tolist()
+        return data, occlusion
+
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One step of the optimiser on a batch; (2,) data term and η ‖P‖_1 before it."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
+            prediction = self.forward(inputs)
+        terms = self.objective(prediction, targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        (terms.data + terms.occlusion).backward()
+        self.objective.add_nuclear_gradient()
+        self.optimizer.step()
+        self.schedule.step()
+        return torch.stack(terms).detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides the next steps: given to `load_state_dict`, they come out the same."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was called."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+
+
+def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> LandmarkNetwork:
+    """The network of `spec`, with fresh or pretrained weights."""
+    target = import_target(registry.get(Variant, spec.variant).network)
+    network: LandmarkNetwork = target(
+        model=spec.model, registry=registry, landmarks=landmarks, input_size=spec.data.input_size
+    )
+    return network
+
+
+def build_optimizer(
+    objective: Objective, train: TrainSpec, steps_per_epoch: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """Optimiser and per-step schedule. Its weight decay is that of Eq. (3), and no other."""
+    nothing = torch.nn.Parameter(torch.zeros(0))  # an optimiser refuses to be without parameters
+    groups = objective.parameter_groups() or [{"params": [nothing]}]
+    total = max(1, train.epochs * steps_per_epoch)
+    rate = train.learning_rate
+    optimizer: torch.optim.Optimizer
+    if train.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)
+    else:
+        optimizer = torch.optim.Adam(groups, rate, fused=True)
+    if train.schedule == "one-cycle":
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total)
+    if train.schedule == "cosine":
+        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
+    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: where asked for, and under "auto" where the processor has it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def near(images: Bytes, device: torch.device) -> Tensor:
+    """`images` on `device`, or on the host where they would take too much of a GPU's memory. On the
+    CPU they are not copied: trials share the pages of a mapped file.
+    """
+    with warnings.catch_warnings():
+        # A mapped file cannot be written to, and is not.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        tensor = torch.from_numpy(images)
+    if device.type == "cuda" and tensor.nbytes > _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return tensor
+    return tensor.to(device)
+
+
+def _to(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`; from the host to a GPU through pinned memory, without waiting."""
+    if tensor.device == device:
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
