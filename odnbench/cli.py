@@ -5,16 +5,16 @@ Exit status: 0 all done, 1 a trial failed or was interrupted, 2 a mistake in nam
 """
 
 import dataclasses
+import errno
 import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -25,11 +25,23 @@ from odnbench import __version__
 from odnbench.cli_bench import bench_app
 from odnbench.cli_data import data_app
 from odnbench.cli_score import rescore_command, score_command
+from odnbench.cli_status import print_forecast, status_command
 from odnbench.errors import OdnbenchError
-from odnbench.terminal import DataRoot, Plugins, cache_folder, console, data_root_of, plain
+from odnbench.terminal import (
+    DataRoot,
+    Plugins,
+    Storage,
+    cache_folder,
+    console,
+    data_root_of,
+    plain,
+    plans_of,
+    results_in,
+)
 
 if TYPE_CHECKING:
     from odnbench.reports import Report
+    from odnbench.storage import Storage as ResultStorage
     from odnbench.sweep import Executor, Plan
     from odnbench.tracking import MlflowMirror
 
@@ -46,6 +58,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 app.command("score")(score_command)
 app.command("rescore")(rescore_command)
+app.command("status")(status_command)
 
 
 class ExecutorName(StrEnum):
@@ -75,9 +88,6 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
-Storage = Annotated[Path, typer.Option(help="Folder of results.", envvar="ODNBENCH_STORAGE")]
-
-
 @dataclass(frozen=True)
 class SweepOptions:
     """The options that `run` and `tune` share; each field is an option of the command line."""
@@ -96,7 +106,7 @@ class SweepOptions:
     allow_partial: Annotated[
         bool, typer.Option(help="Go on where faces of a data set are missing.")
     ] = False
-    storage: Storage = Path("runs")
+    storage: Storage = "runs"
     select: Annotated[
         str, typer.Option(help="Epoch to keep: best on validation, last, or best on test.")
     ] = ""
@@ -109,7 +119,9 @@ class SweepOptions:
     ] = None
     address: Annotated[str | None, typer.Option(help="A running Ray cluster, or 'auto'.")] = None
     plugins: Plugins = dataclasses.field(default_factory=list)
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and what it costs, and stop.")
+    ] = False
 
 
 def takes_sweep_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -161,19 +173,22 @@ def run_command(
     ] = ExecutorName.ray,
 ) -> None:
     """Run every trial of a pipeline and log it to MLflow."""
-    plan = _plan(pipeline, options)
+    storage = results_in(options.storage)
+    plan = _plan(pipeline, options, storage)
     if options.dry_run:
+        slots = 1 if executor is ExecutorName.inline else None
+        print_forecast(plan, options.cpus, options.gpus, slots=slots, address=options.address)
         return
     if executor is ExecutorName.inline:
         from odnbench.sweep import run_inline
 
-        _carry_out(plan, partial(run_inline, threads=max(1, int(options.cpus))))
+        _carry_out(plan, storage, partial(run_inline, threads=max(1, int(options.cpus))))
         return
     with _needs("ray", "install ray[tune], or use --executor inline"):
         from odnbench.orchestrate import Resources, run_on_ray
 
     resources = Resources(options.cpus, options.gpus, options.address)
-    _carry_out(plan, partial(run_on_ray, resources=resources))
+    _carry_out(plan, storage, partial(run_on_ray, resources=resources))
 
 
 @app.command("tune")
@@ -190,7 +205,8 @@ def tune_command(
     scheduler: Annotated[SchedulerName, typer.Option(help="Early stopping.")] = SchedulerName.asha,
 ) -> None:
     """Search the loss weights of Eq. (3), from the paper's on."""
-    plan = _plan(pipeline, options)
+    storage = results_in(options.storage)
+    plan = _plan(pipeline, options, storage)
     if wanted := plan.pipeline.search:
         console.print(
             f"  search     {search}, {trials or wanted.trials} trials over "
@@ -198,6 +214,14 @@ def tune_command(
             soft_wrap=True,
         )
     if options.dry_run:
+        print_forecast(
+            plan,
+            options.cpus,
+            options.gpus,
+            address=options.address,
+            search_trials=(trials or wanted.trials) if wanted else None,
+            at_most=scheduler is not SchedulerName.none,
+        )
         return
     with _needs("ray", "install ray[tune]"):
         from odnbench.orchestrate import Resources, search_on_ray
@@ -210,7 +234,7 @@ def tune_command(
         total=trials,
         scheduler=scheduler.value,
     )
-    _carry_out(plan, executor, searching=True)
+    _carry_out(plan, storage, executor, searching=True)
 
 
 @app.command("report")
@@ -219,7 +243,7 @@ def report_command(
         list[str] | None, typer.Argument(help="Pipelines; default: all with results.")
     ] = None,
     format: Annotated[Format, typer.Option(help="Format of the report.")] = Format.markdown,
-    storage: Storage = Path("runs"),
+    storage: Storage = "runs",
     out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports/rendered"),
     others: Annotated[
         list[Path] | None,
@@ -230,11 +254,11 @@ def report_command(
     """Render tables and figures of what was run."""
     from odnbench.prediction_files import read_prediction_files
     from odnbench.registry import Registry
-    from odnbench.reports import plan_files, read_report, write_markdown
+    from odnbench.reports import read_report, write_markdown
 
     registry = Registry.load(plugins)
     foreign = read_prediction_files(others or [])
-    plans = plan_files(storage, pipelines or [])
+    plans = plans_of(results_in(storage), pipelines)
     for plan_file in plans:
         try:
             report = read_report(plan_file, registry, foreign)
@@ -251,6 +275,25 @@ def report_command(
             f"{path}  (trials: {len(report.trials)}, without numbers: {len(report.missing)})",
             soft_wrap=True,
         )
+
+
+@app.command("sync")
+def sync_command(
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(help="Pipelines; default: all with results.")
+    ] = None,
+    storage: Storage = "runs",
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Bring results on disk into MLflow; what is there already stays as it is."""
+    with _needs("mlflow", "install it to log to it"):
+        from odnbench.tracking import sync
+    from odnbench.registry import Registry
+
+    registry = Registry.load(plugins)
+    for plan_file in plans_of(results_in(storage), pipelines):
+        delivered = sync(plan_file.parent, registry, tell=_tell)
+        console.print(f"{plan_file.parent.name}: {delivered}", soft_wrap=True)
 
 
 @app.command("ui")
@@ -310,21 +353,31 @@ def main() -> None:
     try:
         app()
     except OdnbenchError as error:
-        Console(stderr=True, highlight=False).print(
-            f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True
-        )
+        _print_error(str(error))
         sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _print_error(f"{error}; with more room the same command goes on with what is missing")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _plan(pipeline: str, options: SweepOptions) -> "Plan":
+def _print_error(text: str) -> None:
+    console_of_errors = Console(stderr=True, highlight=False)
+    console_of_errors.print(f"[bold red]error:[/] {plain(text)}", soft_wrap=True)
+
+
+def _plan(pipeline: str, options: SweepOptions, storage: "ResultStorage") -> "Plan":
     """Makes the plan and prints it."""
     from odnbench.pipelines import load_pipeline
     from odnbench.registry import Registry
     from odnbench.sweep import Places, make_plan
 
     chosen = load_pipeline(pipeline)
+    with console.status(f"bringing results from {plain(str(storage))}"):
+        storage.pull([chosen.name], progress=True)
     overrides = [
         *options.overrides,
         *([f"train.select={options.select}"] if options.select else []),
@@ -333,17 +386,18 @@ def _plan(pipeline: str, options: SweepOptions) -> "Plan":
         plan = make_plan(
             chosen,
             Registry.load(options.plugins),
-            Places(options.storage, cache_folder(), data_root_of(options.data_root)),
+            Places(storage.folder, cache_folder(), data_root_of(options.data_root)),
             overrides=overrides,
             settings=options.settings,
             require_data=options.require_data,
             allow_partial=options.allow_partial,
+            here=options.address is None,
         )
     first = plan.trials[0]
     spec = first.spec
     count = "1 trial" if len(plan.trials) == 1 else f"{len(plan.trials)} trials"
     console.print(f"[bold]{chosen.title}[/] ({chosen.name}): {count}", soft_wrap=True)
-    for note in plan.notes:
+    for note in [*plan.notes, *filter(None, [plan.change])]:
         console.print(f"  [yellow]•[/] {plain(note)}", soft_wrap=True)
     covered = "; ".join(f"{c.split} {c}" for c in first.coverage)
     console.print(f"  faces      {covered}", soft_wrap=True)
@@ -360,31 +414,35 @@ def _plan(pipeline: str, options: SweepOptions) -> "Plan":
     )
     gpus = "one GPU where there is one" if options.gpus is None else f"{options.gpus:g} GPUs"
     console.print(f"  resources  per trial: {options.cpus:g} CPU cores, {gpus}", soft_wrap=True)
-    console.print(f"  results    {options.storage / chosen.name}", soft_wrap=True)
+    where = f"{storage}, by way of " if storage.uri else ""
+    console.print(f"  results    {plain(where)}{storage.folder / chosen.name}", soft_wrap=True)
     return plan
 
 
-def _carry_out(plan: "Plan", executor: "Executor", *, searching: bool = False) -> None:
+def _carry_out(
+    plan: "Plan", storage: "ResultStorage", executor: "Executor", *, searching: bool = False
+) -> None:
     """Runs the plan under the progress table and MLflow, prints the numbers, and exits by them."""
     from odnbench.progress import ProgressTable
-    from odnbench.reports import read_report, write_markdown
+    from odnbench.reports import read_report
+    from odnbench.storage import StorageMirror
     from odnbench.sweep import run, search
 
     label = "rendered" if plan.trials[0].rendered else "real"
-    with ExitStack() as stack:
-        mirror = _mirror(plan)
-        observers = [stack.enter_context(mirror)] if mirror else []
-        with ProgressTable(console, label) as table:
+    mirror = _mirror(plan)
+    try:
+        copies = StorageMirror(storage, plan.pipeline.name, _tell)
+        observers = [copies, *([mirror] if mirror else [])]
+        with copies, ProgressTable(console, label) as table:
             outcome = (search if searching else run)(plan, executor, [table, *observers])
-        report = read_report(plan.file, plan.registry)
+        _print_numbers(read_report(plan.file, plan.registry))
+    finally:
         if mirror:
-            folder = Path(stack.enter_context(TemporaryDirectory()))
-            if report.rows:
-                write_markdown(report, folder)
-            mirror.close(folder if report.rows else None, outcome.complete)
-    _print_numbers(report)
+            with console.status("bringing the runs to MLflow"):
+                mirror.close()
     if not outcome.complete:
         console.print("not complete: the same command goes on with what is missing")
+    if not (outcome.complete and copies.complete):
         raise typer.Exit(1)
     console.print("next: odnbench report --format markdown, or odnbench ui")
 
@@ -398,7 +456,11 @@ def _mirror(plan: "Plan") -> "MlflowMirror | None":
             raise
         console.print("mlflow is not installed: results are kept on disk and not logged")
         return None
-    return MlflowMirror(plan)
+    return MlflowMirror(plan.own_file, plan.registry, tell=_tell)
+
+
+def _tell(text: str) -> None:
+    console.print(plain(text), soft_wrap=True)
 
 
 def _print_numbers(report: "Report") -> None:

@@ -165,6 +165,26 @@ def bench_startup_command(repeats: Repeats = 5, out: Out = Path("bench")) -> Non
     _show(bench_startup(repeats=repeats), out)
 
 
+@bench_app.command("orchestration")
+def bench_orchestration_command(
+    trials: Annotated[
+        list[int] | None, typer.Option(help="Trials of a sweep; default: 20, then 200.", min=3)
+    ] = None,
+    out: Out = Path("bench"),
+) -> None:
+    """What a trial costs beside its training: worker, files, MLflow."""
+    from odnbench.bench.orchestration import bench_orchestration
+    from odnbench.registry import Registry
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = bench_orchestration(
+            Registry.load(), trials or [20, 200], Path(folder), side_by_side=os.cpu_count() or 1
+        )
+    _show(found, out)
+    for name, seconds in found.facts.items():
+        console.print(f"{name.removesuffix(', s')}: {seconds:.2f} s")
+
+
 @contextmanager
 def _subject(
     variant: str, backbone: str, size: int, batch: int, threads: int, data_root: Path | None

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from odnbench.terminal import DataRoot, Plugins, console, data_root_of, plain
+from odnbench.terminal import (
+    DataRoot,
+    Plugins,
+    Storage,
+    console,
+    data_root_of,
+    plain,
+    plans_of,
+    results_in,
+)
 
 if TYPE_CHECKING:
     from odnbench.metrics.significance import Comparison
@@ -86,20 +95,18 @@ def rescore_command(
     protocol: Annotated[
         list[str] | None, typer.Option(help="Protocol to score under; may be repeated.")
     ] = None,
-    storage: Annotated[
-        Path, typer.Option(help="Folder of results.", envvar="ODNBENCH_STORAGE")
-    ] = Path("runs"),
+    storage: Storage = "runs",
     digits: Digits = 2,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Score the trials of a run under other protocols: does the ranking depend on them?"""
     from odnbench.errors import OdnbenchError
     from odnbench.registry import Registry
-    from odnbench.reports import plan_files, read_report
+    from odnbench.reports import read_report
     from odnbench.rescoring import protocols_for, rescore
 
     registry = Registry.load(plugins)
-    (plan_file,) = plan_files(storage, [run])
+    (plan_file,) = plans_of(results_in(storage), [run])
     report = read_report(plan_file, registry)
     if not report.rows:
         raise OdnbenchError(f"{run}: none of its trials is finished yet")

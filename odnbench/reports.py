@@ -480,14 +480,18 @@ def write_markdown(report: Report, folder: Path) -> Path:
     return path
 
 
-def plan_files(storage: Path, pipelines: Sequence[str]) -> list[Path]:
-    """The plans below `storage`, of `pipelines` or of all; OdnbenchError where there are none."""
+def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list[Path]:
+    """The plans below `storage`, of `pipelines` or of all; OdnbenchError where there are none.
+
+    shown: what to call the storage in errors.
+    """
+    shown = shown or str(storage)
     known = {path.parent.name: path for path in sorted(storage.glob("*/plan.json"))}
     if not known:
-        raise OdnbenchError(f"no results below {storage}; run `odnbench run ablation` first")
+        raise OdnbenchError(f"no results below {shown}; run `odnbench run ablation` first")
     if absent := [name for name in pipelines if name not in known]:
         raise OdnbenchError(
-            f"no results of '{absent[0]}' below {storage}; there are results of {', '.join(known)}"
+            f"no results of '{absent[0]}' below {shown}; there are results of {', '.join(known)}"
         )
     return [path for name, path in known.items() if not pipelines or name in pipelines]
 

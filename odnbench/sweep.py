@@ -11,16 +11,20 @@ import dataclasses
 import hashlib
 import json
 import os
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from odnbench.conversion import from_mapping, get_at, replace_at, to_mapping
 from odnbench.datasets.archive import find_root
 from odnbench.datasets.sources import Faces, load_faces
+from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
 from odnbench.pipelines import Pipeline, differing_fields, resolve
@@ -48,6 +52,7 @@ class Plan:
     trials: tuple[Trial, ...]
     faces: Mapping[str, Faces]  # fingerprint → faces
     notes: tuple[str, ...]
+    footprints: Mapping[str, Footprint] = field(default_factory=dict)  # by id, of what is to run
 
     @property
     def id(self) -> str:
@@ -59,12 +64,38 @@ class Plan:
         return TrialFolder(self.storage / self.pipeline.name / trial.id)
 
     @property
+    def weights_files(self) -> set[str]:
+        """The local weights files that its trials start from."""
+        files = (_weights_file(trial.spec) for trial in self.trials)
+        return {str(file) for file in files if file is not None}
+
+    @property
     def file(self) -> Path:
         """plan.json, from which a report knows which trials belong together."""
         return self.storage / self.pipeline.name / "plan.json"
 
+    @property
+    def own_file(self) -> Path:
+        """The same under the plan's id: the next plan of the pipeline takes plan.json."""
+        return self.file.with_name(f"plan-{self.id}.json")
+
+    @property
+    def change(self) -> str:
+        """What is different from the last plan of this pipeline in the storage folder, if that is
+        another one.
+        """
+        if not self.file.is_file() or (last := PlanRecord.load(self.file)).id == self.id:
+            return ""
+        ours = {trial.id for trial in self.trials}
+        kept = len(ours & set(last.trials))
+        return (
+            f"another plan than the last one in {self.file.parent} ({last.saved_at}): {kept} of "
+            f"its {len(last.trials)} trials are in this one, {len(ours) - kept} are new; what is "
+            "not in this one stays on disk and leaves the report"
+        )
+
     def save(self, trials: Iterable[Trial] | None = None) -> None:
-        """Writes plan.json for `trials`, by default those that the plan was made with."""
+        """Writes both files for `trials`, by default those that the plan was made with."""
         record = PlanRecord(
             id=self.id,
             pipeline=self.pipeline,
@@ -73,15 +104,17 @@ class Plan:
             notes=self.notes,
             saved_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        text = json.dumps(to_mapping(record), indent=1, ensure_ascii=False) + "\n"
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.file.with_name(f".plan.json.{os.getpid()}")
-        temporary.write_text(json.dumps(to_mapping(record), indent=1, ensure_ascii=False) + "\n")
-        temporary.replace(self.file)
+        for path in (self.own_file, self.file):
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
 
 
 @dataclass(frozen=True)
 class PlanRecord:
-    """plan.json: the last plan of a pipeline in a storage folder."""
+    """A plan in a storage folder; plan.json is the last one of its pipeline."""
 
     id: str
     pipeline: Pipeline
@@ -155,10 +188,13 @@ def make_plan(
     settings: str = "",
     require_data: bool = False,
     allow_partial: bool = False,
+    here: bool = True,
 ) -> Plan:
-    """Resolves `pipeline`, prepares the faces, and names each trial by its content.
+    """Resolves `pipeline`, prepares the faces, names each trial by its content, and checks that
+    those which are not finished can be trained.
 
-    Raises OdnbenchError for whatever is wrong with names, values or files, before anything runs.
+    here: whether they are to run on this machine, and so must fit its memory. Raises OdnbenchError
+    for whatever is wrong with names, values, files or networks, before anything runs.
     """
     specs = resolve(pipeline, registry, overrides=overrides, settings=settings)
     notes = []
@@ -211,7 +247,10 @@ def make_plan(
             )
         )
     unique = tuple({trial.id: trial for trial in trials}.values())
-    return Plan(pipeline, registry, places.storage, unique, faces, tuple(notes))
+    plan = Plan(pipeline, registry, places.storage, unique, faces, tuple(notes))
+    to_run = [trial for trial in unique if not plan.folder(trial).finished]
+    footprints = check_trials(to_run, registry, machine_memory() if here else None)
+    return dataclasses.replace(plan, footprints=footprints)
 
 
 def trial_id(spec: TrialSpec, registry: Registry, faces: str) -> str:
@@ -239,6 +278,18 @@ def with_weights(trial: Trial, registry: Registry, weights: Mapping[str, float])
 
 def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
     """Runs what is not finished yet. A trial that fails or is interrupted does not raise."""
+    with _alone_in(plan.file.parent):
+        return _run(plan, executor, observers)
+
+
+def search(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
+    """Has `executor` propose trials around the plan's one trial, and adds them to the plan."""
+    with _alone_in(plan.file.parent):
+        states = executor(plan, plan.trials, [SearchRecord(plan), *observers])
+    return Outcome(states, all(state != "failed" for state in states.values()))
+
+
+def _run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
     states: dict[str, State] = {}
     open_trials = []
     plan.save()
@@ -258,16 +309,45 @@ def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcom
         folder = plan.folder(trial)
         if trial.id not in states and folder.started:  # the executor was interrupted
             states[trial.id] = "stopped"
-            folder.set_status("stopped", "interrupted")
+            with suppress(OSError):  # of a full disk
+                folder.set_status("stopped", "interrupted")
             for observer in observers:
                 observer.ended(trial, folder, "stopped", "interrupted")
     return Outcome(states, all(states.get(trial.id) == "done" for trial in plan.trials))
 
 
-def search(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
-    """Has `executor` propose trials around the plan's one trial, and adds them to the plan."""
-    states = executor(plan, plan.trials, [SearchRecord(plan), *observers])
-    return Outcome(states, all(state != "failed" for state in states.values()))
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OdnbenchError(
+            f"another sweep is at work in {folder} (`odnbench status` shows it); "
+            "wait for it, or give this one another --storage"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a sweep is at work in `folder`, that of a pipeline in a storage folder; True as well
+    where its lock may not be touched, so that it cannot be known.
+    """
+    path = folder / ".lock"
+    if not path.is_file():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except OSError:  # it is held (Timeout), or not ours to open
+        return True
+    lock.release()
+    return False
 
 
 def run_inline(
@@ -303,28 +383,30 @@ def run_trial(
     folder: TrialFolder,
     on_epoch: Callable[[Epoch], None],
     threads: int,
+    weights: Path | None = None,
 ) -> str:
     """Fits one trial. Returns the reason if it failed, which its folder keeps as well, else "".
 
     threads: of torch on the CPU. Sums are taken in another order with another number, so that
-    only trials with equal ones agree to the last bit.
+    only trials with equal ones agree to the last bit. weights: see `fit`.
 
     A mistake of the user's and numbers that are not usable are reasons; so is any other exception,
     whose traceback is kept in the folder. What stops the whole process is passed on.
     """
     torch.set_num_threads(threads)
     try:
-        fit(trial, faces, registry, folder, on_epoch)
+        fit(trial, faces, registry, folder, on_epoch, weights=weights)
     except (OdnbenchError, TrialFailed) as error:
-        reason = str(error)
+        reason, trace = str(error), ""
+        folder.forget_progress()  # it would lead to the same end
     except Exception as error:
-        import traceback
-
-        reason = f"{type(error).__name__}: {error}"
-        (folder.path / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        reason, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
     else:
         return ""
-    folder.set_status("failed", reason)
+    with suppress(OSError):  # the reason may be a full disk
+        folder.set_status("failed", reason)
+        if trace:
+            (folder.path / "traceback.txt").write_text(trace, encoding="utf-8")
     return reason
 
 

@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from odnbench.storage import Storage as ResultStorage
 
 piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
 console = Console(highlight=False, width=200 if piped else None)
@@ -20,6 +23,12 @@ DataRoot = Annotated[
 ]
 Plugins = Annotated[
     list[Path], typer.Option("--registry", help="Folder with registry entries of your own.")
+]
+Storage = Annotated[
+    str,
+    typer.Option(
+        help="Folder of results, or a URI as s3://bucket/prefix.", envvar="ODNBENCH_STORAGE"
+    ),
 ]
 
 
@@ -42,9 +51,37 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ODNBENCH_CACHE") or Path(base) / "odnbench")
 
 
+def results_in(storage: str) -> "ResultStorage":
+    """The place that the option --storage names."""
+    from odnbench.storage import open_storage
+
+    return open_storage(storage, cache_folder())
+
+
+def plans_of(results: "ResultStorage", pipelines: Sequence[str] | None) -> list[Path]:
+    """The plans of `pipelines`, or of all; what a URI holds of them is brought here first."""
+    from odnbench.reports import plan_files
+
+    with console.status(f"bringing results from {plain(str(results))}"):
+        results.pull(pipelines or ())
+    return plan_files(results.folder, pipelines or [], str(results))
+
+
 def plain(text: str) -> str:
     """Text in which rich sees no markup."""
     return text.replace("[", r"\[")
+
+
+def duration(seconds: float) -> str:
+    """A time for people: 45 s, 12 min, 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def amount(count: float) -> str:
+    """A number of bytes for people: 12 MB, 3.4 GB."""
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 @contextmanager

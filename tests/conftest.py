@@ -1,4 +1,6 @@
-"""What several tests need: the registry, real data where they are, and faces without a renderer."""
+"""What several tests need: the registry, real data where they are, tiny plans, and faces without a
+renderer.
+"""
 
 import os
 import subprocess
@@ -11,10 +13,19 @@ import pytest
 import torch
 
 from odnbench.datasets.faces import FaceSet
+from odnbench.pipelines import load_pipeline
 from odnbench.registry import Registry
+from odnbench.sweep import Places, Plan, make_plan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+TINY = (
+    "data.input_size=32",
+    "data.rendered_train=24",
+    "data.rendered_test=6",
+    "train.batch_size=8",
+    "train.epochs=2",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,6 +46,18 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real data are not beside the checkout (../shared/data)")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def plan_in(storage: Path, cache: Path, *overrides: str, pipeline: str = "ablation") -> Plan:
+    places = Places(storage=storage, cache=cache)
+    return make_plan(
+        load_pipeline(pipeline), Registry.load(), places, overrides=[*TINY, *overrides]
+    )
 
 
 def random_faces(

@@ -1,5 +1,6 @@
 """What a user types, and what comes back: exit status, texts, files."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,7 @@ def test_help_loads_no_heavy_library(command: list[str], user_environment: dict[
         (["run", "ablation", "--settings", "lapdog"], "did you mean 'laptop'?"),
         (["run", "nowhere.toml"], "pipeline file nowhere.toml is not there"),
         (["report"], "run `odnbench run ablation` first"),
+        (["status"], "run `odnbench run ablation` first"),
         (["registry", "show", "modules", "gn"], "did you mean 'gm'?"),
         (["data", "show", "300w/comon"], "did you mean 'common'?"),
     ],
@@ -84,6 +86,30 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(odnbench: Run, tmp_path: P
     assert done.returncode == 0
     assert "2 trials" in done.stdout
     assert "rendered, 24 faces" in done.stdout
+    assert "2 to run, 0 finished (reused); measured here in" in done.stdout
+    (odn,) = (line for line in done.stdout.splitlines() if "(ODN)" in line)
+    assert re.search(r" \d{3},\d{3} +about \d+ MB +\d+ ms +\d+ s", odn)
+    assert re.search(r"time +about \d+ s, \d+ side by side; .* core-hours", done.stdout)
+    assert "disk       about" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_of_a_search_foretells_an_upper_bound(odnbench: Run, tmp_path: Path) -> None:
+    arguments = [*TINY[:-1], "variant=odn", "--trials", "7", "--address", "auto"]
+    done = odnbench("tune", "--dry-run", *arguments)
+    assert done.returncode == 0
+    assert "7 to run" in done.stdout
+    assert re.search(r"time +at most \d+ s, per slot of the cluster", done.stdout)
+    assert "early stopping ends trials sooner" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_fault_of_a_plan_is_told_before_anything_runs(odnbench: Run, tmp_path: Path) -> None:
+    overrides = [*TINY[:-1], "variant=mean-shape,dm,odn", "-s", "attach=layer9"]
+    done = odnbench("run", "ablation", *overrides)
+    assert done.returncode == 2
+    for variant in ("dm", "odn"):
+        assert f"variant {variant}: model.attach: this backbone has no 'layer9'" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -101,6 +127,12 @@ def test_run_tune_and_report_work_in_an_empty_folder_without_data(
     assert again.returncode == 0
     assert len(list((tmp_path / "runs" / "tune").glob("*/trial.json"))) == 3
 
+    status = odnbench("status")
+    assert status.returncode == 0, status.stdout
+    assert "ablation: no sweep is at work" in status.stdout
+    assert "2 trials: 2 done" in status.stdout
+    assert "tune: no sweep is at work" in status.stdout
+
     report = odnbench("report", "--format", "markdown")
     assert report.returncode == 0, report.stderr
     ablation = (tmp_path / "reports" / "rendered" / "ablation.md").read_text()
@@ -115,10 +147,15 @@ def test_run_tune_and_report_work_in_an_empty_folder_without_data(
 def test_a_failing_trial_is_named_the_others_go_on_and_the_status_is_1(
     odnbench: Run, tmp_path: Path
 ) -> None:
-    overrides = [*TINY[:-1], "variant=mean-shape,odn", "-s", "attach=layer9"]
+    diverging = ["-s", "optimizer=sgd", "-s", "learning_rate=1e30", "-s", "schedule=constant"]
+    overrides = [*TINY, *diverging]
     done = odnbench("run", "ablation", *overrides)
     assert done.returncode == 1
-    assert "this backbone has no 'layer9'" in done.stdout
+    assert "epoch 1: the data term is" in done.stdout
+    status = odnbench("status", "ablation")
+    assert status.returncode == 1
+    assert re.search(r"\(ODN\) +failed .* epoch 1: the data term is", status.stdout)
+    assert "2 trials: 1 done, 1 failed" in status.stdout
     report = odnbench("report")
     assert report.returncode == 0
     text = (tmp_path / "reports" / "rendered" / "ablation.md").read_text()

@@ -3,6 +3,7 @@ is ever executed.
 """
 
 import dataclasses
+import io
 import os
 import pickle
 import time
@@ -66,7 +67,9 @@ class ProgressFile:
         started = time.perf_counter()
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            torch.save(vars(progress), temporary)
+            buffer = io.BytesIO()  # written by Python, which tells of a full disk in plain words
+            torch.save(vars(progress), buffer)
+            temporary.write_bytes(buffer.getbuffer())
             temporary.replace(self.path)
         finally:
             temporary.unlink(missing_ok=True)  # of a full disk

@@ -17,4 +17,4 @@ class MeanShape(LandmarkNetwork):
 
     def forward(self, images: Tensor) -> Prediction:
         """See LandmarkNetwork.forward."""
-        return Prediction(self.mean_shape.expand(len(images), -1, -1), None)
+        return Prediction(self.mean_shape.expand(images.shape[0], -1, -1), None)

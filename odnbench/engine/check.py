@@ -1,0 +1,262 @@
+"""Whether trials can be trained, and the memory that it takes: told before the first of them runs.
+
+A network is built as the engine does it, and two pictures of noise go through it and its objective,
+forth and back: on the CPU and in float32 whatever the trial asks for, so that a plan is checked on
+any machine, without taking a GPU from a trial.
+
+The memory that training takes is estimated, not measured: weights, gradients, moments of the
+optimiser, and what autograd keeps for the backward pass. What passes in between, as gradients of
+features and scratch space of convolutions, comes on top: on the CPU the peak of a step was 1.1 to
+1.4 times the estimate at 224 pixels, and about 30 MB above it for small networks.
+"""
+
+# B images, L landmarks, h×w occlusion map
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from odnbench.engine.training import build_network, build_optimizer, use_bf16
+from odnbench.errors import OdnbenchError
+from odnbench.losses.objective import build_objective
+from odnbench.networks.base import LandmarkNetwork, Prediction
+from odnbench.registry import Module, Registry, Variant
+from odnbench.specs import ModelSpec, Trial
+
+_IMAGES = 2  # the least of which batch norm can take a deviation at every size of map
+_COPIES = {"adam": 4, "sgd": 3}  # of a weight: itself, gradient, moments
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """How large a network is, and about how many bytes training it takes."""
+
+    parameters: int
+    training_bytes: int
+
+
+def check_trials(
+    trials: Iterable[Trial], registry: Registry, memory_bytes: int | None = None
+) -> dict[str, Footprint]:
+    """Trial id → footprint, of trials that can all be trained. Those of one network are checked
+    once.
+
+    memory_bytes: of the machine that they are to run on, if that is known. Raises one OdnbenchError
+    that tells all that is wrong, a line for each fault.
+    """
+    known: dict[tuple[Any, ...], Footprint | None] = {}
+    footprints: dict[str, Footprint] = {}
+    faults = []
+    with in_threads(1):  # two pictures are not worth more, least of all on a busy machine
+        for trial in trials:
+            kind = kind_of(trial)
+            if kind not in known:
+                known[kind] = None
+                try:
+                    known[kind] = check_trial(trial, registry)
+                    _check_memory(trial, known[kind], memory_bytes)
+                except OdnbenchError as error:
+                    faults.append(str(error))
+            if (footprint := known[kind]) is not None:
+                footprints[trial.id] = footprint
+    if faults:
+        raise OdnbenchError("\n".join(dict.fromkeys(faults)))
+    return footprints
+
+
+def kind_of(trial: Trial) -> tuple[Any, ...]:
+    """What trials have in common that train the same network alike: equally fast, in the same
+    memory.
+    """
+    spec, train = trial.spec, trial.spec.train
+    how = (train.batch_size, train.optimizer, train.precision, train.compile, train.epochs > 0)
+    data = (spec.data.input_size, trial.scheme.name)
+    return spec.variant, spec.model, spec.loss.criterion, *data, *how
+
+
+def check_trial(trial: Trial, registry: Registry) -> Footprint:
+    """Builds the network of `trial`, and has it predict and learn from two pictures of noise.
+
+    Raises OdnbenchError that names the variant and what of it is at fault: for what cannot be built
+    or raises any exception, for points that are not (B, L, 2), for an occlusion map that is not
+    (B, 1, h, w), and for values that are not finite.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return _check(trial, registry)
+    except OdnbenchError as error:
+        raise OdnbenchError(f"variant {trial.spec.variant}: {error}") from error
+
+
+@contextmanager
+def in_threads(count: int) -> Iterator[None]:
+    """Has torch compute in `count` threads meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def machine_memory() -> int:
+    """Bytes of the GPU that trials run on, or of the machine where it has none."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _check(trial: Trial, registry: Registry) -> Footprint:
+    spec, landmarks, size = trial.spec, trial.scheme.points, trial.spec.data.input_size
+    torch.manual_seed(spec.seed)
+    with _told(lambda: f"network {registry.get(Variant, spec.variant).network}"):
+        network = build_network(spec, _Watched(registry.entries), landmarks)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train()
+    images = torch.randn(_IMAGES, 3, size, size).contiguous(memory_format=torch.channels_last)
+    points = torch.rand(_IMAGES, landmarks, 2) - 0.5
+    with _told(lambda: "its objective"):
+        objective = build_objective(spec.loss, network, registry, size)
+        build_optimizer(objective, spec.train, steps_per_epoch=1)
+
+    prediction = _checked(_predict(network, images, spec.model), landmarks)
+    with _told(lambda: f"loss.criterion '{spec.loss.criterion}'"):
+        terms = objective(prediction, points)
+    if not torch.stack(terms).isfinite().all():
+        raise OdnbenchError(f"loss.criterion '{spec.loss.criterion}' gives {terms.data.detach():g}")
+    if not spec.train.epochs:
+        return Footprint(_count(network), 0)
+    with _told(lambda: "backward pass"):
+        (terms.data + terms.occlusion).backward()
+        objective.add_nuclear_gradient()
+
+    def forward() -> Tensor:
+        return sum(objective(network(images), points), torch.zeros(()))
+
+    kept = images.nbytes + _kept_bytes(forward, [images, *network.parameters(), *network.buffers()])
+    weights = sum(p.nbytes for p in network.parameters())
+    needed = _COPIES[spec.train.optimizer] * weights
+    if use_bf16(spec.train.precision, _device()):
+        kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
+    return Footprint(_count(network), needed + kept * spec.train.batch_size // _IMAGES)
+
+
+def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int | None) -> None:
+    if footprint is None or memory_bytes is None or footprint.training_bytes <= memory_bytes:
+        return
+    spec = trial.spec
+    raise OdnbenchError(
+        f"variant {spec.variant}: training takes about {footprint.training_bytes / 1e9:.1f} GB, "
+        f"this machine's {_device().type.upper()} has {memory_bytes / 1e9:.1f}; lower "
+        f"train.batch_size (now {spec.train.batch_size}) or data.input_size (now "
+        f"{spec.data.input_size})"
+    )
+
+
+def _checked(prediction: object, landmarks: int) -> Prediction:
+    """`prediction`, if it is one for the two pictures."""
+    if not isinstance(prediction, Prediction):
+        raise OdnbenchError(
+            f"its network must return a Prediction, got {type(prediction).__name__}"
+        )
+    points, P = prediction
+    wanted = (_IMAGES, landmarks, 2)
+    if points.shape != wanted:
+        raise OdnbenchError(
+            f"its network must give points of shape (B, L, 2), here {wanted}, got "
+            f"{tuple(points.shape)}"
+        )
+    if P is not None and (P.ndim != 4 or P.shape[:2] != (_IMAGES, 1)):
+        raise OdnbenchError(
+            f"its network must give an occlusion map of shape (B, 1, h, w), here "
+            f"({_IMAGES}, 1, h, w), got {tuple(P.shape)}"
+        )
+    for what, values in (("points", points), ("occlusion probabilities", P)):
+        if values is not None and not values.isfinite().all():
+            raise OdnbenchError(f"its network gives {what} that are not finite")
+    return prediction
+
+
+def _predict(network: LandmarkNetwork, images: Tensor, model: ModelSpec) -> object:
+    """What `network` returns; an exception is told with the module that it comes from."""
+    entered: list[str] = []  # names of the modules that are at work, the innermost last
+    handles = []
+
+    def leave(*_: Any) -> None:
+        entered.pop()
+
+    for name, module in network.named_modules():
+        handles += [
+            module.register_forward_pre_hook(lambda *_, name=name: entered.append(name)),
+            module.register_forward_hook(leave),
+        ]
+
+    def where() -> str:
+        path = entered[-1] if entered else ""
+        slot, _, inner = path.partition(".")
+        if slot in vars(model):
+            return f"model.{slot} '{getattr(model, slot)}'" + (f", its {inner}" if inner else "")
+        return path or type(network).__name__
+
+    with _told(where):
+        prediction: object = network(images)
+    for handle in handles:
+        handle.remove()
+    return prediction
+
+
+def _kept_bytes(forward: Callable[[], Tensor], known: Iterable[Tensor]) -> int:
+    """Bytes that autograd keeps of `forward` for the backward pass, beside those of `known`; what
+    shares a storage is counted once.
+    """
+    kept: dict[int, int] = {}  # address of a storage, none of which is freed meanwhile → bytes
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = forward()
+    own = {tensor.untyped_storage().data_ptr() for tensor in known}
+    total = sum(size for address, size in kept.items() if address not in own)
+    del result
+    return total
+
+
+class _Watched(Registry):
+    """A registry that tells for which key an entry was to be built when that fails."""
+
+    def build(self, kind: Any, name: str, **arguments: Any) -> Any:
+        """See Registry."""
+        entry = self.get(kind, name)
+        key = entry.slot if isinstance(entry, Module) else kind.__name__.lower()
+        with _told(lambda: f"model.{key} '{name}' ({entry.target})"):
+            return super().build(kind, name, **arguments)
+
+
+@contextmanager
+def _told(where: Callable[[], str]) -> Iterator[None]:
+    """Makes an OdnbenchError of any exception, with the place that it comes from."""
+    try:
+        yield
+    except OdnbenchError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())  # a fault is one line
+        raise OdnbenchError(f"{where()}: {type(error).__name__}: {reason}") from error
+
+
+def _count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def _device() -> torch.device:
+    """Where trials run on this machine."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

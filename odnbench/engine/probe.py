@@ -1,0 +1,166 @@
+"""What a trial costs, measured: it trains for a moment on this machine, and predicts a few faces.
+
+The same steps as in `fit`, on the trial's own faces; nothing is written.
+"""
+
+# B images in a batch
+
+import ctypes
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from odnbench.conversion import replace_at
+from odnbench.datasets.sources import Faces, split_validation
+from odnbench.engine.evaluate import predict
+from odnbench.engine.fit import spectrum
+from odnbench.engine.training import Training, near
+from odnbench.registry import Registry
+from odnbench.specs import Trial
+
+_MOST_STEPS = 50
+_GAIN = 1.05  # in images per second, for which more trials at once are worth it
+_CONTEXT_BYTES = 600_000_000  # that a process takes of a GPU beside its tensors, generously
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What training and prediction take on the machine where it was measured."""
+
+    start_seconds: float  # building the network, and the first step, in which it may be compiled
+    step_seconds: float
+    epoch_seconds: float  # at the end of an epoch, beside validation
+    face_seconds: float  # of a prediction
+    peak_bytes: int  # of memory, beside what the process held before
+
+    def trial_seconds(self, trial: Trial, faces: Faces) -> float:
+        """About how long the whole of `trial` takes on `faces`, if it is as fast all along."""
+        spec = trial.spec
+        rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
+        steps = len(rows) // min(spec.train.batch_size, len(rows))
+        judged = len(faces.test) if spec.train.select == "test" else len(validation_rows)
+        epoch = steps * self.step_seconds + judged * self.face_seconds + self.epoch_seconds
+        tested = (len(faces.test) + (0 if spec.train.epochs else judged)) * self.face_seconds
+        return self.start_seconds + spec.train.epochs * epoch + tested
+
+
+def probe(trial: Trial, faces: Faces, registry: Registry, seconds: float = 1.0) -> Probe:
+    """Trains `trial` for about `seconds`, at least for one step after the first, and predicts a
+    batch of its test faces, in as many threads as torch is set to.
+
+    Raises what building the network raises, and OdnbenchError where there are too few faces.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    peak = _Peak(device)
+    rows, _ = split_validation(faces.train, trial.spec.data.validation_fraction)
+    # A schedule of one cycle refuses to go on after its last step.
+    longer = replace_at(trial.spec, "train.epochs", max(_MOST_STEPS, trial.spec.train.epochs))
+    longer_trial = dataclasses.replace(trial, spec=longer)
+    started = time.perf_counter()
+    training = Training.of(longer_trial, faces.train, rows, registry, device)
+    start_seconds, steps = time.perf_counter() - started, [0.0]
+    if trial.spec.train.epochs:
+        training.network.train()
+        batches = _batches(training)
+
+        def step() -> None:
+            training.step(*next(batches))
+
+        _timed(step, device)
+        steps.clear()
+        start_seconds = time.perf_counter() - started
+        while not steps or (sum(steps) < seconds and len(steps) < _MOST_STEPS - 1):
+            steps.append(_timed(step, device))
+    few = faces.test[np.arange(min(len(faces.test), trial.spec.train.batch_size))]
+    images, size = near(few.images, device), trial.spec.data.input_size
+
+    def predict_few() -> None:
+        predict(training.network, few, images, size, training.bf16)
+
+    def end_epoch() -> None:
+        training.objective.penalties()
+        spectrum(training.network)
+
+    _timed(predict_few, device)  # the first picks its algorithms
+    return Probe(
+        start_seconds=start_seconds,
+        step_seconds=median(steps),
+        epoch_seconds=_timed(end_epoch, device),
+        face_seconds=_timed(predict_few, device) / len(few),
+        peak_bytes=peak.bytes(),
+    )
+
+
+def trials_per_gpu(throughput: Callable[[int], float], most: int) -> int:
+    """How many trials to run side by side on a GPU: 1, 2, 4, … up to `most`, as long as each
+    doubling trains at least 5 % more images per second in all.
+
+    throughput: measures images per second, of all of so many trials together. It is not called
+    where there is nothing to choose.
+    """
+    chosen = 1
+    found = throughput(1) if most > 1 else 0.0
+    while 2 * chosen <= most:
+        more = throughput(2 * chosen)
+        if more < _GAIN * found:
+            break
+        chosen, found = 2 * chosen, more
+    return chosen
+
+
+def _batches(training: Training) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one epoch after the other, without end."""
+    for _ in count():
+        yield from training.batches.epoch(training.generator)
+
+
+def _timed(run: Callable[[], None], device: torch.device) -> float:
+    """Seconds that `run` takes, with what it has the device do."""
+    started = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+class _Peak:
+    """The most memory that this process takes from here on, beside what it has."""
+
+    def __init__(self, device: torch.device):
+        self.on_gpu = device.type == "cuda"
+        if self.on_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            # On Linux, freed memory is given back and the peak forgotten, so that what went before
+            # does not hide what comes; elsewhere only new heights are seen.
+            with suppress(AttributeError, OSError):
+                ctypes.CDLL(None).malloc_trim(0)
+                Path("/proc/self/clear_refs").write_text("5")
+            self.before = _peak_resident_bytes()
+
+    def bytes(self) -> int:
+        """That peak. On a GPU, with the context that the process has there."""
+        if self.on_gpu:
+            return torch.cuda.max_memory_reserved() + _CONTEXT_BYTES
+        return _peak_resident_bytes() - self.before
+
+
+def _peak_resident_bytes() -> int:
+    """The most memory that this process had."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS
