@@ -114,7 +114,8 @@ class SweepOptions:
     gpus: Annotated[
         float | None,
         typer.Option(
-            help="GPUs per trial, a fraction to share one. Default: 1 where there is one.", min=0.0
+            help="GPUs per trial, a fraction to share one. Default: measured where there is one.",
+            min=0.0,
         ),
     ] = None
     address: Annotated[str | None, typer.Option(help="A running Ray cluster, or 'auto'.")] = None
@@ -377,7 +378,7 @@ def _plan(pipeline: str, options: SweepOptions, storage: "ResultStorage") -> "Pl
 
     chosen = load_pipeline(pipeline)
     with console.status(f"bringing results from {plain(str(storage))}"):
-        storage.pull([chosen.name], progress=True)
+        storage.pull([chosen.name])
     overrides = [
         *options.overrides,
         *([f"train.select={options.select}"] if options.select else []),
@@ -412,7 +413,9 @@ def _plan(pipeline: str, options: SweepOptions, storage: "ResultStorage") -> "Pl
         f"{train.optimizer} {train.learning_rate:g}",
         soft_wrap=True,
     )
-    gpus = "one GPU where there is one" if options.gpus is None else f"{options.gpus:g} GPUs"
+    gpus = (
+        "a share of a GPU where there is one" if options.gpus is None else f"{options.gpus:g} GPUs"
+    )
     console.print(f"  resources  per trial: {options.cpus:g} CPU cores, {gpus}", soft_wrap=True)
     where = f"{storage}, by way of " if storage.uri else ""
     console.print(f"  results    {plain(where)}{storage.folder / chosen.name}", soft_wrap=True)

@@ -24,7 +24,9 @@ _SECONDS = 0.4  # for which a network is trained to measure it
 
 @dataclass(frozen=True)
 class Slot:
-    """What a trial gets of a machine while it runs. gpus None: one, where there is any."""
+    """What a trial gets of a machine while it runs. gpus None: one, where there is any; that trials
+    may share it, as measuring says when they run, is not foretold.
+    """
 
     cpus: float = 1.0
     gpus: float | None = None

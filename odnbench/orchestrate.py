@@ -10,12 +10,13 @@ A trial whose worker or machine is lost is started again, elsewhere if need be, 
 its folder. One that fails by itself is not: it would fail again.
 """
 
+import dataclasses
 import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,12 @@ from ray.util.scheduling_strategies import (
     PlacementGroupSchedulingStrategy,
 )
 
-from odnbench.conversion import from_mapping, to_mapping
+from odnbench.conversion import from_mapping, replace_at, to_mapping
 from odnbench.datasets.sources import Faces
 from odnbench.engine.check import machine_memory
 from odnbench.engine.probe import Probe, probe, trials_per_gpu
 from odnbench.errors import OdnbenchError
+from odnbench.files import write_whole
 from odnbench.registry import LossWeight, Registry
 from odnbench.search import open_study
 from odnbench.specs import Trial
@@ -140,11 +142,6 @@ def search_on_ray(
     return _run(plan, trial_of, {}, config, observers, resources)
 
 
-def _asha(base: Trial) -> ASHAScheduler:
-    epochs = base.spec.train.epochs
-    return ASHAScheduler(time_attr="epoch", max_t=max(1, epochs), grace_period=max(1, epochs // 4))
-
-
 def _run(
     plan: Plan,
     trial_of: TrialOf,
@@ -153,9 +150,27 @@ def _run(
     observers: Sequence[Observer],
     resources: Resources,
 ) -> dict[str, State]:
-    started_here = _connect(resources.address)
+    watch = _Watch(plan, trial_of, observers)
+    with _connected(resources.address):
+        _tune(plan, trial_of, space, config, watch, resources)
+    return watch.states
+
+
+def _asha(base: Trial) -> ASHAScheduler:
+    epochs = base.spec.train.epochs
+    return ASHAScheduler(time_attr="epoch", max_t=max(1, epochs), grace_period=max(1, epochs // 4))
+
+
+def _tune(
+    plan: Plan,
+    trial_of: TrialOf,
+    space: Mapping[str, Any],
+    config: tune.TuneConfig,
+    watch: "_Watch",
+    resources: Resources,
+) -> None:
+    """One run of Tune, in a Ray that is connected to."""
     gpus = _gpu_share(plan, resources) if resources.gpus is None else resources.gpus
-    callback = _Watch(plan, trial_of, observers)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     beside_driver = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here)
     keeper = beside_driver.remote(_base(plan))
@@ -176,22 +191,21 @@ def _run(
                 run_config=tune.RunConfig(
                     name=plan.pipeline.name,
                     storage_path=folder,
-                    callbacks=[callback],
+                    callbacks=[watch],
                     failure_config=tune.FailureConfig(max_failures=_RETRIES),
                     verbose=0,
                 ),
             ).fit()
     finally:
         ray.kill(keeper)  # type: ignore[arg-type]
-        if started_here:
-            ray.shutdown()
-    return callback.states
 
 
-def _connect(address: str | None) -> bool:
-    """Whether a connection was made: one that the caller has is used, and stays."""
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """A connection to Ray; one that the caller has is used, and stays."""
     if ray.is_initialized():
-        return False
+        yield
+        return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         # Without an address Ray would look for a cluster, and wait for one that has died.
@@ -204,7 +218,10 @@ def _connect(address: str | None) -> bool:
             f"--address {address}: no Ray cluster can be reached there: {error}; docs/cluster.md "
             "says how to start one"
         ) from error
-    return True
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _gpu_share(plan: Plan, resources: Resources) -> float:
@@ -222,8 +239,15 @@ def _gpu_share(plan: Plan, resources: Resources) -> float:
     if waiting <= 1:
         return 1.0
     node = with_gpu[0]
-    cores_per_gpu = node["CPU"] / node["GPU"]
-    largest = max(to_run, key=lambda trial: plan.footprints[trial.id].training_bytes)
+    cores_per_gpu = node.get("CPU", 0) / node["GPU"]
+
+    def training_bytes(trial: Trial) -> int:
+        return plan.footprints[trial.id].training_bytes if trial.id in plan.footprints else 0
+
+    largest = max(to_run or plan.trials, key=training_bytes)
+    # A prober needs no weights file: they change no time.
+    fresh = replace_at(largest.spec, "model.pretrained", "none")
+    largest = dataclasses.replace(largest, spec=fresh)
     prober: Any = ray.remote(num_cpus=resources.cpus)(_Prober)
     data = ray.put((largest, plan.faces[largest.faces], plan.registry))
 
@@ -247,7 +271,7 @@ def _gpu_share(plan: Plan, resources: Resources) -> float:
 
     def throughput(count: int) -> float:
         found = [alone] if count == 1 else [probe for probe, _ in measure(count)]
-        return sum(1 / probe.step_seconds for probe in found)
+        return sum(1 / max(probe.step_seconds, 1e-9) for probe in found)
 
     return 1 / trials_per_gpu(throughput, most)
 
@@ -278,20 +302,15 @@ class Keeper:
 
     def fetch(self, trial: str) -> dict[str, bytes]:
         """Every file of the folder of `trial`."""
-        folder = self.base / trial
-        return {path.name: path.read_bytes() for path in folder.glob("*") if path.is_file()}
+        files = (self.base / trial).glob("[!.]*")
+        return {path.name: path.read_bytes() for path in files if path.is_file()}
 
     def keep(self, trial: str, files: Mapping[str, bytes], gone: Sequence[str]) -> None:
         """Writes `files`, in that order, each whole or not at all, and removes those `gone`."""
         folder = self.base / trial
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            temporary = folder / f".{name}.kept"
-            try:
-                temporary.write_bytes(content)
-                temporary.replace(folder / name)
-            finally:
-                temporary.unlink(missing_ok=True)  # of a full disk
+            write_whole(folder / name, content)
         for name in gone:
             (folder / name).unlink(missing_ok=True)
 
@@ -307,10 +326,12 @@ class _KeptFolder:
         self._sent = self._stamps()
 
     def send(self) -> None:
-        """Sends what has changed; the marker that the trial is done goes last."""
+        """Sends what has changed: progress after the epochs that it is of, and last the marker that
+        the trial is done.
+        """
         stamps = self._stamps()
         changed = [name for name, stamp in stamps.items() if self._sent.get(name) != stamp]
-        changed.sort(key=lambda name: name == "done")
+        changed.sort(key=lambda name: (name == "done", name == self.folder.progress.name))
         files = {name: (self.folder.path / name).read_bytes() for name in changed}
         gone = [name for name in self._sent if name not in stamps]
         ray.get(self.keeper.keep.remote(self.trial.id, files, gone))
@@ -331,10 +352,15 @@ def _train(
 ) -> None:
     """One trial on a worker."""
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # set by Ray to the trial's cores
+    if not ray.get_gpu_ids():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray would leave all of them in sight
     trial = trial_of(config)
     with tempfile.TemporaryDirectory() as temporary:
         folder = TrialFolder(Path(temporary) / trial.id)
         kept = _KeptFolder(folder, trial, keeper)
+        if folder.finished:  # before the worker was lost, or with the same weights of a search
+            _report_end(folder)
+            return
         if (content := weights.get(trial.spec.model.pretrained)) is not None:
             file = Path(temporary) / Path(trial.spec.model.pretrained).name
             file.write_bytes(content)
@@ -357,10 +383,13 @@ def _train(
         if reason:
             tune.report({_FAILED: reason})
             return
-        # The last epoch is told when the folder is done: a scheduler may stop the trial on hearing
-        # it.
-        last = to_mapping(folder.epochs[-1]) if folder.epochs else {}
-        tune.report({**last, METRIC: folder.result.validation_nme_percent})
+        _report_end(folder)
+
+
+def _report_end(folder: TrialFolder) -> None:
+    """Tells the last epoch, once the folder is done: hearing it, a scheduler may stop the trial."""
+    last = to_mapping(folder.epochs[-1]) if folder.epochs else {}
+    tune.report({**last, METRIC: folder.result.validation_nme_percent})
 
 
 class _Watch(tune.Callback):
@@ -401,10 +430,15 @@ class _Watch(tune.Callback):
             self._ended(ours, "stopped", "early, by the scheduler")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        ours = self.trial_of(trial.config)
+        if self.plan.folder(ours).finished:  # it was lost after its last word
+            self._ended(ours, "done", "")
+            return
         error = trial.get_pickled_error()
         what = str(error).strip().splitlines()[0] if error is not None else "no reason is known"
-        lost = f"its worker was lost {_RETRIES + 1} times" if isinstance(error, RayError) else ""
-        self._ended(self.trial_of(trial.config), "failed", ": ".join(filter(None, [lost, what])))
+        is_lost = isinstance(error, RayError) and not isinstance(error, RayTaskError)
+        lost = f"its worker was lost {_RETRIES + 1} times: " if is_lost else ""
+        self._ended(ours, "failed", f"{lost}{what}")
 
     def _ended(self, trial: Trial, state: State, reason: str) -> None:
         self.states[trial.id] = state

@@ -19,10 +19,7 @@ from odnbench.registry import LossWeight
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-SAMPLERS = {
-    "optuna": lambda: optuna.samplers.TPESampler(seed=0),
-    "random": lambda: optuna.samplers.RandomSampler(seed=0),
-}
+SAMPLERS = {"optuna": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,11 @@ def open_study(
     )
     for stale in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(stale.number, state=TrialState.FAIL)  # left behind by a run that was killed
+    proposed = len(study.trials)
     return Study(
         name=name,
         storage=storage,
-        sampler=SAMPLERS[algorithm](),
+        sampler=SAMPLERS[algorithm](seed=proposed),  # another one when the search goes on
         space={
             name: FloatDistribution(weight.low, weight.high, log=True)
             for name, weight in ranges.items()

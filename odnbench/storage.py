@@ -97,8 +97,11 @@ def open_storage(text: str, cache: Path) -> Storage:
 
     uri = text.rstrip("/")
     folder = cache / "storage" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+    opened = uri
+    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds=" not in uri:
+        opened += f"{'&' if '?' in uri else '?'}retry_limit_seconds=30"  # else a quarter of an hour
     try:
-        remote, base = FileSystem.from_uri(uri)
+        remote, base = FileSystem.from_uri(opened)
         remote.get_file_info(base)
     except pa.ArrowInvalid as error:
         raise OdnbenchError(
@@ -243,9 +246,14 @@ class _Copies:
 
     def pull(self, progress: bool) -> None:
         """Brings here what is newer there."""
-        for unit, there in self._stamps_there().items():
-            with suppress(FileNotFoundError):  # changed meanwhile; the next pull brings it
+        listed = self._stamps_there()
+        self.known = {u: k for u, k in self.known.items() if u in listed}  # else removed there
+        for unit, there in listed.items():
+            try:
                 self._pull(unit, there, progress)
+            except _errors():
+                if self._stamps_there(unit).get(unit) == there:
+                    raise  # else it was changed meanwhile, and the next pull brings it
         self._save()
 
     def push(self, trials: Collection[str]) -> None:

@@ -10,7 +10,6 @@ folder; the others go on.
 import dataclasses
 import hashlib
 import json
-import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +26,7 @@ from odnbench.datasets.sources import Faces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
+from odnbench.files import write_whole
 from odnbench.pipelines import Pipeline, differing_fields, resolve
 from odnbench.registry import LossWeight, Registry, Variant
 from odnbench.specs import ENGINE_VERSION, BoxRule, Protocol, Scheme, Trial, TrialSpec, content_id
@@ -107,9 +107,7 @@ class Plan:
         text = json.dumps(to_mapping(record), indent=1, ensure_ascii=False) + "\n"
         self.file.parent.mkdir(parents=True, exist_ok=True)
         for path in (self.own_file, self.file):
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, text.encode())
 
 
 @dataclass(frozen=True)
@@ -399,8 +397,11 @@ def run_trial(
     except (OdnbenchError, TrialFailed) as error:
         reason, trace = str(error), ""
         folder.forget_progress()  # it would lead to the same end
+    except OSError as error:  # as of a full disk: the trial itself can go on
+        reason, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
     except Exception as error:
         reason, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+        folder.forget_progress()  # it may be what does not fit
     else:
         return ""
     with suppress(OSError):  # the reason may be a full disk

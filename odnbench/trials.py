@@ -14,7 +14,6 @@ done                    written last of all: without it the trial is not finishe
 # N faces, L landmarks
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from odnbench.conversion import from_mapping, to_mapping
 from odnbench.datasets.faces import FaceSet, Floats
 from odnbench.errors import OdnbenchError
+from odnbench.files import write_whole
 from odnbench.specs import Trial
 
 State = Literal["running", "done", "failed", "stopped"]
@@ -122,7 +122,9 @@ class TrialFolder:
         return (self.path / "trial.json").is_file()
 
     def announce(self, trial: Trial) -> None:
-        """Says that the trial is to run, before it does anything."""
+        """Says that the trial is to run, before it does anything; of a finished one, nothing."""
+        if self.finished:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         self._write("trial.json", {"trial": to_mapping(trial), "versions": _versions()})
         self.set_status("running")
@@ -134,6 +136,8 @@ class TrialFolder:
         kept = self.epochs[:epochs]
         if not epochs and self.path.exists():
             shutil.rmtree(self.path)
+        for left_behind in self.path.glob(".*"):  # by a process that was killed while it wrote
+            left_behind.unlink()
         self.announce(trial)
         self._write_text("metrics.jsonl", "".join(map(_line, kept)))
 
@@ -211,10 +215,7 @@ class TrialFolder:
         self._write_text(name, text)
 
     def _write_text(self, name: str, text: str) -> None:
-        """Writes beside and renames, so that a reader never sees half a file."""
-        temporary = self.path / f".{name}.{os.getpid()}"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.path / name)
+        write_whole(self.path / name, text.encode())
 
     def _read(self, name: str) -> Any:
         path = self.path / name

@@ -91,6 +91,7 @@ def test_missing_training_faces_stop_a_run_until_the_user_allows_it(
     odnbench("data", "render", str(root), "--faces", "12", "--size", "64")
     (root / "afw" / "image_0003.png").unlink()
     command = ("run", "ablation", "--dry-run", "--data-root", str(root), "-s", "input_size=32")
+    command += ("-s", "pretrained=none")  # the network that the plan is checked with
     done = odnbench(*command)
     assert done.returncode == 2
     assert "300w/train: 11 of the 12 faces of afw" in done.stderr

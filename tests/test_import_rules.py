@@ -11,6 +11,8 @@ PACKAGE = Path(odnbench.__file__).parent
 ONLY_IMPORTER = {"ray": "orchestrate.py", "optuna": "search.py", "mlflow": "tracking.py"}
 ABOVE_A_TRIAL = {
     "sweep",
+    "forecast",
+    "status",
     "orchestrate",
     "search",
     "tracking",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from odnbench.bench.timing import Benchmark, Timing, machine
+from odnbench.errors import OdnbenchError
 from odnbench.orchestrate import Resources, run_on_ray
 from odnbench.pipelines import load_pipeline
 from odnbench.registry import Registry
@@ -46,6 +47,8 @@ def bench_orchestration(
     A trial's overhead is the time that a slot is not fitting, from the end of its first trial to
     the end of the last, for each trial that ends meanwhile. side_by_side: slots.
     """
+    if min(counts) <= side_by_side:
+        raise OdnbenchError(f"--trials must be more than the {side_by_side} that run side by side")
     timings, facts = [], {}
     for count in counts:
         places = Places(folder / f"runs-{count}", folder / "cache")

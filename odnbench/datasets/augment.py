@@ -7,6 +7,8 @@ translation find pixels there. Without augmentation the resampling is the exact 
 
 # B images, L landmarks, S side of a prepared picture, s side of the network's input
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -58,7 +60,7 @@ def resample(
 
     A, t = transforms[:, :, :2], transforms[:, None, :, 2]
     crop = to_unit(points, stored) / ratio  # (B, L, 2) in [-1, 1] over the crop
-    moved = (crop - t) @ torch.linalg.inv(A).mT
+    moved = (crop - t) @ torch.linalg.inv_ex(A).inverse.mT  # `inv` would wait for a GPU
     return inputs, torch.where(mirrored[:, None, None], moved[:, flip], moved)
 
 
@@ -70,10 +72,9 @@ def central_crop(images: Tensor, size: int) -> Tensor:
 
 def normalise(images: Tensor) -> Tensor:
     """(B, 3, s, s) RGB in grey levels → zero mean and unit deviation on ImageNet, channels-last."""
-    mean, deviation = images.new_tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
+    shift, scale = _imagenet(images.device)
     normalised = torch.empty_like(images, memory_format=torch.channels_last)
-    # One pass that also changes the layout.
-    return torch.addcmul(-mean / deviation, images, 1 / (255 * deviation), out=normalised)
+    return torch.addcmul(shift, images, scale, out=normalised)  # also changes the layout
 
 
 def to_unit(points_px: Tensor, size: int) -> Tensor:
@@ -84,6 +85,13 @@ def to_unit(points_px: Tensor, size: int) -> Tensor:
 def to_pixels(points_unit: Tensor, size: int) -> Tensor:
     """The inverse of `to_unit`."""
     return ((points_unit + 1) * size - 1) / 2
+
+
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3, 1, 1) shift and scale from grey levels, on `device`."""
+    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
+    return (-mean / deviation).to(device), (1 / (255 * deviation)).to(device)
 
 
 def _planes(images: Tensor) -> Tensor:

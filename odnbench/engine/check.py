@@ -144,18 +144,19 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
     needed = _COPIES[spec.train.optimizer] * weights
     if use_bf16(spec.train.precision, _device()):
         kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
-    return Footprint(_count(network), needed + kept * spec.train.batch_size // _IMAGES)
+    batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces
+    return Footprint(_count(network), needed + kept * batch // _IMAGES)
 
 
 def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int | None) -> None:
     if footprint is None or memory_bytes is None or footprint.training_bytes <= memory_bytes:
         return
     spec = trial.spec
+    where = "this machine's GPU" if _device().type == "cuda" else "this machine"
     raise OdnbenchError(
         f"variant {spec.variant}: training takes about {footprint.training_bytes / 1e9:.1f} GB, "
-        f"this machine's {_device().type.upper()} has {memory_bytes / 1e9:.1f}; lower "
-        f"train.batch_size (now {spec.train.batch_size}) or data.input_size (now "
-        f"{spec.data.input_size})"
+        f"{where} has {memory_bytes / 1e9:.1f} GB; lower train.batch_size (now "
+        f"{spec.train.batch_size}) or data.input_size (now {spec.data.input_size})"
     )
 
 

@@ -4,8 +4,6 @@ is ever executed.
 
 import dataclasses
 import io
-import os
-import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from odnbench.errors import OdnbenchError
+from odnbench.files import write_whole
 
 _SHARE = 0.02  # of a trial's time may go into keeping its progress
 
@@ -63,16 +62,11 @@ class ProgressFile:
         return (time.perf_counter() - self._saved_at) * _SHARE >= self._cost
 
     def save(self, progress: Progress) -> None:
-        """Writes beside and renames, so that a kill leaves the old file or the new one."""
+        """Replaces what was saved; a kill leaves the old file or the new one."""
         started = time.perf_counter()
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            buffer = io.BytesIO()  # written by Python, which tells of a full disk in plain words
-            torch.save(vars(progress), buffer)
-            temporary.write_bytes(buffer.getbuffer())
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)  # of a full disk
+        buffer = io.BytesIO()
+        torch.save(vars(progress), buffer)
+        write_whole(self.path, buffer.getbuffer())
         self._saved_at = time.perf_counter()
         self._cost = self._saved_at - started
 
@@ -80,5 +74,5 @@ class ProgressFile:
         """What was saved; None if nothing was, or nothing that can be read."""
         try:
             return Progress(**torch.load(self.path, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError):
+        except Exception:  # a damaged file raises whatever its bytes lead to
             return None

@@ -47,6 +47,8 @@ def fit(
     started = time.perf_counter()
     file = ProgressFile(folder.progress)
     progress = file.load() or Progress()
+    if len(folder.epochs) < progress.epoch:  # its lines are lost: begin anew
+        progress = Progress()
     folder.start(trial, epochs=progress.epoch)
     spec, size = trial.spec, trial.spec.data.input_size
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -98,7 +100,7 @@ def fit(
     if not best_epoch:  # nothing to train
         predicted = predict(network, judged, judged_images, size, bf16).points
         best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
-    test_images = near(faces.test.images, device)
+    test_images = judged_images if judged is faces.test else near(faces.test.images, device)
     predicted, P = predict(network, faces.test, test_images, size, bf16)
     if not np.isfinite(predicted).all():
         raise TrialFailed("a prediction for a test face is not finite")

@@ -79,7 +79,7 @@ class Batches:
         """The faces at `rows` (B,), moved by `transforms` and `mirrored` of `sample_transforms`."""
         device = self.points.device
         inputs, targets = resample(
-            _to(self.images.index_select(0, rows.to(self.images.device)), device),
+            _to(self.images.index_select(0, _to(rows, self.images.device)), device),
             self.points.index_select(0, _to(rows, device)),
             _to(transforms, device),
             _to(mirrored, device),
@@ -128,8 +128,9 @@ class Training:
         torch.manual_seed(spec.seed)
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # inputs are of one size
-            torch.set_float32_matmul_precision("high")  # TF32
-            torch.backends.cudnn.allow_tf32 = True
+            tf32 = spec.train.precision == "auto"
+            torch.set_float32_matmul_precision("high" if tf32 else "highest")
+            torch.backends.cudnn.allow_tf32 = tf32
         batches = Batches.of(faces, rows, trial, device)
         network = build_network(spec, registry, trial.scheme.points)
         network.mean_shape.copy_(batches.mean_shape())
@@ -179,6 +180,7 @@ class Training:
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -188,6 +190,8 @@ class Training:
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch"])
+        if state["cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda"])
 
 
 def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> LandmarkNetwork:

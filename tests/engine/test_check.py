@@ -194,6 +194,7 @@ def test_memory_grows_with_parameters_and_batch_as_it_should() -> None:
     parameters = 3 * 2 * 68
     assert small.parameters == large.parameters == parameters
     assert 2 * small.training_bytes - large.training_bytes == 16 * parameters
+    assert footprint("batch_size=24") == footprint("batch_size=1000")  # there are no more faces
     sgd = footprint("batch_size=8", "optimizer=sgd")
     assert small.training_bytes - sgd.training_bytes == 4 * parameters
     # The picture; what the layer keeps of it, 3 numbers; the square's difference, 2 L.

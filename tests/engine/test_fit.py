@@ -15,7 +15,7 @@ from torch import Tensor
 from odnbench.conversion import get_at
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine import training
-from odnbench.engine.checkpoint import ProgressFile, load_checkpoint
+from odnbench.engine.checkpoint import Progress, ProgressFile, load_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.engine.training import Batches, build_network, near
@@ -126,6 +126,33 @@ def test_progress_that_cannot_be_read_is_begun_anew(tmp_path: Path, damage: byte
     assert [epoch.epoch for epoch in folder.epochs] == [1, 2, 3]
 
 
+def test_damaged_progress_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "progress.pt"
+    ProgressFile(path).save(Progress(epoch=1, best_state={"weight": torch.ones(50)}))
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for position in rng.integers(len(whole), size=8):
+            damaged[position] = rng.integers(256)
+        path.write_bytes(damaged)
+        found = ProgressFile(path).load()  # must not raise; a change of weights goes unseen
+        assert found is None or isinstance(found, Progress)
+
+
+def test_progress_beyond_the_epochs_that_are_kept_is_begun_anew(tmp_path: Path) -> None:
+    def killed(epoch: Epoch) -> None:
+        raise Killed
+
+    folder = TrialFolder(tmp_path / "a")
+    with pytest.raises(Killed):
+        fit(trial_of(), FACES, REGISTRY, folder, killed)
+    (folder.path / "metrics.jsonl").write_text("")
+    (folder.path / ".metrics.jsonl.123").write_text("left behind")
+    fit(trial_of(), FACES, REGISTRY, folder)
+    assert [epoch.epoch for epoch in folder.epochs] == [1, 2, 3]
+    assert not list(folder.path.glob(".*"))
+
+
 def test_pictures_that_stay_on_the_host_train_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU whose memory they do not fit: batches are copied one at a time."""
     trial, device = trial_of(), torch.device("cpu")
@@ -135,7 +162,7 @@ def test_pictures_that_stay_on_the_host_train_the_same(monkeypatch: pytest.Monke
     monkeypatch.setattr(training, "_to", lambda tensor, to: sent.append(to) or tensor.clone())
     there = list(Batches.of(FACES.train, rows, trial, device).epoch(torch.Generator()))
     monkeypatch.undo()
-    assert len(there) == len(here) == 1 and len(sent) == 4
+    assert len(there) == len(here) == 1 and len(sent) == 5
     for a, b in zip(here.epoch(torch.Generator()), there, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
