@@ -11,6 +11,7 @@ its folder. One that fails by itself is not: it would fail again.
 """
 
 import dataclasses
+import gc
 import logging
 import math
 import os
@@ -221,6 +222,7 @@ def _connected(address: str | None) -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # what Ray owns must not be freed by another thread after the end
         ray.shutdown()
 
 
@@ -427,6 +429,7 @@ class _Watch(tune.Callback):
         elif self.plan.folder(ours).finished:
             self._ended(ours, "done", "")
         else:
+            self.plan.folder(ours).forget_progress()  # it is not gone on with
             self._ended(ours, "stopped", "early, by the scheduler")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -29,6 +29,7 @@ from typing import Any
 from filelock import FileLock
 
 from odnbench.errors import OdnbenchError
+from odnbench.files import write_whole
 from odnbench.specs import Trial
 from odnbench.sweep import Observer, is_running
 from odnbench.trials import Epoch, State, TrialFolder
@@ -406,11 +407,8 @@ class _Copies:
             temporary.unlink(missing_ok=True)
 
     def _save(self) -> None:
-        if not self.here.is_dir():
-            return
-        temporary = self.record.with_name(f"{self.record.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(self.known), encoding="utf-8")
-        temporary.replace(self.record)
+        if self.here.is_dir():
+            write_whole(self.record, json.dumps(self.known).encode())
 
 
 def _is_kept_beside_trials(name: str) -> bool:
