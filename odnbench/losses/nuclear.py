@@ -2,7 +2,7 @@
 
 The subgradient is M (MᵀM)^(-1/2), Eq. (8), so that a step needs the inverse root of the small Gram
 matrix MᵀM instead of an SVD of M. The Gram matrix squares the singular values: single precision
-does for a matrix whose largest is up to 30 times its smallest, double precision for the others.
+does for a matrix whose largest is up to 16 times its smallest, double precision for the others.
 Directions whose singular value is below about 1e-5 of the largest get a smaller subgradient or 0,
 which is an element of the subdifferential where they are zero. In all others the subgradient is
 within 1e-4 of the SVD's, in the spectral norm.
@@ -13,7 +13,7 @@ within 1e-4 of the SVD's, in the spectral norm.
 import torch
 from torch import Tensor
 
-_WELL_CONDITIONED = 30.0  # σ_max / σ_min up to which single precision does for the Gram matrix
+_WELL_CONDITIONED = 16.0  # σ_max / σ_min up to which single precision does for the Gram matrix
 _SMALLEST = 1e-5  # singular values below it, relative to the largest, count as zero
 
 
@@ -25,22 +25,24 @@ def singular_values(M: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def nuclear_subgradient(M: Tensor) -> Tensor:
-    """U Vᵀ, of the shape and type of M (d, k). On a GPU nothing waits for the result."""
-    subgradient: Tensor
+def add_nuclear_subgradient(gradient: Tensor, M: Tensor, weight: float) -> None:
+    """Adds weight · U Vᵀ to `gradient`, in place; both (d, k). On a GPU nothing waits for it."""
     if M.shape[0] < M.shape[1]:
-        subgradient = nuclear_subgradient(M.T).T
-    elif M.is_cuda:
+        gradient, M = gradient.T, M.T
+    if M.is_cuda:
         wide = M.double()
-        subgradient = (wide @ _inverse_root(wide.T @ wide)).to(M.dtype)
+        gradient.add_(wide @ _inverse_root(wide.T @ wide), alpha=weight)
+        return
+    squares, V = torch.linalg.eigh(M.T @ M)  # ascending, (k,) and (k, k)
+    if M.dtype != torch.float64 and squares[-1] > _WELL_CONDITIONED**2 * squares[0]:
+        M = M.double()
+        squares, V = torch.linalg.eigh(M.T @ M)
+    kept = squares > squares[-1] * _SMALLEST**2
+    root = (V * torch.where(kept, squares.rsqrt(), 0)) @ V.T
+    if M.dtype == gradient.dtype:
+        gradient.addmm_(M, root, alpha=weight)
     else:
-        squares, V = torch.linalg.eigh((M.T @ M).double())  # ascending, (k,) and (k, k)
-        if M.dtype != torch.float64 and squares[-1] > _WELL_CONDITIONED**2 * squares[0]:
-            return nuclear_subgradient(M.double()).to(M.dtype)
-        kept = squares > squares[-1] * _SMALLEST**2
-        inverse = torch.where(kept, squares.rsqrt(), 0)
-        subgradient = M @ ((V * inverse) @ V.T).to(M.dtype)
-    return subgradient
+        gradient.add_(M @ root, alpha=weight)
 
 
 def _inverse_root(gram: Tensor) -> Tensor:

