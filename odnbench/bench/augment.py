@@ -7,14 +7,14 @@ import torch
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
 from odnbench.datasets.augment import IMAGENET_MEAN, IMAGENET_STD, sample_transforms
-from odnbench.engine.training import Batches
+from odnbench.engine.training import Batches, own_device
 
 BATCH, LOOP = "one resampling per batch", "cv2.warpAffine per sample"
 
 
 def bench_augment(subject: Subject, *, repeats: int) -> Benchmark:
     """From uint8 pictures in memory to one batch as the network takes it."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     trial, faces = subject.trial, subject.faces.train
     rows = np.arange(min(trial.spec.train.batch_size, len(faces)))
     batches = Batches.of(faces, rows, trial, device)

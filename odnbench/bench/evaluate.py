@@ -6,14 +6,14 @@ from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
 from odnbench.datasets.augment import central_crop, normalise
 from odnbench.engine.evaluate import predict
-from odnbench.engine.training import build_network, near, use_bf16
+from odnbench.engine.training import build_network, near, own_device, use_bf16
 
 BATCHED, ONE_BY_ONE = "predict", "one face at a time, float32"
 
 
 def bench_evaluate(subject: Subject, *, repeats: int) -> Benchmark:
     """Predicts every test face of the subject."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     trial, faces = subject.trial, subject.faces.test
     network = build_network(trial.spec, subject.registry, trial.scheme.points).to(device)
     plain = build_network(trial.spec, subject.registry, trial.scheme.points).to(device)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from odnbench.bench.timing import Benchmark, Timing, in_turns, machine_of
+from odnbench.engine.training import own_device
 from odnbench.losses.nuclear import add_nuclear_subgradient
 
 # (d, k): the registry's variants with LM at 224 px and below, and others
@@ -16,7 +17,7 @@ def bench_nuclear(*, repeats: int) -> Benchmark:
     whose singular values span three decades. The largest deviations from the SVD's subgradient, in
     the spectral norm, are among the facts.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     generator = torch.Generator().manual_seed(0)
     timings: list[Timing] = []
     baselines, facts = {}, {}

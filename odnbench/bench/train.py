@@ -3,7 +3,8 @@
 BARE    the same network and optimiser on one fixed random batch, without any penalty
 FULL    the engine's step: batches from uint8 pictures, augmentation, all five penalties
 PLAIN   the engine's step in single precision, channels first
-HABIT   single precision, fed by a DataLoader that decodes and warps sample by sample (habit.py)
+HABIT   the engine's step in single precision, channels first, fed by a DataLoader that decodes and
+        warps sample by sample (habit.py)
 """
 
 # B images in a batch, L landmarks, s side of the input
@@ -21,7 +22,7 @@ from odnbench.bench.habit import PerSample
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
 from odnbench.conversion import replace_at
-from odnbench.engine.training import Training
+from odnbench.engine.training import Training, own_device
 
 BARE, FULL, PLAIN, HABIT = "bare loop", "full step", "full step, plain float32", "field's habit"
 _MATMUL = 4096  # side of the square matrices that measure the device's peak
@@ -29,7 +30,7 @@ _MATMUL = 4096  # side of the square matrices that measure the device's peak
 
 def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
     """Times `steps` training steps of each contender on the same machine, in turns."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     B, s = subject.trial.spec.train.batch_size, subject.trial.spec.data.input_size
     rows = np.arange(B * steps) % len(subject.faces.train)
 
@@ -42,6 +43,8 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
     full, bare, plain, habit = (training(p) for p in ("auto", "auto", "float32", "float32"))
     for channels_first in (plain, habit):
         channels_first.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    for group in bare.optimizer.param_groups:
+        group["weight_decay"] = 0.0  # the quadratic penalties
     noise = torch.randn(B, 3, s, s, device=device).contiguous(memory_format=torch.channels_last)
     target = torch.randn(B, subject.trial.scheme.points, 2, device=device)
     files = PerSample([subject.files[i % len(subject.files)] for i in rows], subject.trial)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from odnbench.engine.training import build_network, build_optimizer, use_bf16
+from odnbench.engine.training import build_network, build_optimizer, own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.losses.objective import build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
@@ -142,7 +142,7 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
     kept = images.nbytes + _kept_bytes(forward, [images, *network.parameters(), *network.buffers()])
     weights = sum(p.nbytes for p in network.parameters())
     needed = _COPIES[spec.train.optimizer] * weights
-    if use_bf16(spec.train.precision, _device()):
+    if use_bf16(spec.train.precision, own_device()):
         kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
     batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces
     return Footprint(_count(network), needed + kept * batch // _IMAGES)
@@ -152,7 +152,7 @@ def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int |
     if footprint is None or memory_bytes is None or footprint.training_bytes <= memory_bytes:
         return
     spec = trial.spec
-    where = "this machine's GPU" if _device().type == "cuda" else "this machine"
+    where = "this machine's GPU" if own_device().type == "cuda" else "this machine"
     raise OdnbenchError(
         f"variant {spec.variant}: training takes about {footprint.training_bytes / 1e9:.1f} GB, "
         f"{where} has {memory_bytes / 1e9:.1f} GB; lower train.batch_size (now "
@@ -256,8 +256,3 @@ def _told(where: Callable[[], str]) -> Iterator[None]:
 
 def _count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
-
-
-def _device() -> torch.device:
-    """Where trials run on this machine."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

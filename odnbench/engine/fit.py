@@ -17,7 +17,7 @@ from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
 from odnbench.engine.examples import draw_examples
-from odnbench.engine.training import Training, near
+from odnbench.engine.training import Training, near, own_device
 from odnbench.losses.nuclear import singular_values
 from odnbench.metrics.rank import effective_rank, stable_rank
 from odnbench.networks.base import LandmarkNetwork
@@ -51,7 +51,7 @@ def fit(
         progress = Progress()
     folder.start(trial, epochs=progress.epoch)
     spec, size = trial.spec, trial.spec.data.input_size
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
     training = Training.of(trial, faces.train, rows, registry, device, weights)
     network, bf16 = training.network, training.bf16
@@ -67,11 +67,11 @@ def fit(
         data_term, eta = training.epoch()
         if not np.isfinite([data_term, eta]).all():
             raise TrialFailed(f"epoch {epoch}: the data term is {data_term}, η ‖P‖_1 is {eta}")
-        penalties = training.objective.penalties()
+        sigma = spectrum(network)
+        penalties = training.objective.penalties(sigma)
         loss = data_term + eta + sum(penalties.values())
         predicted = predict(network, judged, judged_images, size, bf16).points
         nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
-        sigma = spectrum(network)
         if not np.isfinite([loss, nme]).all():
             raise TrialFailed(f"epoch {epoch}: loss is {loss}, validation NME is {nme} %")
         if nme < best_nme or spec.train.select == "last":

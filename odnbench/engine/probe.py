@@ -23,7 +23,7 @@ from odnbench.conversion import replace_at
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.evaluate import predict
 from odnbench.engine.fit import spectrum
-from odnbench.engine.training import Training, near
+from odnbench.engine.training import Training, near, own_device
 from odnbench.registry import Registry
 from odnbench.specs import Trial
 
@@ -59,7 +59,7 @@ def probe(trial: Trial, faces: Faces, registry: Registry, seconds: float = 1.0) 
 
     Raises what building the network raises, and OdnbenchError where there are too few faces.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     peak = _Peak(device)
     rows, _ = split_validation(faces.train, trial.spec.data.validation_fraction)
     # A schedule of one cycle refuses to go on after its last step.
@@ -87,8 +87,7 @@ def probe(trial: Trial, faces: Faces, registry: Registry, seconds: float = 1.0) 
         predict(training.network, few, images, size, training.bf16)
 
     def end_epoch() -> None:
-        training.objective.penalties()
-        spectrum(training.network)
+        training.objective.penalties(spectrum(training.network))
 
     _timed(predict_few, device)  # the first picks its algorithms
     return Probe(

@@ -223,6 +223,11 @@ def build_optimizer(
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
+def own_device() -> torch.device:
+    """Where trials of this process compute: on its GPU, or on the CPU where it has none."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def use_bf16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bf16: where asked for, and under "auto" where the processor has it."""
     if precision != "auto":

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from odnbench.losses.nuclear import add_nuclear_subgradient, singular_values
+from odnbench.datasets.faces import Floats
+from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.registry import Criterion, Registry, import_target
 from odnbench.specs import LossSpec
@@ -81,14 +82,16 @@ class Objective:
             add_nuclear_subgradient(M.grad, M, self.spec.beta)
 
     @torch.no_grad()
-    def penalties(self) -> dict[str, float]:
-        """Value of each weighted penalty on parameters, by the name of its weight's field."""
+    def penalties(self, sigma: Floats | None) -> dict[str, float]:
+        """Value of each weighted penalty on parameters, by the name of its weight's field; sigma
+        (k,) singular values of M, where the network has one.
+        """
         spec, network = self.spec, self.network
         M, W_fc = network.structural_matrix, network.regression_matrix
         convolutions = sum(float(weight.square().sum()) for weight in network.convolution_weights)
         return {
             "alpha": spec.alpha * convolutions,
-            "beta": spec.beta * float(singular_values(M).sum()) if M is not None else 0.0,
+            "beta": spec.beta * float(sigma.sum()) if sigma is not None else 0.0,
             "gamma": spec.gamma * float(M.square().sum()) if M is not None else 0.0,
             "lambda_": spec.lambda_ * float(W_fc.square().sum()) if W_fc is not None else 0.0,
         }

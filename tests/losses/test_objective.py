@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from odnbench.engine.fit import spectrum
 from odnbench.engine.training import build_network, build_optimizer
 from odnbench.losses.nuclear import _inverse_root, add_nuclear_subgradient, singular_values
 from odnbench.losses.objective import Objective, build_objective
@@ -64,7 +65,7 @@ def test_objective_and_gradient_equal_autograd(variant: str, term: str, unit: st
     network.zero_grad(set_to_none=True)
     objective = build_objective(spec, network, REGISTRY, SIZE)
     before = {n: p.detach().clone() for n, p in network.named_parameters()}
-    penalties = objective.penalties()
+    penalties = objective.penalties(spectrum(network))
     terms = objective(network(images), true)
     (terms.data + terms.occlusion).backward()
     objective.add_nuclear_gradient()
