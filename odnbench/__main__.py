@@ -1,6 +1,6 @@
 """`python -m odnbench`."""
 
-from odnbench.cli import main
+from odnbench.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from odnbench.datasets.faces import FaceSet
-from odnbench.pipelines import load_pipeline
-from odnbench.registry import Registry
-from odnbench.sweep import Places, Plan, make_plan
+from odnbench.plan.pipelines import load_pipeline
+from odnbench.plan.registry import Registry
+from odnbench.sweep.plan import Places, Plan, make_plan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -11,7 +11,7 @@ import typer.main
 import yaml
 
 from odnbench import __version__
-from odnbench.cli import app
+from odnbench.cli.app import app
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "cluster.md").read_text(encoding="utf-8")

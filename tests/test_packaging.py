@@ -26,8 +26,8 @@ def test_the_wheel_carries_registry_pipelines_and_templates(tmp_path: Path) -> N
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     script = (
         "import odnbench; print(odnbench.__file__)\n"
-        "from odnbench.pipelines import load_pipeline, resolve\n"
-        "from odnbench.registry import Registry\n"
+        "from odnbench.plan.pipelines import load_pipeline, resolve\n"
+        "from odnbench.plan.registry import Registry\n"
         "print(len(resolve(load_pipeline('ablation'), Registry.load())))"
     )
     done = subprocess.run(

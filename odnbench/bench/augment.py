@@ -6,7 +6,7 @@ import torch
 
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
-from odnbench.datasets.augment import IMAGENET_MEAN, IMAGENET_STD, sample_transforms
+from odnbench.engine.augment import IMAGENET_MEAN, IMAGENET_STD, sample_transforms
 from odnbench.engine.training import Batches, own_device
 
 BATCH, LOOP = "one resampling per batch", "cv2.warpAffine per sample"

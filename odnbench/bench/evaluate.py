@@ -4,7 +4,7 @@ import torch
 
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
-from odnbench.datasets.augment import central_crop, normalise
+from odnbench.engine.augment import central_crop, normalise
 from odnbench.engine.evaluate import predict
 from odnbench.engine.training import build_network, near, own_device, use_bf16
 

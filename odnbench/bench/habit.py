@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from odnbench.datasets.augment import IMAGENET_MEAN, IMAGENET_STD, to_unit
 from odnbench.datasets.crop import window_of
 from odnbench.datasets.faces import Face
-from odnbench.specs import Trial
+from odnbench.engine.augment import IMAGENET_MEAN, IMAGENET_STD, to_unit
+from odnbench.plan.specs import Trial
 
 
 class PerSample(Dataset[tuple[Tensor, Tensor]]):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from odnbench.bench.timing import Benchmark, Timing, machine
 from odnbench.errors import OdnbenchError
-from odnbench.orchestrate import Resources, run_on_ray
-from odnbench.pipelines import load_pipeline
-from odnbench.registry import Registry
-from odnbench.specs import Trial
-from odnbench.sweep import Observer, Places, make_plan, run
-from odnbench.tracking import MlflowMirror
-from odnbench.trials import State, TrialFolder
+from odnbench.plan.pipelines import load_pipeline
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import Trial
+from odnbench.results.trials import State, TrialFolder
+from odnbench.sweep.on_ray import Resources, run_on_ray
+from odnbench.sweep.plan import Observer, Places, make_plan, run
+from odnbench.tracking.runs import MlflowMirror
 
 _TINY = (
     "variant=brnet", "epochs=1", "input_size=32", "rendered_train=24", "rendered_test=6",

@@ -19,14 +19,14 @@ import cv2
 import numpy as np
 
 from odnbench.bench.timing import Benchmark, in_turns, machine
-from odnbench.datasets.archive import find_root, open_archive
+from odnbench.datasets.archives.archive import find_root, open_archive
 from odnbench.datasets.crop import window_of
 from odnbench.datasets.faces import Floats
-from odnbench.datasets.render_layout import render_layout
+from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Dataset, Registry
-from odnbench.specs import BoxRule, DataSpec
+from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.specs import BoxRule, DataSpec
 
 _THREADS = 2
 BARE, KEPT = "bare loop", "bare loop, kept in memory"
@@ -37,9 +37,9 @@ import re, sys, tempfile
 from itertools import islice
 from pathlib import Path
 from odnbench.datasets.prepare import Recipe, prepare
-from odnbench.datasets.stand_ins import draw_faces
-from odnbench.registry import Dataset, Registry
-from odnbench.specs import BoxRule
+from odnbench.datasets.rendering.stand_ins import draw_faces
+from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.specs import BoxRule
 
 registry, count, size = Registry.load(), int(sys.argv[1]), int(sys.argv[2])
 faces = draw_faces(registry.get(Dataset, "aflw"), "train", size, seed=0)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from odnbench.datasets.archive import find_root, open_archive
+from odnbench.datasets.archives.archive import find_root, open_archive
 from odnbench.datasets.faces import Face
-from odnbench.datasets.render_layout import render_layout
+from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import Faces
-from odnbench.pipelines import load_pipeline
-from odnbench.registry import Dataset, Registry
-from odnbench.specs import Trial
-from odnbench.sweep import Places, make_plan
+from odnbench.plan.pipelines import load_pipeline
+from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.specs import Trial
+from odnbench.sweep.plan import Places, make_plan
 
 _DATASET = "300w"
 _FACES_PER_PART = 100  # that are rendered where the data set is absent

@@ -21,8 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from odnbench.bench.habit import PerSample
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
-from odnbench.conversion import replace_at
 from odnbench.engine.training import Training, own_device
+from odnbench.plan.conversion import replace_at
 
 BARE, FULL, PLAIN, HABIT = "bare loop", "full step", "full step, plain float32", "field's habit"
 _MATMUL = 4096  # side of the square matrices that measure the device's peak

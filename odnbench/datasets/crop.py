@@ -15,7 +15,7 @@ import numpy as np
 
 from odnbench.datasets.faces import Bytes, Face, Floats
 from odnbench.errors import OdnbenchError
-from odnbench.specs import BoxRule
+from odnbench.plan.specs import BoxRule
 
 LARGEST_SIDE_PX = 1 << 15
 

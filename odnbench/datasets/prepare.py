@@ -30,9 +30,9 @@ from odnbench.datasets.crop import Window, window_of
 from odnbench.datasets.faces import Bytes, Face, FaceSet
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_picture
-from odnbench.datasets.rendered import RENDERER_VERSION
+from odnbench.datasets.rendering.render import RENDERER_VERSION
 from odnbench.errors import OdnbenchError
-from odnbench.specs import BoxRule
+from odnbench.plan.specs import BoxRule
 
 _HEADER = 128  # bytes of images.npy before the first picture
 _BATCH = 8  # faces that a thread takes at once: threads seldom meet at Python's lock

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.conversion import to_mapping
-from odnbench.datasets.archive import Archive, find_root, open_archive
+from odnbench.datasets.archives.archive import Archive, find_root, open_archive
 from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.prepare import Recipe, prepare
-from odnbench.datasets.rendered import RENDERER_VERSION
-from odnbench.datasets.stand_ins import draw_faces
+from odnbench.datasets.rendering.render import RENDERER_VERSION
+from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Dataset, Registry
-from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol, content_id
+from odnbench.plan.conversion import to_mapping
+from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.specs import BoxRule, Coverage, DataSpec, Protocol, content_id
 
 CACHE_VERSION = 4  # raise it whenever the same files give other prepared faces
 RENDERED_SEED = 2019

@@ -26,8 +26,8 @@ from odnbench.engine.training import build_network, build_optimizer, own_device,
 from odnbench.errors import OdnbenchError
 from odnbench.losses.objective import build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.registry import Module, Registry, Variant
-from odnbench.specs import ModelSpec, Trial
+from odnbench.plan.registry import Module, Registry, Variant
+from odnbench.plan.specs import ModelSpec, Trial
 
 _IMAGES = 2  # the least of which batch norm can take a deviation at every size of map
 _COPIES = {"adam": 4, "sgd": 3}  # of a weight: itself, gradient, moments

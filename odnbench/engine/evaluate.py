@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from odnbench.datasets.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.datasets.faces import FaceSet, Floats
+from odnbench.engine.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork
-from odnbench.specs import Protocol, Scheme
-from odnbench.trials import Occlusion
+from odnbench.plan.specs import Protocol, Scheme
+from odnbench.results.trials import Occlusion
 
 BATCH = 256
 _POINTS_PER_CELL = 8  # along a side of a cell of P, where masks are looked up

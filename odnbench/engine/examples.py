@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from odnbench.datasets.augment import central_crop, normalise
-from odnbench.datasets.contact_sheet import TILE_PX, draw_landmarks
 from odnbench.datasets.faces import Bytes, FaceSet, Floats
+from odnbench.datasets.inspection.contact_sheet import TILE_PX, draw_landmarks
+from odnbench.engine.augment import central_crop, normalise
 from odnbench.networks.base import LandmarkNetwork
 
 FACES = 8

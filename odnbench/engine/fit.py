@@ -21,9 +21,9 @@ from odnbench.engine.training import Training, near, own_device
 from odnbench.losses.nuclear import singular_values
 from odnbench.metrics.rank import effective_rank, stable_rank
 from odnbench.networks.base import LandmarkNetwork
-from odnbench.registry import Registry
-from odnbench.specs import Trial
-from odnbench.trials import Epoch, Predictions, Result, TrialFolder
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import Trial
+from odnbench.results.trials import Epoch, Predictions, Result, TrialFolder
 
 
 class TrialFailed(Exception):  # noqa: N818  it is the trial that failed, not the program

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odnbench.conversion import replace_at
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.evaluate import predict
 from odnbench.engine.fit import spectrum
 from odnbench.engine.training import Training, near, own_device
-from odnbench.registry import Registry
-from odnbench.specs import Trial
+from odnbench.plan.conversion import replace_at
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import Trial
 
 _MOST_STEPS = 50
 _GAIN = 1.05  # in images per second, for which more trials at once are worth it

@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from odnbench.conversion import replace_at
-from odnbench.datasets.augment import normalise, resample, sample_transforms, to_unit
 from odnbench.datasets.faces import Bytes, FaceSet
+from odnbench.engine.augment import normalise, resample, sample_transforms, to_unit
 from odnbench.losses.objective import Objective, build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.registry import Registry, Variant, import_target
-from odnbench.specs import AugmentSpec, TrainSpec, Trial, TrialSpec
+from odnbench.plan.conversion import replace_at
+from odnbench.plan.registry import Registry, Variant, import_target
+from odnbench.plan.specs import AugmentSpec, TrainSpec, Trial, TrialSpec
 
 _DEVICE_SHARE = 0.25  # of a GPU's free memory, up to which pictures are kept on it
 

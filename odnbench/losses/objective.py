@@ -21,8 +21,8 @@ from torch import Tensor
 from odnbench.datasets.faces import Floats
 from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.registry import Criterion, Registry, import_target
-from odnbench.specs import LossSpec
+from odnbench.plan.registry import Criterion, Registry, import_target
+from odnbench.plan.specs import LossSpec
 
 
 class Terms(NamedTuple):

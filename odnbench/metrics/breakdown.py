@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.specs import Scheme
+from odnbench.plan.specs import Scheme
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odnbench.errors import OdnbenchError
-from odnbench.specs import Protocol, Scheme
+from odnbench.plan.specs import Protocol, Scheme
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

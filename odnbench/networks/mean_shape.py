@@ -5,8 +5,8 @@ beat.
 from torch import Tensor
 
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.registry import Registry
-from odnbench.specs import ModelSpec
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import ModelSpec
 
 
 class MeanShape(LandmarkNetwork):

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.registry import NONE, Backbone, Module, Registry
-from odnbench.specs import ModelSpec
+from odnbench.plan.registry import NONE, Backbone, Module, Registry
+from odnbench.plan.specs import ModelSpec
 
 
 class OcclusionAdaptiveNetwork(LandmarkNetwork):

@@ -16,11 +16,11 @@ from odnbench.bench.nuclear import BAD, SIZES, bench_nuclear
 from odnbench.bench.subject import Subject, make_subject
 from odnbench.bench.timing import Benchmark, Timing, in_turns
 from odnbench.bench.train import BARE, FULL, HABIT, PLAIN, bench_train
-from odnbench.conversion import replace_at
-from odnbench.datasets.augment import IDENTITY
 from odnbench.datasets.sources import split_validation
+from odnbench.engine.augment import IDENTITY
 from odnbench.engine.training import Batches
-from odnbench.registry import Registry
+from odnbench.plan.conversion import replace_at
+from odnbench.plan.registry import Registry
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from odnbench.datasets.crop import Window, window_of
 from odnbench.datasets.faces import Bytes, Face, Floats
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Registry
-from odnbench.specs import BoxRule
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import BoxRule
 
 RULES = Registry.load().all(BoxRule)
 SPREAD = np.array([[0, 0], [-50, -45], [50, 40], [10, 45]], float)

@@ -17,8 +17,8 @@ from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.pictures import read_picture
 from odnbench.datasets.prepare import Recipe, load, prepare
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Registry
-from odnbench.specs import BoxRule
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import BoxRule
 
 RECIPE = Recipe(Registry.load().get(BoxRule, "landmarks"), 1.25, 40)
 
@@ -213,8 +213,8 @@ import numpy as np
 from tests.datasets.test_prepare import random_face
 from odnbench.datasets.faces import Face
 from odnbench.datasets.prepare import Recipe, prepare
-from odnbench.registry import Registry
-from odnbench.specs import BoxRule
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import BoxRule
 
 recipe = Recipe(Registry.load().get(BoxRule, "landmarks"), 1.25, 512)
 points = random_face(0).points * 5

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import scipy.io
 
-from odnbench.datasets.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_landmarks
+from odnbench.datasets.inspection.contact_sheet import OCCLUDED, TILE_PX, VISIBLE, draw_landmarks
 from odnbench.datasets.pictures import write_picture
-from odnbench.datasets.render_layout import render_layout
 from odnbench.datasets.rendering.face_parameters import DIFFICULTIES
+from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import load_faces
 from odnbench.errors import OdnbenchError
-from odnbench.registry import Dataset, Registry
-from odnbench.specs import BoxRule, Coverage, DataSpec, Protocol
+from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.specs import BoxRule, Coverage, DataSpec, Protocol
 
 TINY = DataSpec(input_size=32, rendered_train=20, rendered_test=5)
 REGISTRY = Registry.load()

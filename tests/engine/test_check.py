@@ -16,8 +16,8 @@ from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.networks.odn import OcclusionAdaptiveNetwork
-from odnbench.registry import Criterion, Module, Registry, Variant
-from odnbench.specs import Trial
+from odnbench.plan.registry import Criterion, Module, Registry, Variant
+from odnbench.plan.specs import Trial
 
 REGISTRY = Registry.load()
 HERE = __name__

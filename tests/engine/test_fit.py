@@ -12,7 +12,6 @@ from conftest import random_faces
 from safetensors.torch import load_file
 from torch import Tensor
 
-from odnbench.conversion import get_at
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine import training
 from odnbench.engine.checkpoint import Progress, ProgressFile, load_checkpoint
@@ -22,10 +21,11 @@ from odnbench.engine.training import Batches, build_network, near
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.pipelines import load_pipeline, resolve
-from odnbench.registry import Registry
-from odnbench.specs import BoxRule, Coverage, Protocol, Scheme, Trial
-from odnbench.trials import Epoch, TrialFolder
+from odnbench.plan.conversion import get_at
+from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import BoxRule, Coverage, Protocol, Scheme, Trial
+from odnbench.results.trials import Epoch, TrialFolder
 
 REGISTRY = Registry.load()
 TINY = ("backbone=resnet18-slim", "pretrained=none", "input_size=32", "batch_size=8", "epochs=3")

@@ -10,7 +10,7 @@ from test_fit import FACES, REGISTRY, trial_of
 
 from odnbench.engine.fit import fit
 from odnbench.engine.probe import Probe, probe, trials_per_gpu
-from odnbench.trials import TrialFolder
+from odnbench.results.trials import TrialFolder
 
 
 def test_a_probe_foretells_about_how_long_a_trial_takes(tmp_path: Path) -> None:

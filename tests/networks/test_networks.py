@@ -12,10 +12,10 @@ from torch import nn
 from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.backbones import load_weights
-from odnbench.networks.geometry import PRODUCTS
-from odnbench.pipelines import load_pipeline, resolve
-from odnbench.registry import NONE, Backbone, Module, Registry, Variant
-from odnbench.specs import TrialSpec
+from odnbench.networks.modules.geometry import PRODUCTS
+from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.registry import NONE, Backbone, Module, Registry, Variant
+from odnbench.plan.specs import TrialSpec
 
 REGISTRY = Registry.load()
 LANDMARKS = 68

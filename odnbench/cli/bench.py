@@ -1,0 +1,236 @@
+"""`odnbench bench …`: speed and memory on this machine, as ratios, printed and kept as JSON."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from odnbench.cli.terminal import DataRoot, console, data_root_of
+
+if TYPE_CHECKING:
+    from odnbench.bench.subject import Subject
+    from odnbench.bench.timing import Benchmark
+
+bench_app = typer.Typer(help="Speed and memory, measured here.", no_args_is_help=True)
+
+Repeats = Annotated[int, typer.Option(help="Repeats of each contender.", min=1)]
+Out = Annotated[Path, typer.Option(help="Folder of the JSON file.")]
+Variant = Annotated[str, typer.Option(help="A variant of the registry.")]
+Backbone = Annotated[str, typer.Option(help="A backbone of the registry.")]
+Size = Annotated[int, typer.Option(help="Side of the network's input in pixels.", min=32)]
+Batch = Annotated[int, typer.Option(help="Images in a batch.", min=2)]
+Threads = Annotated[int, typer.Option(help="Of torch on the CPU; 0: as many as cores.", min=0)]
+
+
+@bench_app.command("prepare")
+def bench_prepare_command(
+    dataset: Annotated[str, typer.Argument(help="Data set; rendered where it is absent.")] = "300w",
+    size: Annotated[int, typer.Option(help="Side of a prepared picture in pixels.", min=32)] = 256,
+    memory_faces: Annotated[
+        int, typer.Option(help="Rendered faces prepared to measure memory.", min=1)
+    ] = 1000,
+    repeats: Repeats = 5,
+    data_root: DataRoot = None,
+    out: Out = Path("bench"),
+) -> None:
+    """Preparing faces, beside a bare loop over cv2.imread and cv2.warpAffine."""
+    from odnbench.bench.prepare import AGAIN, BARE, FIRST, KEPT, bench_prepare
+    from odnbench.plan.registry import Registry
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = bench_prepare(
+            Registry.load(),
+            dataset,
+            data_root_of(data_root),
+            size=size,
+            repeats=repeats,
+            memory_faces=memory_faces,
+            folder=Path(folder),
+        )
+    _show(found, out)
+    facts, again = found.facts, next(t for t in found.timings if t.name == AGAIN)
+    console.print(
+        f"{facts['faces']:.0f} faces of {size} px: preparing takes {found.ratio(FIRST, BARE):.2f} "
+        f"of the bare loop's time ({found.ratio(FIRST, KEPT):.2f} where that keeps its crops), the "
+        f"second time {again.median:.2f} s; "
+        f"{facts['memory_faces']:.0f} rendered faces take {facts['peak_memory_mb']:.0f} MB at most",
+        soft_wrap=True,
+    )
+
+
+@bench_app.command("metrics")
+def bench_metrics_command(
+    faces: Annotated[int, typer.Option(help="Faces of 68 points.", min=100)] = 1_000_000,
+    repeats: Repeats = 5,
+    out: Out = Path("bench"),
+) -> None:
+    """Errors, intervals and tests, each beside the plain NumPy loop."""
+    from odnbench.bench.metrics import bench_metrics
+    from odnbench.plan.registry import Registry
+
+    found = bench_metrics(Registry.load(), faces=faces, repeats=repeats)
+    _show(found, out)
+    console.print(f"peak memory {found.facts['peak_memory_mb']:.0f} MB")
+
+
+@bench_app.command("train")
+def bench_train_command(
+    variant: Variant = "odn",
+    backbone: Backbone = "resnet18",
+    size: Size = 224,
+    batch: Batch = 32,
+    steps: Annotated[int, typer.Option(help="Steps of a repeat.", min=1)] = 4,
+    threads: Threads = 0,
+    repeats: Repeats = 5,
+    data_root: DataRoot = None,
+    out: Out = Path("bench"),
+) -> None:
+    """Training steps, beside a bare loop on one batch and the field's habit."""
+    with _subject(variant, backbone, size, batch, threads, data_root) as subject:
+        from odnbench.bench.train import BARE, FULL, HABIT, PLAIN, bench_train
+
+        found = bench_train(subject, steps=steps, repeats=repeats)
+    _show(found, out)
+    facts = found.facts
+    speeds = {timing.name: facts["images"] / timing.median for timing in found.timings}
+    console.print(
+        f"{variant}, {size} px, batch {batch}: {speeds[FULL]:.1f} images/s; "
+        f"{speeds[FULL] / speeds[BARE]:.3f} of the bare loop's, "
+        f"{speeds[FULL] / speeds[PLAIN]:.2f} × plain float32's, "
+        f"{speeds[FULL] / speeds[HABIT]:.2f} × the habit's; "
+        f"{speeds[FULL] * facts['flops_per_image'] / facts['bf16_flops_per_second']:.0%} "
+        "of the speed of a large bf16 matrix product",
+        soft_wrap=True,
+    )
+
+
+@bench_app.command("nuclear")
+def bench_nuclear_command(
+    threads: Threads = 0, repeats: Repeats = 9, out: Out = Path("bench")
+) -> None:
+    """The nuclear norm's subgradient, beside autograd through torch.linalg."""
+    from odnbench.bench.nuclear import bench_nuclear
+
+    _set_threads(threads)
+    found = bench_nuclear(repeats=repeats)
+    _show(found, out)
+    worst = max(value for name, value in found.facts.items() if name.startswith("deviation"))
+    console.print(f"largest deviation from the SVD's subgradient, spectral norm: {worst:.1e}")
+
+
+@bench_app.command("augment")
+def bench_augment_command(
+    size: Size = 224,
+    batch: Batch = 32,
+    threads: Threads = 0,
+    repeats: Repeats = 9,
+    data_root: DataRoot = None,
+    out: Out = Path("bench"),
+) -> None:
+    """Augmenting a batch, beside cv2.warpAffine for each sample."""
+    with _subject("odn", "resnet18", size, batch, threads, data_root) as subject:
+        from odnbench.bench.augment import bench_augment
+
+        _show(bench_augment(subject, repeats=repeats), out)
+
+
+@bench_app.command("evaluate")
+def bench_evaluate_command(
+    variant: Variant = "odn",
+    backbone: Backbone = "resnet18",
+    size: Size = 224,
+    threads: Threads = 0,
+    repeats: Repeats = 3,
+    data_root: DataRoot = None,
+    out: Out = Path("bench"),
+) -> None:
+    """Predictions, beside one face at a time in float32."""
+    with _subject(variant, backbone, size, 32, threads, data_root) as subject:
+        from odnbench.bench.evaluate import bench_evaluate
+
+        _show(bench_evaluate(subject, repeats=repeats), out)
+
+
+@bench_app.command("startup")
+def bench_startup_command(repeats: Repeats = 5, out: Out = Path("bench")) -> None:
+    """Commands that only show something, beside Python's own start."""
+    from odnbench.bench.startup import bench_startup
+
+    _show(bench_startup(repeats=repeats), out)
+
+
+@bench_app.command("orchestration")
+def bench_orchestration_command(
+    trials: Annotated[
+        list[int] | None, typer.Option(help="Trials of a sweep; default: 20, then 200.", min=3)
+    ] = None,
+    out: Out = Path("bench"),
+) -> None:
+    """What a trial costs beside its training: worker, files, MLflow."""
+    from odnbench.bench.orchestration import bench_orchestration
+    from odnbench.plan.registry import Registry
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = bench_orchestration(
+            Registry.load(), trials or [20, 200], Path(folder), side_by_side=os.cpu_count() or 1
+        )
+    _show(found, out)
+    for name, seconds in found.facts.items():
+        console.print(f"{name.removesuffix(', s')}: {seconds:.2f} s")
+
+
+@contextmanager
+def _subject(
+    variant: str, backbone: str, size: int, batch: int, threads: int, data_root: Path | None
+) -> "Iterator[Subject]":
+    """A trial and its faces, in a folder that is removed."""
+    from odnbench.bench.subject import make_subject
+    from odnbench.plan.registry import Registry
+
+    _set_threads(threads)
+    overrides = [
+        f"variant={variant}",
+        f"backbone={backbone}",
+        f"input_size={size}",
+        f"batch_size={batch}",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        with console.status("preparing faces"):
+            subject = make_subject(
+                Registry.load(), data_root_of(data_root), Path(folder), overrides
+            )
+        yield subject
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def _show(found: "Benchmark", out: Path) -> None:
+    """Prints medians and ratios, and writes the JSON file."""
+    from odnbench.plan.conversion import to_mapping
+
+    table = Table("", title=f"bench {found.name}: {found.machine}", title_justify="left", box=None)
+    for heading in ("median s", "fastest s", "slowest s", "ratio"):
+        table.add_column(heading, justify="right")
+    table.add_column("to")
+    ratios = {name: found.ratio(name) for name in found.baselines}
+    for timing in found.timings:
+        numbers = (timing.median, min(timing.seconds), max(timing.seconds))
+        baseline = found.baselines.get(timing.name, "")
+        ratio = f"{ratios[timing.name]:.3f}" if baseline else ""
+        table.add_row(timing.name, *(f"{n:.4f}" for n in numbers), ratio, baseline)
+    console.print(table)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{found.name}.json"
+    written = to_mapping(found) | {"ratios": ratios}
+    path.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    console.print(f"written: {path}")

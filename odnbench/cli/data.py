@@ -1,0 +1,157 @@
+"""`odnbench data …`: check, prepare, look at and render faces."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from odnbench.cli.terminal import (
+    DataRoot,
+    Plugins,
+    cache_folder,
+    console,
+    data_root_of,
+    plain,
+    progress_bar,
+)
+
+data_app = typer.Typer(
+    help="Faces: check a data set, prepare it, look at it, render one.", no_args_is_help=True
+)
+
+
+@data_app.command("doctor")
+def data_doctor(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Data sets; default: all below the data root.")
+    ] = None,
+    data_root: DataRoot = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    plugins: Plugins = [],  # noqa: B006  typer copies it
+) -> None:
+    """Check data sets on disk; exit status 1 where something is wrong."""
+    from odnbench.datasets.archives.archive import find_root, open_archive
+    from odnbench.datasets.inspection.doctor import examine
+    from odnbench.errors import OdnbenchError
+    from odnbench.plan.conversion import to_mapping
+    from odnbench.plan.registry import Dataset, Registry
+    from odnbench.plan.specs import Scheme
+
+    registry, place = Registry.load(plugins), data_root_of(data_root)
+    named = [registry.get(Dataset, name) for name in datasets or registry.all(Dataset)]
+    roots = {dataset.name: find_root(dataset, place) for dataset in named}
+    if not datasets:
+        named = [dataset for dataset in named if roots[dataset.name]]
+    absent = [dataset.name for dataset in named if not roots[dataset.name]]
+    if absent or not named:
+        raise OdnbenchError(
+            f"{', '.join(absent) or 'no data set'}: not found below {place or 'any data root'}; "
+            "give --data-root or set ODNBENCH_DATA"
+        )
+    diagnoses = []
+    for dataset in named:
+        root = roots[dataset.name]
+        assert root is not None
+        archive = open_archive(dataset, root)
+        total = sum(archive.official(part) for part in dataset.parts)
+        with progress_bar(f"{dataset.name}: looking at every face", total) as advance:
+            scheme = registry.get(Scheme, dataset.scheme)
+            diagnoses.append(examine(archive, scheme, advance))
+    if as_json:
+        print(json.dumps([to_mapping(diagnosis) for diagnosis in diagnoses], indent=1))
+    for diagnosis in diagnoses if not as_json else ():
+        console.print(plain(diagnosis.text()), soft_wrap=True)
+    if any(not diagnosis.healthy for diagnosis in diagnoses):
+        raise typer.Exit(1)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    splits: Annotated[
+        list[str], typer.Argument(help="Data sets or splits of them: 300w, cofw68/test.")
+    ],
+    protocol: Annotated[
+        str, typer.Option(help="Protocol whose box rule crops; default: the usual one.")
+    ] = "",
+    input_size: Annotated[int, typer.Option(help="Side of the network's input in pixels.")] = 224,
+    margin: Annotated[
+        float, typer.Option(help="Side of the prepared picture over that of the input.")
+    ] = 1.25,
+    data_root: DataRoot = None,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Crop and resize every face once, for all trials to come."""
+    from odnbench.datasets.sources import FaceSource
+    from odnbench.errors import OdnbenchError
+    from odnbench.plan.registry import Dataset, Registry
+    from odnbench.plan.specs import DataSpec, Protocol
+
+    registry, place = Registry.load(plugins), data_root_of(data_root)
+    if protocol:
+        registry.get(Protocol, protocol)
+    for name in splits:
+        dataset = registry.get(Dataset, name.partition("/")[0])
+        data = DataSpec(
+            protocol=protocol or registry.protocol_of(dataset).name,
+            input_size=input_size,
+            margin=margin,
+        )
+        source = FaceSource(data, registry, place, cache_folder())
+        members = [name] if "/" in name else [f"{name}/{part}" for part in dataset.parts]
+        if source.absent(members):
+            raise OdnbenchError(
+                f"{dataset.name} not found below {place or 'any data root'}; "
+                "give --data-root or set ODNBENCH_DATA"
+            )
+        started = time.perf_counter()
+        official = sum(registry.split(split)[1].faces for split in members)
+        with progress_bar(f"preparing {name}", official) as source.advance:
+            coverage = [source.sets(split, rendered_faces=0)[1] for split in members]
+        if source.faults:
+            raise OdnbenchError("\n".join(source.faults))
+        seconds = time.perf_counter() - started
+        there = ", ".join(f"{c.split} {c}" for c in coverage if c.faces)
+        console.print(
+            f"{name}: {there or 'no faces'}; {data.stored_size} px, {seconds:.1f} s, "
+            f"kept in {source.cache}",
+            soft_wrap=True,
+        )
+
+
+@data_app.command("show")
+def data_show(
+    split: Annotated[str, typer.Argument(help="A split, as 300w/common.")] = "300w/challenging",
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("faces.png"),
+    faces: Annotated[int, typer.Option(help="How many faces.", min=1)] = 30,
+    data_root: DataRoot = None,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Draw faces of a split with landmarks, occlusion flags and boxes into one picture."""
+    from odnbench.datasets.inspection.contact_sheet import contact_sheet
+    from odnbench.plan.registry import Registry
+
+    place, cache = data_root_of(data_root), cache_folder()
+    coverage = contact_sheet(Registry.load(plugins), split, place, out, faces, cache)
+    console.print(f"{out}: {split} ({coverage})", soft_wrap=True)
+
+
+@data_app.command("render")
+def data_render(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write to; it must be empty or not there.")
+    ],
+    faces: Annotated[int, typer.Option(help="Faces per part of the data set.", min=1)] = 20,
+    layout: Annotated[str, typer.Option(help="Data set whose official layout to write.")] = "300w",
+    size: Annotated[int, typer.Option(help="Side of a picture in pixels.", min=32)] = 256,
+    seed: Annotated[int, typer.Option(help="Another seed, other faces.", min=0)] = 0,
+) -> None:
+    """Draw faces and write them as a data set on disk."""
+    from odnbench.datasets.rendering.layouts import render_layout
+    from odnbench.plan.registry import Dataset, Registry
+
+    dataset = Registry.load().get(Dataset, layout)
+    with progress_bar("rendering", faces * len(dataset.parts)) as advance:
+        count = render_layout(dataset, folder, faces, size, seed, advance)
+    console.print(f"{count} rendered faces in {folder}, in the layout of {layout}", soft_wrap=True)

@@ -1,0 +1,223 @@
+"""`odnbench score` and `odnbench rescore`: numbers of anybody's predictions, under any protocol."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from odnbench.cli.terminal import (
+    DataRoot,
+    Plugins,
+    Storage,
+    console,
+    data_root_of,
+    plain,
+    plans_of,
+    results_in,
+)
+
+if TYPE_CHECKING:
+    from odnbench.metrics.significance import Comparison
+    from odnbench.scoring.score import ScoredFile
+
+Digits = Annotated[int, typer.Option(help="Digits after the point.", min=0, max=12)]
+
+
+def score_command(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Predictions: .parquet, .csv, .json (SPIGA), .txt (COFW68)."),
+    ],
+    dataset: Annotated[
+        list[str], typer.Option(help="Split to score on, as 300w/common; may be repeated.")
+    ],
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="Protocol; may be repeated. Default: the usual one.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="File with the ground truth, in one of these formats.")
+    ] = None,
+    reference: Annotated[
+        str, typer.Option(help="File (by its name) that the others are compared with.")
+    ] = "",
+    breakdown: Annotated[
+        bool, typer.Option(help="Errors by component, occlusion and yaw as well.")
+    ] = False,
+    allow_partial: Annotated[
+        bool, typer.Option(help="Score the faces that are there where some have no prediction.")
+    ] = False,
+    digits: Digits = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
+    data_root: DataRoot = None,
+    plugins: Plugins = [],  # noqa: B006  typer copies it
+) -> None:
+    """Score predictions of any tool: NME, failures, area under the CED, intervals, tests."""
+    from odnbench.plan.registry import Registry
+    from odnbench.plan.specs import Protocol
+    from odnbench.scoring.prediction_files import read_prediction_file, read_prediction_files
+    from odnbench.scoring.score import compare_files, score_files
+    from odnbench.scoring.truth import truth_in_file, truth_of
+
+    registry = Registry.load(plugins)
+    splits = {name: registry.split(name) for name in dataset}
+    predictions = read_prediction_files(files)
+    annotations = read_prediction_file(truth, truth=True) if truth else None
+    records = []
+    for name, (entry, members) in splits.items():
+        if members.rule and not as_json:
+            console.print(f"{name}: {members.rule}", soft_wrap=True)
+        target = (
+            truth_in_file(name, registry, annotations)
+            if annotations
+            else truth_of(name, registry, data_root_of(data_root))
+        )
+        for chosen in protocol or [registry.protocol_of(entry).name]:
+            rule = registry.get(Protocol, chosen)
+            scored = score_files(predictions, target, rule, registry, allow_partial=allow_partial)
+            compared = compare_files(scored, reference) if reference else ()
+            records += [_record(one, compared) for one in scored]
+            if not as_json:
+                _print_scores(scored, compared, digits)
+                if breakdown:
+                    _print_groups(scored, digits)
+    if as_json:
+        print(json.dumps(_finite(records), indent=1, allow_nan=False))
+
+
+def rescore_command(
+    run: Annotated[str, typer.Argument(help="A pipeline with results.")],
+    all_protocols: Annotated[
+        bool, typer.Option("--all-protocols", help="Every protocol of the same points.")
+    ] = False,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="Protocol to score under; may be repeated.")
+    ] = None,
+    storage: Storage = "runs",
+    digits: Digits = 2,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Score the trials of a run under other protocols: does the ranking depend on them?"""
+    from odnbench.errors import OdnbenchError
+    from odnbench.plan.registry import Registry
+    from odnbench.reports.report import read_report
+    from odnbench.reports.rescoring import protocols_for, rescore
+
+    registry = Registry.load(plugins)
+    (plan_file,) = plans_of(results_in(storage), [run])
+    report = read_report(plan_file, registry)
+    if not report.rows:
+        raise OdnbenchError(f"{run}: none of its trials is finished yet")
+    for rescored in rescore(
+        report, protocols_for(report, registry, protocol, all_protocols), registry
+    ):
+        table = Table(
+            "", title=f"{rescored.column}: NME in percent (rank)", title_justify="left", box=None
+        )
+        for chosen in rescored.protocols:
+            table.add_column(chosen.name, justify="right")
+        for row, nmes, ranks in zip(
+            rescored.rows, rescored.nme_percent, rescored.ranks, strict=True
+        ):
+            cells = (f"{nme:.{digits}f} ({rank})" for nme, rank in zip(nmes, ranks, strict=True))
+            table.add_row(row, *cells)
+        console.print(table)
+        console.print(rescored.verdict, soft_wrap=True)
+
+
+def _print_scores(
+    scored: "list[ScoredFile]", compared: "tuple[Comparison, ...]", digits: int
+) -> None:
+    first = scored[0].score
+    console.print(
+        f"[bold]{first.column}[/] under [bold]{first.protocol.name}[/]: "
+        f"{plain(first.protocol.describe())}",
+        soft_wrap=True,
+    )
+    table = Table("", box=None)
+    headings = ["faces", "NME %", "95 % interval", "median %"]
+    for t in first.protocol.thresholds_percent:
+        headings += [f"FR@{t:g} %", f"AUC@{t:g} %"]
+    with_flags = any(one.flags and one.flags.occluded_percent for one in scored)
+    headings += ["occlusion precision / recall %"] if with_flags else []
+    headings += ["against the reference"] if compared else []
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    verdicts = {c.variant: f"{c.text} (p {c.p_holm:.4f})" for c in compared}
+    for one in scored:
+        score, interval = one.score, one.score.interval()
+        cells = [
+            str(score.coverage),
+            f"{score.nme_percent:.{digits}f}",
+            f"{100 * interval.low:.{digits}f} – {100 * interval.high:.{digits}f}"
+            if interval
+            else "–",
+            f"{score.median_percent:.{digits}f}",
+        ]
+        for t in score.protocol.thresholds_percent:
+            cells += [
+                f"{score.failures_percent(t):.{digits}f}",
+                f"{score.area_percent(t):.{digits}f}",
+            ]
+        if with_flags:
+            flags = one.flags
+            told = flags is not None and flags.called_percent > 0
+            cells.append(
+                f"{flags.precision_percent:.2f} / {flags.recall_percent:.2f}"
+                if flags and told
+                else "–"
+            )
+        if compared:
+            cells.append(verdicts.get(one.name, "reference"))
+        table.add_row(one.name, *cells)
+    console.print(table)
+
+
+def _print_groups(scored: "list[ScoredFile]", digits: int) -> None:
+    """Mean error in percent and number of points of each group, one column per file."""
+    table = Table("by", "", box=None)
+    for one in scored:
+        table.add_column(f"{one.name}\nmean distance % (points)", justify="right")
+    by_file = [{(g.by, g.name): g for g in one.groups} for one in scored]
+    for key in dict.fromkeys(key for groups in by_file for key in groups):
+        found = [groups.get(key) for groups in by_file]
+        table.add_row(
+            *key, *(f"{100 * g.nme:.{digits}f} ({g.points})" if g else "–" for g in found)
+        )
+    console.print(table)
+
+
+def _record(one: "ScoredFile", compared: "tuple[Comparison, ...]") -> dict[str, Any]:
+    """All numbers of one file, ready for JSON."""
+    from odnbench.plan.conversion import to_mapping
+
+    score, interval = one.score, one.score.interval()
+    verdict = next((c for c in compared if c.variant == one.name), None)
+    return {
+        "file": one.name,
+        "split": score.column,
+        "faces": len(score.faces),
+        "coverage": str(score.coverage),
+        "protocol": to_mapping(score.protocol),
+        "nme_percent": score.nme_percent,
+        "interval_percent": [100 * interval.low, 100 * interval.high] if interval else None,
+        "median_percent": score.median_percent,
+        "failures_percent": {
+            f"{t:g}": score.failures_percent(t) for t in score.protocol.thresholds_percent
+        },
+        "auc_percent": {f"{t:g}": score.area_percent(t) for t in score.protocol.thresholds_percent},
+        "occlusion": to_mapping(one.flags),
+        "groups": to_mapping(one.groups),
+        "comparison": to_mapping(verdict),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

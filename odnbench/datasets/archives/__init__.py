@@ -1,0 +1,1 @@
+"""The official archives of data sets, one file for each layout."""

@@ -1,0 +1,119 @@
+"""AFLW with 19 points, Zhu et al., CVPR 2016: AFLWinfo_release.mat and the pictures of AFLW.
+
+The file (MATLAB 5) has a row per face: `nameList` names its picture below flickr/, `data` holds
+19 x then 19 y, `mask_new` 1 where a point is visible, `bbox` left, right, top, bottom, in that
+order. `ra` is a permutation counted from 1; the first 20000 of it are the training set, the others
+the test set. Coordinates are taken as they are, from 0. A picture can show several faces, some of
+them in the training and some in the test set.
+"""
+
+# F faces in the file, L landmarks
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.archives.matlab import numbers, read_version_5
+from odnbench.datasets.faces import Face
+from odnbench.datasets.frontal import frontal_labels
+from odnbench.datasets.pictures import SUFFIXES, write_picture
+from odnbench.errors import OdnbenchError
+
+_FILE = "AFLWinfo_release.mat"
+_POINTS = 19
+
+
+class Aflw(Archive):
+    """Ids are "0/image00002.jpg/17": the picture, and the face's row in the file from 0."""
+
+    def files(self, part: str) -> list[Path]:
+        """See Archive. Pictures are those of both parts: which are whose stands in the file."""
+        path = self.tree.find(_FILE, depth=1)
+        return [path, *self._pictures.values()] if path else []
+
+    def read(self, part: str, faults: list[str]) -> Iterator[Face]:
+        """See Archive."""
+        path = self.tree.find(_FILE, depth=1)
+        if path is None:
+            return
+        variables = read_version_5(path)
+        points = numbers(path, variables, "data", (None, 2 * _POINTS))
+        F = len(points)
+        boxes = numbers(path, variables, "bbox", (F, 4))
+        visible = numbers(path, variables, "mask_new", (F, _POINTS)) > 0.5
+        order = numbers(path, variables, "ra", (1, F))[0] - 1
+        names = _names(path, variables, F)
+        if not np.array_equal(np.sort(order), np.arange(F)):
+            raise OdnbenchError(f"{path}: 'ra' must be a permutation of 1 to {F}")
+        order = order.astype(int)
+        first_test = min(self.official("train"), F)
+        rows = order[:first_test] if part == "train" else order[first_test:]
+        for row in rows.tolist():
+            shape = points[row].reshape(2, _POINTS).T  # (L, 2)
+            left, right, top, bottom = boxes[row]
+            yield Face(
+                id=f"{names[row]}/{row}",
+                part=f"{self.dataset.name}/{part}",
+                image=self._pictures.get(names[row]),
+                points=shape,
+                occluded=~visible[row],
+                box=np.array([left, top, right, bottom]),
+                labels=frontal_labels(shape, all_visible=bool(visible[row].all())),
+            )
+
+    def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
+        """See Archive."""
+        names: list[str] = []
+        data, masks, boxes = [], [], []
+        for part in ("train", "full"):
+            for face in faces[part]:
+                assert face.image is not None and not isinstance(face.image, Path)
+                assert face.occluded is not None and face.box is not None
+                name = f"{len(names) % 3 + (len(names) % 3 > 0)}/image{len(names):05d}.png"
+                write_picture(face.image, self.root / "flickr" / name)
+                left, top, right, bottom = face.box
+                names.append(name)
+                data.append(np.concatenate(face.points.T))
+                masks.append(~face.occluded)
+                boxes.append([left, right, top, bottom])
+        F = len(names)
+        # Rows of the official file are not sorted by part, so these are not either.
+        order = np.random.default_rng(0).permutation(F)  # order[i] = row of the i-th face
+        place = np.argsort(order)
+        variables = {
+            "nameList": np.array([[name] for name in names], object)[place],
+            "data": np.array(data)[place],
+            "mask_new": np.array(masks, np.uint8)[place],
+            "bbox": np.array(boxes)[place],
+            "ra": order[None] + 1,
+        }
+        scipy.io.savemat(self.root / _FILE, variables)
+
+    @cached_property
+    def _pictures(self) -> dict[str, Path]:
+        """Each picture by the name that the file has for it, "0/image00002.jpg"."""
+        folder = self.tree.find("flickr") or self.tree.find("images")
+        places = self.tree.below(folder) if folder else {}
+        return {
+            f"{Path(place).name}/{name}": Path(place, name)
+            for place, names in places.items()
+            for name in names
+            if name.lower().endswith(SUFFIXES)
+        }
+
+
+def _names(path: Path, variables: Mapping[str, Any], count: int) -> list[str]:
+    """`nameList` as texts with forward slashes, none of which leads out of the folder."""
+    cells = variables.get("nameList")
+    try:
+        names = [str(np.ravel(cell)[0]).replace("\\", "/") for cell in np.ravel(cells)]  # type: ignore[arg-type]
+    except (IndexError, TypeError, ValueError):
+        names = []
+    if len(names) != count:
+        raise OdnbenchError(f"{path}: 'nameList' must name the pictures of {count} faces")
+    return names

@@ -1,0 +1,130 @@
+"""What a loader is: the official archive of a data set on disk, read as it is.
+
+    root = find_root(dataset, data_root)
+    archive = open_archive(dataset, root)
+    for face in archive.faces("helen-test", faults): …
+
+`faces` never stops at a faulty file: it adds a line to `faults` and goes on, so that all of them
+are told at once. A face whose picture is not there comes with image None. `write` is the inverse
+of `faces`: rendered faces in the official layout, so that every loader runs end to end without the
+data. Such a folder carries a note (rendered.json), by which its faces stay known as rendered.
+"""
+
+import hashlib
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from odnbench.datasets.archives.tree import Tree
+from odnbench.datasets.faces import Face
+from odnbench.errors import OdnbenchError
+from odnbench.plan.conversion import convert
+from odnbench.plan.registry import Dataset, import_target
+
+_NOTE = "rendered.json"
+
+
+class Archive(ABC):
+    """The files of one data set below `root`."""
+
+    def __init__(self, dataset: Dataset, root: Path):
+        self.dataset, self.root = dataset, root
+
+    @abstractmethod
+    def files(self, part: str) -> list[Path]:
+        """Every file that decides the faces of `part`, pictures included; none where the part is
+        not there.
+        """
+
+    @abstractmethod
+    def read(self, part: str, faults: list[str]) -> Iterator[Face]:
+        """The faces of `part`, in a fixed order; a line for each faulty file goes to `faults`.
+
+        May raise OdnbenchError for a file without which no further face can be read.
+        """
+
+    @abstractmethod
+    def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
+        """Writes faces (part → faces, with pictures as arrays) as they stand on disk."""
+
+    def faces(self, part: str, faults: list[str]) -> Iterator[Face]:
+        """As `read`, but never raises for a faulty file."""
+        try:
+            yield from self.read(part, faults)
+        except OdnbenchError as error:
+            faults.append(str(error))
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The names below the root."""
+        return Tree.of(self.root)
+
+    @cached_property
+    def rendered(self) -> Mapping[str, int]:
+        """Faces per part where `odnbench data render` wrote the folder; empty where it did not."""
+        path = self.root / _NOTE
+        if not path.is_file():
+            return {}
+        try:
+            note = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise OdnbenchError(f"{path}: cannot be read: {error}") from error
+        counts: dict[str, int] = convert(note, dict[str, int], str(path))
+        if counts.keys() != self.dataset.parts.keys() or min(counts.values()) < 0:
+            raise OdnbenchError(f"{path}: it must give a number of faces for each part")
+        return counts
+
+    def official(self, part: str) -> int:
+        """How many faces `part` has where it is whole."""
+        return self.rendered.get(part, self.dataset.parts[part].faces)
+
+    def signature(self, part: str) -> str:
+        """Hash of names, sizes and times of the files of `part`: changes when one of them does."""
+        above = len(os.fspath(self.root.parent))
+        lines = []
+        for path in sorted(map(os.fspath, self.files(part))):
+            try:
+                stat = os.stat(path)  # noqa: PTH116  tens of thousands of files: Path takes its time
+            except OSError:  # a link that leads nowhere
+                continue
+            lines.append(f"{path[above:]}\0{stat.st_size}\0{stat.st_mtime_ns}")
+        text = "\0".join(lines).encode(errors="surrogateescape")  # names need not be UTF-8
+        return hashlib.sha256(text).hexdigest()
+
+    def write_note(self, faces: Mapping[str, int]) -> None:
+        """Marks the folder as one of rendered faces."""
+        text = json.dumps(dict(faces), indent=1) + "\n"
+        (self.root / _NOTE).write_text(text, encoding="utf-8")
+
+
+def open_archive(dataset: Dataset, root: Path) -> Archive:
+    """The archive of `dataset` at `root`, read by the loader that the registry names."""
+    archive: Archive = import_target(dataset.target)(dataset, root)
+    return archive
+
+
+def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
+    """The folder of `dataset`: `data_root` itself, or a folder of one of its names below it, or one
+    level further down.
+
+    Raises OdnbenchError if `data_root` is given and is not a folder.
+    """
+    if data_root is None:
+        return None
+    if not data_root.is_dir():
+        raise OdnbenchError(
+            f"data root {data_root} is not a folder; mend --data-root or $ODNBENCH_DATA"
+        )
+    named = [f for f in _folders(data_root) if f.name.lower() in dataset.names]
+    for folder in (data_root, *named, *(below for f in named for below in _folders(f))):
+        if any(path.name.lower() in dataset.found_by for path in folder.iterdir()):
+            return folder
+    return None
+
+
+def _folders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir())

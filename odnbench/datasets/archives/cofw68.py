@@ -1,0 +1,112 @@
+"""COFW68, Ghiasi & Fowlkes, CVPR 2014: the 507 test pictures of COFW with 68 points.
+
+`test_annotations/N_points.mat` (MATLAB 5) holds `Points` 68 × 2, counted from 1, and `Occ` 1 × 68
+(1 = occluded); `cofw68_test_bboxes.mat` holds x, y, width, height of each face. The pictures are
+those of COFW_test_color.mat, which is looked for here and in a folder of COFW beside this one.
+Without it the annotations load all the same, for scoring predictions.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.archives.cofw import Pictures, from_xywh, to_xywh, write_pictures
+from odnbench.datasets.archives.matlab import numbers, open_version_73, read_version_5
+from odnbench.datasets.archives.tree import Tree
+from odnbench.datasets.faces import Face, Floats
+from odnbench.errors import OdnbenchError
+
+_POINTS = 68
+_BOXES = "cofw68_test_bboxes.mat"
+_PICTURES = "COFW_test_color.mat"
+_COFW_FOLDERS = ("cofw", "cofw_color", "data_cofw")  # as in registry/datasets.toml
+
+
+class Cofw68(Archive):
+    """Ids are "test/0001", the same as COFW's."""
+
+    def files(self, part: str) -> list[Path]:
+        """See Archive."""
+        others = [self.tree.find(_BOXES, depth=1), self._picture_file()]
+        annotations = self._annotations(part)
+        return [*annotations.values(), *(path for path in others if path)] if annotations else []
+
+    def read(self, part: str, faults: list[str]) -> Iterator[Face]:
+        """See Archive."""
+        annotations = self._annotations(part)
+        boxes = self._boxes()
+        with ExitStack() as stack:
+            pictures = self._open_pictures(stack)
+            for number, path in annotations.items():
+                try:
+                    variables = read_version_5(path)
+                    points = numbers(path, variables, "Points", (_POINTS, 2)) - 1
+                    occluded = numbers(path, variables, "Occ", (1, _POINTS))[0] > 0.5
+                    inside = pictures is not None and number <= len(pictures.cells)
+                    picture = pictures[number - 1] if pictures and inside else None
+                except OdnbenchError as error:
+                    faults.append(str(error))
+                    continue
+                yield Face(
+                    id=f"test/{number:04d}",
+                    part=f"{self.dataset.name}/{part}",
+                    image=picture,
+                    points=points,
+                    occluded=occluded,
+                    box=boxes[number - 1] if number <= len(boxes) else None,
+                )
+
+    def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
+        """See Archive."""
+        folder = self.root / self.dataset.parts["test"].source
+        folder.mkdir(parents=True)
+        boxes = []
+
+        def annotated() -> Iterator[Face]:
+            for number, face in enumerate(faces["test"], start=1):
+                assert face.occluded is not None and face.box is not None
+                variables = {"Points": face.points + 1, "Occ": face.occluded[None].astype("u1")}
+                scipy.io.savemat(folder / f"{number}_points.mat", variables)
+                boxes.append(to_xywh(face.box))
+                yield face
+
+        write_pictures(annotated(), self.root / _PICTURES, "T")
+        scipy.io.savemat(self.root / _BOXES, {"bboxes": np.array(boxes, np.int16)})
+
+    def _annotations(self, part: str) -> dict[int, Path]:
+        """Number of a face, from 1 → its file."""
+        folder = self.tree.find(self.dataset.parts[part].source)
+        paths = folder.iterdir() if folder else ()
+        numbered = {
+            int(m[1]): p for p in paths if (m := re.fullmatch(r"([1-9][0-9]*)_points\.mat", p.name))
+        }
+        return dict(sorted(numbered.items()))
+
+    def _boxes(self) -> list[Floats]:
+        path = self.tree.find(_BOXES, depth=1)
+        if path is None:
+            return []
+        return [from_xywh(b) for b in numbers(path, read_version_5(path), "bboxes", (None, 4))]
+
+    def _picture_file(self) -> Path | None:
+        if found := self.tree.find(_PICTURES, depth=1):
+            return found
+        around = Tree.of(self.root.parent, levels=0)
+        for name in _COFW_FOLDERS:
+            folder = around.find(name, depth=0)
+            if folder and (found := Tree.of(folder, levels=1).find(_PICTURES, depth=1)):
+                return found
+        return None
+
+    def _open_pictures(self, stack: ExitStack) -> Pictures | None:
+        path = self._picture_file()
+        if path is None:
+            return None
+        file = stack.enter_context(open_version_73(path))
+        cells = file.get("IsT")
+        return Pictures(file, path, "IsT", getattr(cells, "size", 0))

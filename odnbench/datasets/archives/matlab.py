@@ -1,0 +1,93 @@
+"""MATLAB files, version 5 and version 7.3 (HDF5, through h5py).
+
+A file from anywhere may be cut off, of the other version, or no MATLAB file at all, and the
+libraries raise a different exception for each; here it is always OdnbenchError with the file's
+name.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from odnbench.datasets.archives.mat5 import read_variables
+from odnbench.datasets.faces import LARGEST_PX, Floats
+from odnbench.errors import OdnbenchError
+
+_VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"\0\2IM"
+MOST_VALUES = 1 << 24  # of a variable; what a damaged file declares is not asked for
+
+
+def read_version_5(path: Path) -> Mapping[str, Any]:
+    """Variables of the file: name → array (mat5.py)."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise OdnbenchError(f"{path}: {error.strerror or error}") from error
+    if b"\x89HDF\r\n" in data[:1024]:
+        raise OdnbenchError(f"{path}: version 7.3 where version 5 was expected")
+    try:
+        return read_variables(data)
+    except Exception as error:  # a damaged file may fail at any place
+        raise _unreadable(path, error) from error
+
+
+@contextmanager
+def open_version_73(path: Path) -> Iterator[h5py.File]:
+    """The file, open for reading; errors of h5py while it is open name the file too."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except OdnbenchError:
+        raise
+    except FileNotFoundError as error:
+        raise OdnbenchError(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # HDF5 raises almost anything on a damaged file
+        raise _unreadable(path, error) from error
+
+
+def create_version_73(path: Path) -> h5py.File:
+    """A new file with MATLAB's header, open for writing."""
+    with h5py.File(path, "w", userblock_size=512):
+        pass
+    with path.open("r+b") as raw:
+        raw.write(_VERSION_73_HEADER)
+    return h5py.File(path, "r+")
+
+
+def numbers(path: Path, variables: Any, name: str, shape: tuple[int | None, ...]) -> Floats:
+    """Variable `name` as finite numbers of the given shape (None: any length).
+
+    variables: what one of the two readers gave. Raises OdnbenchError that says what is there.
+    """
+    if name not in variables:
+        there = ", ".join(sorted(key for key in variables if not key.startswith("__"))) or "none"
+        raise OdnbenchError(f"{path}: it has no variable '{name}'; there are: {there}")
+    value = variables[name]
+    found = getattr(value, "shape", None) or ()
+    wanted = " × ".join("any" if n is None else str(n) for n in shape)
+    there = " × ".join(map(str, found)) or "nothing"
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    fits = len(found) == len(shape) and all(
+        wanted in (None, n) for wanted, n in zip(shape, found, strict=True)
+    )
+    if not fits or kind not in "buif":
+        raise OdnbenchError(
+            f"{path}: '{name}' must be {wanted} numbers, got {there} of type '{kind or 'unknown'}'"
+        )
+    if value.size > MOST_VALUES:
+        raise OdnbenchError(f"{path}: '{name}' declares {there} numbers, more than can be")
+    array = np.asarray(value, np.float64)
+    if not (np.abs(array) <= LARGEST_PX).all():
+        raise OdnbenchError(f"{path}: '{name}' holds a number that is not finite or far too large")
+    return array
+
+
+def _unreadable(path: Path, error: Exception) -> OdnbenchError:
+    what = " ".join(str(error).split())[:200]
+    return OdnbenchError(
+        f"{path}: cannot be read as a MATLAB file ({what or type(error).__name__})"
+    )

@@ -1,0 +1,142 @@
+"""300W, Sagonas et al., ICCVW 2013, in the layout of the official archives: a .pts beside each
+picture.
+
+Copies differ: one more level (afw/afw, 300W/01_Indoor), upper-case names, jpg in place of png,
+mirrored pictures that some tools leave behind (`*_mirror.*`, which are not part of the data set).
+Boxes of the archive's face detector stand in `bounding_boxes_*.mat`, where they are there.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.archives.matlab import read_version_5
+from odnbench.datasets.archives.pts import read_pts, write_pts
+from odnbench.datasets.faces import LARGEST_PX, Face, Floats
+from odnbench.datasets.pictures import SUFFIXES, write_picture
+from odnbench.errors import OdnbenchError
+
+_POINTS = 68
+_BOX_FOLDER = "Bounding Boxes"
+
+
+class W300(Archive):
+    """Parts are folders; ids are "helen/testset/296814969_3"."""
+
+    def files(self, part: str) -> list[Path]:
+        """See Archive."""
+        pictures, annotations = self._listing(part)
+        boxes = self._box_file(part) if annotations else None
+        paths = [path for _, path in annotations]
+        return [*pictures.values(), *paths, *([boxes] if boxes else [])]
+
+    def read(self, part: str, faults: list[str]) -> Iterator[Face]:
+        """See Archive."""
+        pictures, annotations = self._listing(part)
+        box_file = self._box_file(part)
+        try:
+            boxes = {} if box_file is None else _read_boxes(box_file)
+        except OdnbenchError as error:  # faces without boxes serve most box rules
+            faults.append(str(error))
+            boxes = {}
+        seen: dict[str, Path] = {}
+        for stem, path in annotations:
+            try:
+                points = read_pts(path, _POINTS)
+            except OdnbenchError as error:
+                faults.append(str(error))
+                continue
+            identity = f"{self.dataset.parts[part].source}/{path.stem}"
+            if identity in seen:
+                faults.append(f"{path}: the same face is also at {seen[identity]}")
+                continue
+            seen[identity] = path
+            detector, annotated = boxes.get(_key(path.stem), (None, None))
+            yield Face(
+                id=identity,
+                part=f"{self.dataset.name}/{part}",
+                image=pictures.get(stem),
+                points=points,
+                box=annotated,
+                detector_box=detector,
+            )
+
+    def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
+        """See Archive. Pictures are png; boxes stand in the files of the official archive."""
+        (self.root / _BOX_FOLDER).mkdir(parents=True)
+        for part, drawn in faces.items():
+            folder = self.root / self.dataset.parts[part].source
+            folder.mkdir(parents=True)
+            cells = []
+            for index, face in enumerate(drawn):
+                path = folder / f"image_{index:04d}.png"
+                assert face.image is not None and not isinstance(face.image, Path)
+                assert face.box is not None and face.detector_box is not None
+                write_picture(face.image, path)
+                write_pts(path.with_suffix(".pts"), face.points)
+                boxes = {
+                    "imgName": path.name,
+                    "bb_detector": face.detector_box[None] + 1,  # MATLAB counts pixels from 1
+                    "bb_ground_truth": face.box[None] + 1,
+                }
+                cells.append(boxes)
+            row = np.empty((1, len(cells)), object)
+            row[0] = cells
+            scipy.io.savemat(
+                self.root / _BOX_FOLDER / self._box_name(part), {"bounding_boxes": row}
+            )
+
+    @cache  # noqa: B019  an archive lives as long as a command
+    def _listing(self, part: str) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
+        """Pictures by their path without suffix; .pts files with theirs, sorted."""
+        folder = self.tree.find(self.dataset.parts[part].source)
+        pictures: dict[str, Path] = {}
+        annotations: list[tuple[str, Path]] = []
+        for place, names in self.tree.below(folder).items() if folder else ():
+            for name in names:
+                stem, dot, suffix = name.rpartition(".")
+                if name.startswith(".") or stem.endswith("_mirror"):  # "._a.pts" of macOS
+                    continue
+                if suffix.lower() == "pts":
+                    annotations.append((f"{place}/{stem}", Path(place, name)))
+                elif dot + suffix.lower() in SUFFIXES:
+                    pictures[f"{place}/{stem}"] = Path(place, name)
+        return pictures, sorted(annotations)
+
+    def _box_name(self, part: str) -> str:
+        return f"bounding_boxes_{self.dataset.parts[part].source.replace('/', '_')}.mat"
+
+    def _box_file(self, part: str) -> Path | None:
+        return self.tree.find(self._box_name(part), depth=1)
+
+
+def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
+    """Name of a picture → (detector box, box of the annotation), 0-based left, top, right,
+    bottom.
+    """
+    cells = read_version_5(path).get("bounding_boxes")
+    boxes = {}
+    try:
+        for cell in cells.ravel():  # type: ignore[union-attr]
+            entry = cell[0, 0]
+            name = str(entry["imgName"][0])
+            found = [
+                np.asarray(entry[key], np.float64) for key in ("bb_detector", "bb_ground_truth")
+            ]
+            if not all(box.shape == (1, 4) and (np.abs(box) <= LARGEST_PX).all() for box in found):
+                raise ValueError(f"the boxes of {name} are not four numbers each")
+            boxes[_key(Path(name).stem)] = (found[0][0] - 1, found[1][0] - 1)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise OdnbenchError(
+            f"{path}: expected cells of imgName, bb_detector, bb_ground_truth ({error})"
+        ) from error
+    return boxes
+
+
+def _key(stem: str) -> str:
+    """Names differ in blanks between the archives: "image_092 _01"."""
+    return stem.replace(" ", "").lower()

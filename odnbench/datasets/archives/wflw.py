@@ -1,0 +1,122 @@
+"""WFLW, Wu et al., CVPR 2018: WFLW_images/ and the lists of WFLW_annotations/.
+
+A line of `list_98pt_rect_attr_{train,test}.txt` holds 98 x y pairs, the box (left, top, right,
+bottom), six attributes (0 or 1) and the picture's name. Coordinates are taken as they are, from 0.
+A picture can show several faces, so a face is its picture and its box.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.faces import LARGEST_PX, Face
+from odnbench.datasets.pictures import write_picture
+from odnbench.errors import OdnbenchError
+
+_POINTS = 98
+_ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
+_NUMBERS = 2 * _POINTS + 4 + len(_ATTRIBUTES)
+_PICTURES = "WFLW_images"
+_LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
+
+
+class Wflw(Archive):
+    """Parts are lists; ids are "0--Parade/a.jpg/12,30,118,160": picture and box."""
+
+    def files(self, part: str) -> list[Path]:
+        """See Archive."""
+        path = self._list(part)
+        folder = self.tree.find(_PICTURES)
+        if path is None:
+            return []
+        names = {name for line in _lines(path) for name in line.split(maxsplit=_NUMBERS)[_NUMBERS:]}
+        return [path, *filter(None, (_picture(folder, name) for name in names))]
+
+    def read(self, part: str, faults: list[str]) -> Iterator[Face]:
+        """See Archive."""
+        path = self._list(part)
+        folder = self.tree.find(_PICTURES)
+        seen: set[str] = set()
+        for number, line in enumerate(_lines(path) if path else (), start=1):
+            if not line:
+                continue
+            try:
+                face = self._face(part, line, folder)
+                if face.id in seen:
+                    raise ValueError(f"the face {face.id} is there twice")
+            except ValueError as error:
+                faults.append(f"{path}, line {number}: {error}")
+                continue
+            seen.add(face.id)
+            yield face
+
+    def _face(self, part: str, line: str, folder: Path | None) -> Face:
+        """Raises ValueError for a line that is not as it must be."""
+        words = line.split(maxsplit=_NUMBERS)
+        if len(words) != _NUMBERS + 1:
+            raise ValueError(f"expected {_NUMBERS} numbers and a name, got {len(words)} words")
+        *texts, name = words
+        if any("_" in text for text in texts):
+            raise ValueError("a number holds '_'")  # Python reads 1_5 as 15
+        numbers = np.array(texts, np.float64)
+        if not (np.abs(numbers) <= LARGEST_PX).all():
+            raise ValueError("a number is not a finite number of pixels")
+        points = numbers[: 2 * _POINTS].reshape(_POINTS, 2)
+        box, attributes = numbers[2 * _POINTS : -len(_ATTRIBUTES)], numbers[-len(_ATTRIBUTES) :]
+        if not set(attributes.tolist()) <= {0.0, 1.0}:
+            raise ValueError(f"attributes must be 0 or 1, got {' '.join(texts[-6:])}")
+        if _leads_out(name):
+            raise ValueError(f"the name '{name}' leads out of {_PICTURES}")
+        return Face(
+            id=f"{name}/{','.join(f'{n:g}' for n in box)}",
+            part=f"{self.dataset.name}/{part}",
+            image=_picture(folder, name),
+            points=points,
+            box=box,
+            labels=frozenset(
+                name for name, held in zip(_ATTRIBUTES, attributes, strict=True) if held
+            ),
+        )
+
+    def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
+        """See Archive."""
+        for part, drawn in faces.items():
+            lines = []
+            for index, face in enumerate(drawn):
+                assert face.image is not None and not isinstance(face.image, Path)
+                assert face.box is not None
+                name = f"{index % 3}--Rendered/{part}_{index:05d}.png"
+                write_picture(face.image, self.root / _PICTURES / name)
+                numbers = [f"{n:.6f}" for n in face.points.ravel()]
+                numbers += [f"{n:g}" for n in face.box]
+                numbers += [str(int(name in face.labels)) for name in _ATTRIBUTES]
+                lines.append(" ".join([*numbers, name]))
+            path = self.root / _LISTS / self.dataset.parts[part].source
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _list(self, part: str) -> Path | None:
+        return self.tree.find(self.dataset.parts[part].source)
+
+
+def _leads_out(name: str) -> bool:
+    return Path(name).is_absolute() or ".." in Path(name).parts
+
+
+def _picture(folder: Path | None, name: str) -> Path | None:
+    """The picture `name`, if it is there."""
+    if folder is None or _leads_out(name):
+        return None
+    try:
+        return path if (path := folder / name).is_file() else None
+    except OSError:  # a name that no file can have
+        return None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise OdnbenchError(f"{path}: cannot be read as a list of faces: {error}") from error

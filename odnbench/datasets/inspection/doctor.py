@@ -1,0 +1,369 @@
+"""The data doctor: what is wrong with a data set on disk, each finding with its cure.
+
+    diagnosis = examine(open_archive(dataset, root), scheme)
+    print(diagnosis.text())
+
+A check is a function of what was seen of every face (survey.py). A finding is a fault, which makes
+numbers wrong or a run fail, or a note: odnbench deals with it, other tools may not.
+"""
+
+# N faces, L landmarks
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.faces import Flags, Floats
+from odnbench.datasets.inspection.survey import Look, Survey, survey
+from odnbench.datasets.inspection.symmetry import LEAST_FACES
+from odnbench.plan.registry import Dataset
+from odnbench.plan.specs import Scheme
+
+_SHOWN = 5  # examples of a finding
+_SAME_PICTURE = 0.97  # correlation: 300W's own doubles have 0.99, other faces at most 0.9
+_FAR_OUTSIDE = 0.2  # of the landmarks' box; annotators follow a face a little over the edge
+_BOX_RATIO = (0.6, 3.5)  # side of the box over that of the landmarks
+_FLIP_SLACK = (0.02, 6.0)  # of the mean shape's radius: what n turned heads may be off, a + b / n
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know about a data set."""
+
+    check: str
+    is_fault: bool
+    where: str  # a part, or the whole data set
+    message: str
+    cure: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartCount:
+    """How many faces of a part are there, with picture and annotation."""
+
+    part: str
+    faces: int
+    official: int
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was found in one data set."""
+
+    dataset: str
+    root: str
+    rendered: bool
+    counts: tuple[PartCount, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no fault; notes may be there."""
+        return not any(finding.is_fault for finding in self.findings)
+
+    def text(self) -> str:
+        """One page for people."""
+        counts = ", ".join(f"{c.part} {c.faces} of {c.official}" for c in self.counts)
+        rendered = " (rendered faces)" if self.rendered else ""
+        lines = [f"{self.dataset} in {self.root}{rendered}", f"  faces: {counts}"]
+        for finding in sorted(self.findings, key=lambda f: not f.is_fault):
+            mark = "FAULT" if finding.is_fault else "note "
+            lines.append(f"  {mark} {finding.check}: {finding.where}: {finding.message}")
+            lines += [f"          {example}" for example in finding.examples]
+            if finding.cure:
+                lines.append(f"        → {finding.cure}")
+        if self.healthy:
+            lines.append("  no fault found")
+        return "\n".join(lines)
+
+
+def examine(
+    archive: Archive, scheme: Scheme, advance: Callable[[], None] = lambda: None
+) -> Diagnosis:
+    """Looks at every face of `archive`, whose points are those of `scheme`, and checks all of it.
+
+    `advance` is called after each face.
+    """
+    surveys = [survey(archive, part, scheme, advance) for part in archive.dataset.parts]
+    offset_px = 0.0 if archive.rendered else archive.dataset.mirror_offset_px
+    findings = [
+        finding
+        for seen in surveys
+        for check in (
+            missing_faces,
+            missing_pictures,
+            unreadable_pictures,
+            faulty_annotations,
+            points_outside,
+            lambda seen: off_by_one(seen, offset_px),
+            box_order,
+            box_ratio,
+            grey_pictures,
+            names_with_blanks,
+        )
+        for finding in check(seen)
+    ]
+    findings += flip_table(surveys, scheme, archive.dataset.name)
+    findings += doubles(surveys, archive.dataset)
+    counts = [
+        PartCount(seen.part, sum(look.size is not None for look in seen.looks), seen.official)
+        for seen in surveys
+        if seen.looks or not seen.optional
+    ]
+    return Diagnosis(
+        archive.dataset.name,
+        str(archive.root),
+        bool(archive.rendered),
+        tuple(counts),
+        tuple(findings),
+    )
+
+
+def missing_faces(seen: Survey) -> Iterator[Finding]:
+    """Fewer or more annotated faces than the official archive has."""
+    annotated, absent = len(seen.looks), not (seen.looks or seen.faults)
+    # A faulty annotation is told as such; it may be one face, or the file of all of them.
+    if annotated + len(seen.faults) < seen.official and not (seen.optional and absent):
+        what = "not there" if absent else f"{seen.official - annotated} missing"
+        yield Finding(
+            "missing faces", True, seen.part, f"{annotated} of {seen.official} faces, {what}",
+            "get the rest of the official archive, or go on without them: --allow-partial",
+        )  # fmt: skip
+    elif annotated > seen.official:
+        yield Finding(
+            "too many faces", True, seen.part,
+            f"{annotated} faces where the official archive has {seen.official}",
+            "take away what does not belong to it: numbers would not be comparable",
+        )  # fmt: skip
+
+
+def missing_pictures(seen: Survey) -> Iterator[Finding]:
+    """Annotated faces without a picture."""
+    missing = [look.face.id for look in seen.looks if look.size is None and not look.unreadable]
+    if missing:
+        yield Finding(
+            "missing pictures", True, seen.part, f"{_faces(missing)} without a picture",
+            "get the pictures of the official archive; annotations alone serve `odnbench score`",
+            _some(missing),
+        )  # fmt: skip
+
+
+def unreadable_pictures(seen: Survey) -> Iterator[Finding]:
+    """Pictures that are truncated or none."""
+    if unreadable := [look.unreadable for look in seen.looks if look.unreadable]:
+        yield Finding(
+            "unreadable pictures", True, seen.part, f"{_faces(unreadable)} cannot be read",
+            "get these files again", _some(unreadable),
+        )  # fmt: skip
+
+
+def faulty_annotations(seen: Survey) -> Iterator[Finding]:
+    """Annotation files, or lines of one, that are not as they must be."""
+    if seen.faults:
+        yield Finding(
+            "faulty annotations", True, seen.part, f"{len(seen.faults)} cannot be used",
+            "get these files again, or mend the lines", _some(seen.faults),
+        )  # fmt: skip
+
+
+def points_outside(seen: Survey) -> Iterator[Finding]:
+    """Points outside of the picture; far outside, it is another picture's annotation."""
+    far, near = [], []
+    for look in seen.looks:
+        if look.size is None:
+            continue
+        points = look.face.points
+        beyond = np.maximum(-0.5 - points, points - (np.array(look.size) - 0.5)).max()
+        if beyond > _FAR_OUTSIDE * np.ptp(points, axis=0).max():
+            far.append(look.face.id)
+        elif beyond > 0:
+            near.append(look.face.id)
+    if far:
+        yield Finding(
+            "points outside", True, seen.part, f"{_faces(far)} with points far outside the picture",
+            "picture and annotation do not belong together: get both again", _some(far),
+        )  # fmt: skip
+    if near:
+        yield Finding(
+            "points outside", False, seen.part, f"{_faces(near)} with points over the edge",
+            "", _some(near),
+        )  # fmt: skip
+
+
+def off_by_one(seen: Survey, expected_px: float) -> Iterator[Finding]:
+    """Coordinates counted from 0 read as counted from 1, or the reverse (symmetry.py)."""
+    offset = seen.mirror.offset()
+    if seen.mirror.count and (offset is None or not offset.tells):
+        why = (
+            f"{seen.mirror.count} faces, where {LEAST_FACES} are needed"
+            if offset is None
+            else f"faces of {offset.face_px:.0f} px, on which one pixel is too little to tell"
+        )
+        yield Finding(
+            "off by one", False, seen.part, f"cannot be told from these pictures: {why}", "",
+        )  # fmt: skip
+    if offset is None or not (off := offset.pixels_off(expected_px)):
+        return
+    side = "right and down" if off > 0 else "left and up"
+    usual = f" (usual for this set: {expected_px:+.2f})" if expected_px else ""
+    yield Finding(
+        "off by one", True, seen.part,
+        f"landmarks lie {offset.offset_px:+.2f} ± {offset.standard_error_px:.2f} px off mirror "
+        f"symmetry{usual}, that is about a pixel too far {side}",
+        "this copy seems to have been rewritten with pixels counted from another base; get the "
+        "official files",
+    )  # fmt: skip
+
+
+def box_order(seen: Survey) -> Iterator[Finding]:
+    """Boxes whose four numbers stand in another order than the official one."""
+    looks, boxes = _boxed(seen)
+    if not len(boxes):
+        return
+    middles = np.stack([look.face.points.mean(axis=0) for look in looks])
+    swapped = boxes[:, [0, 2, 1, 3]]
+    now, then = _holds(boxes, middles).mean(), _holds(swapped, middles).mean()
+    if now < 0.5 and then > 0.9:
+        yield Finding(
+            "box order", True, seen.part,
+            f"{now:.0%} of the boxes hold their face; with the two middle numbers swapped, "
+            f"{then:.0%} do",
+            "this copy has left, top, right, bottom where left, right, top, bottom is official, or "
+            "the reverse: get the official file",
+        )  # fmt: skip
+
+
+def box_ratio(seen: Survey) -> Iterator[Finding]:
+    """Boxes that do not fit their landmarks in place or size."""
+    looks, boxes = _boxed(seen)
+    if not len(boxes) or next(box_order(seen), None):
+        return
+    points = np.stack([look.face.points for look in looks])
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    ratios = sides / np.maximum(np.ptp(points, axis=1).max(axis=1), 1e-9)
+    fits = (ratios > _BOX_RATIO[0]) & (ratios < _BOX_RATIO[1])
+    fits &= _holds(boxes, points.mean(axis=1))
+    odd = [
+        f"{look.face.id}: box {' '.join(f'{n:g}' for n in box)}, {ratio:.2f} times its landmarks'"
+        for look, box, ratio, fit in zip(looks, boxes, ratios, fits, strict=True)
+        if not fit
+    ]
+    if odd:
+        yield Finding(
+            "box ratio", True, seen.part,
+            f"{_faces(odd)} whose box does not fit the landmarks (median of all: "
+            f"{np.median(ratios):.2f} times their box)",
+            "choose a protocol whose box rule is 'landmarks', or mend the boxes", _some(odd),
+        )  # fmt: skip
+
+
+def grey_pictures(seen: Survey) -> Iterator[Finding]:
+    """Pictures stored with one channel."""
+    if grey := [look.face.id for look in seen.looks if look.grey]:
+        yield Finding(
+            "grey pictures", False, seen.part,
+            f"{_faces(grey)} stored with one channel; read as three equal ones", "", _some(grey),
+        )  # fmt: skip
+
+
+def names_with_blanks(seen: Survey) -> Iterator[Finding]:
+    """File names with a blank, on which scripts stumble."""
+    names = [
+        look.face.id
+        for look in seen.looks
+        if isinstance(look.face.image, Path) and " " in look.face.image.name
+    ]
+    if names:
+        yield Finding(
+            "names with blanks", False, seen.part, f"{_faces(names)} with a blank in the name",
+            "", _some(names),
+        )  # fmt: skip
+
+
+def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator[Finding]:
+    """Landmarks whose mirror image, by the mean shape, is another one than the table says."""
+    with_faces = [seen.points for seen in surveys if seen.looks]
+    if not with_faces:
+        return
+    points = np.concatenate(with_faces)
+    mean = _mean_shape(points)
+    slack = _FLIP_SLACK[0] + _FLIP_SLACK[1] / len(points)
+    mirrored = mean * [-1, 1]
+    # Where the mirrored landmark of the table should be, after the best affine fit to the mean.
+    homogeneous = np.column_stack([mirrored, np.ones(len(mean))])
+    fit, *_ = np.linalg.lstsq(homogeneous[list(scheme.flip)], mean, rcond=None)
+    distances = np.linalg.norm((homogeneous @ fit)[:, None] - mean, axis=-1)  # (L, L) j to i
+    wrong = [
+        f"landmark {i}: the table says {j}, the mean shape says {nearest}"
+        for i, j in enumerate(scheme.flip)
+        if distances[j, i] > distances[nearest := int(distances[:, i].argmin()), i] + slack
+    ]
+    if wrong:
+        yield Finding(
+            "flip table", True, name, f"{len(wrong)} landmarks are not mirrored onto their partner",
+            f"the order of the points differs from scheme {scheme.name}, or its flip table in "
+            "registry/schemes.toml is wrong", _some(wrong),
+        )  # fmt: skip
+
+
+def doubles(surveys: Sequence[Survey], dataset: Dataset) -> Iterator[Finding]:
+    """Faces that stand in the training and in the test part, by what their pictures show."""
+    training = dataset.split("train").parts if "train" in (*dataset.splits, *dataset.parts) else ()
+    train = [look for seen in surveys if seen.part in training for look in _seen(seen)]
+    test = [look for seen in surveys if seen.part not in training for look in _seen(seen)]
+    if not train or not test:
+        return
+    of_train, of_test = (np.stack([_thumbnail(k) for k in looks]) for looks in (train, test))
+    found = []
+    for start in range(0, len(test), 1000):
+        alike = of_test[start : start + 1000] @ of_train.T
+        for row in np.flatnonzero(alike.max(axis=1) > _SAME_PICTURE):
+            found.append(f"{test[start + row].face.id} = {train[alike[row].argmax()].face.id}")
+    if found:
+        yield Finding(
+            "doubles", True, dataset.name, f"{_faces(found)} of the test part in the training part",
+            "take them out of the training part: test errors come out too small", _some(found),
+        )  # fmt: skip
+
+
+def _mean_shape(points: Floats) -> Floats:
+    """(N, L, 2) → (L, 2), each shape centred and scaled to a mean radius of 1."""
+    centred = points - points.mean(axis=1, keepdims=True)
+    radius = np.linalg.norm(centred, axis=-1).mean(axis=1)
+    mean: Floats = (centred / np.maximum(radius, 1e-9)[:, None, None]).mean(axis=0)
+    return mean
+
+
+def _boxed(seen: Survey) -> tuple[list[Look], Floats]:
+    """The faces with an annotated box, and their boxes (N, 4)."""
+    looks = [look for look in seen.looks if look.face.box is not None]
+    return looks, np.array([look.face.box for look in looks]).reshape(-1, 4)
+
+
+def _holds(boxes: Floats, points: Floats) -> Flags:
+    """Whether each box (N, 4) holds its point (N, 2): (N,)."""
+    inside: Flags = np.all((boxes[:, :2] < points) & (points < boxes[:, 2:]), axis=1)
+    return inside
+
+
+def _seen(seen: Survey) -> list[Look]:
+    return [look for look in seen.looks if look.thumbnail is not None]
+
+
+def _thumbnail(look: Look) -> Floats:
+    assert look.thumbnail is not None
+    return look.thumbnail  # type: ignore[return-value]
+
+
+def _faces(found: Sequence[str]) -> str:
+    return "1 face" if len(found) == 1 else f"{len(found)} faces"
+
+
+def _some(found: Sequence[str]) -> tuple[str, ...]:
+    """The first few, and how many are not shown."""
+    more = (f"… and {len(found) - _SHOWN} more",) if len(found) > _SHOWN else ()
+    return (*found[:_SHOWN], *more)

@@ -1,0 +1,89 @@
+"""One look at every face of a part: what the doctor's checks are computed from."""
+
+# N faces, L landmarks
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.crop import window_of
+from odnbench.datasets.faces import Bytes, Face, Floats
+from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
+from odnbench.datasets.parallel import in_order
+from odnbench.datasets.pictures import read_as_stored
+from odnbench.errors import OdnbenchError
+from odnbench.plan.specs import BoxRule, Scheme
+
+_THUMBNAIL = (24, 24)
+_TIGHT = BoxRule("tight", "", "landmarks", "square", 1.0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is kept of one face."""
+
+    face: Face  # without its picture
+    size: tuple[int, int] | None = None  # width, height; None where there is no picture to see
+    unreadable: str = ""
+    grey: bool = False
+    thumbnail: NDArray[np.float32] | None = None  # grey, zero mean, unit norm
+
+
+@dataclass
+class Survey:
+    """All that was seen of one part."""
+
+    part: str
+    official: int
+    optional: bool
+    faults: list[str] = field(default_factory=list)  # of annotations
+    looks: list[Look] = field(default_factory=list)
+    mirror: MirrorSums = field(default_factory=lambda: MirrorSums(0))
+
+    @property
+    def points(self) -> Floats:
+        """(N, L, 2)"""
+        return np.stack([look.face.points for look in self.looks])
+
+
+def survey(
+    archive: Archive, part: str, scheme: Scheme, advance: Callable[[], None] = lambda: None
+) -> Survey:
+    """Looks at every face of `part`; `advance` is called after each."""
+    entry = archive.dataset.parts[part]
+    seen = Survey(part, archive.official(part), entry.optional, mirror=MirrorSums(scheme.points))
+    flip = np.array(scheme.flip)
+
+    def look_at(face: Face) -> tuple[Look, MirrorDifferences | None]:
+        kept = replace(face, image=face.image if isinstance(face.image, Path) else None)
+        if face.image is None:
+            return Look(kept), None
+        try:
+            picture = read_as_stored(face.image)
+            window = window_of(face, _TIGHT, 1.0)
+        except OdnbenchError as error:
+            return Look(kept, unreadable=str(error)), None
+        is_grey = picture.ndim == 2
+        grey: Bytes = picture if is_grey else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
+        small = window.cut(grey, np.empty(_THUMBNAIL, np.uint8)).astype(np.float32)
+        small -= small.mean()
+        norm = float(np.linalg.norm(small))
+        look = Look(
+            kept,
+            size=(picture.shape[1], picture.shape[0]),
+            grey=is_grey,
+            thumbnail=small.ravel() / norm if norm > 0 else None,
+        )
+        return look, MirrorDifferences.of(grey.astype(np.float32), face.points, flip)
+
+    for look, differences in in_order(look_at, archive.faces(part, seen.faults)):
+        seen.looks.append(look)
+        if differences is not None:
+            seen.mirror.add(differences)
+        advance()
+    return seen

@@ -1,0 +1,43 @@
+"""Rendered faces written as a data set stands on disk, so that its loader can be tried without
+it.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from odnbench.datasets.archives.archive import open_archive
+from odnbench.datasets.faces import Face
+from odnbench.datasets.rendering.stand_ins import draw_faces
+from odnbench.errors import OdnbenchError
+from odnbench.plan.registry import Dataset
+
+
+def render_layout(
+    dataset: Dataset,
+    folder: Path,
+    faces: int,
+    size: int,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
+) -> int:
+    """Writes `faces` faces for each part of `dataset` below `folder`; returns how many in all.
+
+    `advance` is called after each face. Raises OdnbenchError if the folder holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OdnbenchError(f"{folder} is not an empty folder; give a new one")
+
+    def drawn(part: str) -> Iterator[Face]:
+        for face in islice(draw_faces(dataset, part, size, seed=seed), faces):
+            yield face
+            advance()
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        archive = open_archive(dataset, folder)
+        archive.write_note(dict.fromkeys(dataset.parts, faces))
+        archive.write({part: drawn(part) for part in dataset.parts})
+    except OSError as error:
+        raise OdnbenchError(f"{folder}: cannot be written: {error}") from error
+    return faces * len(dataset.parts)

@@ -1,0 +1,109 @@
+"""Augmentation: one random similarity transform per face, drawn and applied for a whole batch at
+once.
+
+The prepared picture is larger than the network's input by the margin, so that rotation, scale and
+translation find pixels there. Without augmentation the resampling is the exact central crop.
+"""
+
+# B images, L landmarks, S side of a prepared picture, s side of the network's input
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from odnbench.plan.specs import AugmentSpec
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+IDENTITY = AugmentSpec(rotation_deg=0.0, scale=0.0, translation=0.0, flip=0.0)
+
+
+def sample_transforms(
+    count: int, spec: AugmentSpec, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Similarities (B, 2, 3) from the input's [-1, 1] to the crop's [-1, 1], and which of them
+    mirror (B,).
+
+    Drawn on the CPU, so that a seed means the same on every device.
+    """
+
+    def uniform(width: float) -> Tensor:
+        return (2 * torch.rand(count, generator=generator) - 1) * width
+
+    angle = torch.deg2rad(uniform(spec.rotation_deg))
+    scale = 1 + uniform(spec.scale)
+    shift = torch.stack([uniform(2 * spec.translation), uniform(2 * spec.translation)], dim=1)
+    mirrored = torch.rand(count, generator=generator) < spec.flip
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    sign = torch.where(mirrored, -1.0, 1.0)
+    rows = [cos * sign, -sin, shift[:, 0], sin * sign, cos, shift[:, 1]]
+    return torch.stack(rows, dim=1).unflatten(1, (2, 3)), mirrored
+
+
+def resample(
+    images: Tensor, points: Tensor, transforms: Tensor, mirrored: Tensor, flip: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """The network's input and its targets.
+
+    images (B, S, S, 3) uint8; points (B, L, 2) in pixels of the prepared pictures; transforms and
+    mirrored as from `sample_transforms`; flip (L,) the scheme's permutation.
+    Returns images (B, 3, s, s) in grey levels, 0 to 255, and points (B, L, 2) in [-1, 1] over the
+    input.
+    """
+    stored = images.shape[1]
+    ratio = size / stored
+    inputs = functional.grid_sample(
+        _planes(images), _grid(transforms * ratio, size), align_corners=False
+    )
+
+    A, t = transforms[:, :, :2], transforms[:, None, :, 2]
+    crop = to_unit(points, stored) / ratio  # (B, L, 2) in [-1, 1] over the crop
+    moved = (crop - t) @ torch.linalg.inv_ex(A).inverse.mT  # `inv` would wait for a GPU
+    return inputs, torch.where(mirrored[:, None, None], moved[:, flip], moved)
+
+
+def central_crop(images: Tensor, size: int) -> Tensor:
+    """(B, S, S, 3) uint8 → (B, 3, s, s) in grey levels, 0 to 255, without resampling."""
+    start = (images.shape[1] - size) // 2
+    return _planes(images[:, start : start + size, start : start + size])
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(B, 3, s, s) RGB in grey levels → zero mean and unit deviation on ImageNet, channels-last."""
+    shift, scale = _imagenet(images.device)
+    normalised = torch.empty_like(images, memory_format=torch.channels_last)
+    return torch.addcmul(shift, images, scale, out=normalised)  # also changes the layout
+
+
+def to_unit(points_px: Tensor, size: int) -> Tensor:
+    """Pixels of a picture of side `size` → [-1, 1], from its left edge to its right edge."""
+    return (2 * points_px + 1) / size - 1
+
+
+def to_pixels(points_unit: Tensor, size: int) -> Tensor:
+    """The inverse of `to_unit`."""
+    return ((points_unit + 1) * size - 1) / 2
+
+
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3, 1, 1) shift and scale from grey levels, on `device`."""
+    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
+    return (-mean / deviation).to(device), (1 / (255 * deviation)).to(device)
+
+
+def _planes(images: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 → (B, 3, H, W) float32, one plane per channel, which `grid_sample` reads
+    fastest.
+    """
+    channels_first = images.permute(0, 3, 1, 2)
+    return channels_first.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _grid(transforms: Tensor, size: int) -> Tensor:
+    """(B, s, s, 2): what `functional.affine_grid` gives, which takes five times as long."""
+    centres = (2 * torch.arange(size, device=transforms.device) + 1) / size - 1  # (s,)
+    x, y, t = transforms.transpose(1, 2)[:, :, None].unbind(1)  # each (B, 1, 2)
+    return (x * centres[:, None])[:, None] + (y * centres[:, None] + t)[:, :, None]

@@ -1,0 +1,1 @@
+"""What a plan's results say, as values; one file for each format."""

@@ -1,0 +1,96 @@
+"""The trials of a run under several protocols: does the order of the variants depend on them?"""
+
+# V variants, P protocols
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from scipy.stats import rankdata
+
+from odnbench.errors import OdnbenchError
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import Protocol
+from odnbench.reports.report import Report
+from odnbench.results.trials import TrialFolder
+from odnbench.scoring.scores import scores_under
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """One column of a report under every protocol."""
+
+    column: str
+    rows: tuple[str, ...]  # (V,) titles
+    protocols: tuple[Protocol, ...]  # (P,)
+    nme_percent: tuple[tuple[float, ...], ...]  # (V, P) mean over seeds
+
+    @property
+    def ranks(self) -> list[list[int]]:
+        """(V, P) from 1, the lowest error first."""
+        ranks: list[list[int]] = rankdata(self.nme_percent, "min", axis=0).astype(int).tolist()
+        return ranks
+
+    @property
+    def verdict(self) -> str:
+        """What changes in the order."""
+        orders = list(zip(*self.ranks, strict=True))
+        moved = sum(len(set(row)) > 1 for row in self.ranks)
+        if len(set(orders)) == 1:
+            return f"the ranking is the same under all {len(orders)} protocols"
+        return f"{moved} of {len(self.rows)} change their rank with the protocol"
+
+
+def protocols_for(
+    report: Report, registry: Registry, names: Sequence[str] | None, everything: bool
+) -> list[Protocol]:
+    """The protocols `names`, or all of the same points, with the box rule that the run was made
+    with: its crops cannot be changed any more. Raises OdnbenchError where none is asked for.
+    """
+    own = report.protocol
+    chosen = [registry.get(Protocol, name) for name in names or ()]
+    if everything:
+        chosen += [p for p in registry.all(Protocol).values() if p.scheme == own.scheme]
+    if not chosen:
+        raise OdnbenchError("name protocols with --protocol, or give --all-protocols")
+    for protocol in chosen:
+        if protocol.scheme != own.scheme:
+            raise OdnbenchError(
+                f"protocol '{protocol.name}' has {protocol.scheme} points, the run {own.scheme}"
+            )
+    unlike: dict[str, Protocol] = {}
+    for protocol in (dataclasses.replace(protocol, box=own.box) for protocol in chosen):
+        unlike.setdefault(protocol.describe(), protocol)  # one of those that say the same
+    return list(unlike.values())
+
+
+def rescore(
+    report: Report, protocols: Sequence[Protocol], registry: Registry
+) -> Iterator[Rescored]:
+    """Each column of `report` that has faces with points that every protocol counts."""
+    found: dict[tuple[str, str, int], list[float]] = {}
+    titles = [row.title for row in report.rows]
+    for row in report.rows:
+        for scored in row.trials:
+            predictions = TrialFolder(scored.examples.parent).predictions
+            for index, protocol in enumerate(protocols):
+                for score in scores_under(
+                    protocol, predictions, scored.trial, registry, report.columns
+                ):
+                    found.setdefault((score.column, row.title, index), []).append(score.nme_percent)
+    for column in report.columns:
+        kept = [
+            index
+            for index in range(len(protocols))
+            if all((column, title, index) in found for title in titles)
+        ]
+        means = np.array([[fmean(found[column, title, i]) for i in kept] for title in titles])
+        if kept:
+            yield Rescored(
+                column,
+                tuple(titles),
+                tuple(protocols[i] for i in kept),
+                tuple(map(tuple, means.tolist())),
+            )

@@ -1,0 +1,1 @@
+"""Trial folders, plans and states on disk: what trainers write and all others read."""

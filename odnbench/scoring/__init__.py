@@ -1,0 +1,1 @@
+"""Predictions of any tool against the truth, under a protocol."""

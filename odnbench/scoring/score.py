@@ -1,0 +1,124 @@
+"""Scores of anybody's predictions: files against ground truth, under one protocol or several.
+
+scored = score_files(files, truth_of("cofw68/test", registry, data_root), protocol, registry)
+"""
+
+# N faces, L landmarks
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from odnbench.datasets.rendering.pose import yaw_degrees
+from odnbench.errors import OdnbenchError
+from odnbench.metrics.breakdown import Group, breakdown
+from odnbench.metrics.nme import (
+    counted_points,
+    mean_terms,
+    nme_per_face,
+    normaliser_px,
+    point_errors,
+    points_per_face,
+)
+from odnbench.metrics.occlusion import FlagScore, score_flags
+from odnbench.metrics.significance import Comparison, compare
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import Protocol, Scheme
+from odnbench.scoring.prediction_files import PredictionFile
+from odnbench.scoring.scores import Score
+from odnbench.scoring.truth import Paired, Truth, pair
+
+FOREIGN_BOX = "the tool's own"  # how another tool crops is not in its predictions
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """One file of predictions on one split under one protocol."""
+
+    name: str
+    score: Score
+    paired: Paired
+    scheme: Scheme
+
+    @property
+    def flags(self) -> FlagScore | None:
+        """How well its occlusion states are, where both sides have them."""
+        predicted, true = self.paired.predicted_occluded, self.paired.occluded
+        return None if predicted is None or true is None else score_flags(predicted, true)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Where its errors are: mean distances over the normaliser."""
+        paired, protocol = self.paired, self.score.protocol
+        errors = point_errors(
+            paired.predicted, paired.true, protocol, self.scheme, boxes=paired.boxes
+        )
+        try:
+            yaw = yaw_degrees(paired.true, self.scheme.name)
+        except ValueError:  # a scheme of the user's own
+            yaw = None
+        counted = (
+            np.ones(errors.shape, np.bool_)
+            if protocol.visibility == "all"
+            else counted_points(protocol, paired.occluded)
+        )
+        return breakdown(errors, counted, self.scheme, paired.occluded, yaw)
+
+
+def score_files(
+    files: Sequence[PredictionFile],
+    truth: Truth,
+    protocol: Protocol,
+    registry: Registry,
+    *,
+    allow_partial: bool = False,
+) -> list[ScoredFile]:
+    """Every file on `truth` under `protocol`, but for its box rule.
+
+    Raises OdnbenchError for a protocol of other points, faces without prediction (unless
+    `allow_partial`), and faces that cannot be normalised.
+    """
+    if protocol.scheme != truth.scheme:
+        raise OdnbenchError(
+            f"protocol '{protocol.name}' has {protocol.scheme} points, {truth.split} has "
+            f"{truth.scheme}"
+        )
+    scheme = registry.get(Scheme, protocol.scheme)
+    protocol = replace(protocol, box=FOREIGN_BOX)
+    return [
+        _score(
+            file.name,
+            pair(truth, file, scheme.points, allow_partial=allow_partial),
+            protocol,
+            scheme,
+        )
+        for file in files
+    ]
+
+
+def _score(name: str, paired: Paired, protocol: Protocol, scheme: Scheme) -> ScoredFile:
+    normaliser_px(paired.true, protocol, scheme, paired.boxes, faces=paired.faces)
+    nme = nme_per_face(
+        paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
+    )
+    counted = ~np.isnan(nme)  # of a face without a point that the protocol counts
+    faces = tuple(face for face, kept in zip(paired.faces, counted, strict=True) if kept)
+    if not faces:
+        raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")
+    points = points_per_face(len(nme), protocol, scheme, paired.occluded)[counted]
+    score = Score(paired.coverage.split, paired.coverage, protocol, faces, nme[counted], points)
+    return ScoredFile(name, score, paired, scheme)
+
+
+def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Comparison, ...]:
+    """Every other file against the one named `reference`, on the faces that all of them have."""
+    common = set.intersection(*(set(s.score.faces) for s in scored))
+    errors = {}
+    for one in scored:
+        score = one.score
+        kept = [face in common for face in score.faces]
+        terms = mean_terms(score.nme[kept], score.points[kept], score.protocol)
+        errors[one.name] = terms[None]  # (1, N)
+    return compare(errors, reference)

@@ -1,0 +1,1 @@
+"""Many trials: a plan, its check and cost, and who carries it out."""

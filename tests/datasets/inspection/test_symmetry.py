@@ -1,0 +1,93 @@
+"""The off-by-one detector: what it measures on faces whose landmarks are exactly known."""
+
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from odnbench.datasets.archives.archive import open_archive
+from odnbench.datasets.inspection.symmetry import (
+    LEAST_FACES,
+    MirrorDifferences,
+    MirrorOffset,
+    MirrorSums,
+)
+from odnbench.datasets.pictures import read_picture
+from odnbench.datasets.rendering.stand_ins import draw_faces
+from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.specs import Scheme
+
+REGISTRY = Registry.load()
+
+
+def offset_of(dataset: str, faces: int, moved_px: float = 0.0) -> MirrorOffset | None:
+    """Of rendered faces whose landmarks are moved right and down by `moved_px`."""
+    entry = REGISTRY.get(Dataset, dataset)
+    scheme = REGISTRY.get(Scheme, entry.scheme)
+    part = "test" if "test" in entry.parts else next(iter(entry.parts))
+    sums = MirrorSums(scheme.points)
+    for face in islice(draw_faces(entry, part, 160, seed=1), faces):
+        assert face.image is not None
+        grey = cv2.cvtColor(read_picture(face.image), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        differences = MirrorDifferences.of(grey, face.points + moved_px, np.array(scheme.flip))
+        assert differences is not None
+        sums.add(differences)
+    return sums.offset()
+
+
+@pytest.mark.parametrize("dataset", ["300w", "cofw", "aflw", "wflw"])
+def test_a_shift_of_one_pixel_is_measured_and_told(dataset: str) -> None:
+    for moved_px in (-1, 0, 1):
+        offset = offset_of(dataset, 80, moved_px)
+        assert offset is not None and offset.tells
+        assert abs(offset.offset_px - moved_px) < max(0.1, 4 * offset.standard_error_px)
+        assert offset.pixels_off() == moved_px
+
+
+def test_too_few_faces_say_nothing() -> None:
+    assert offset_of("300w", LEAST_FACES - 1, moved_px=1) is None
+
+
+def test_weak_evidence_is_no_finding() -> None:
+    assert MirrorOffset(0.9, 0.4, 150.0, 60).pixels_off() == 0
+    assert not MirrorOffset(0.9, 0.4, 150.0, 60).tells
+    assert MirrorOffset(0.9, 0.02, 600.0, 60).pixels_off() == 0  # a pixel of 600 is asymmetry
+
+
+def test_an_offset_that_the_set_is_known_for_is_no_finding() -> None:
+    offset = MirrorOffset(0.75, 0.02, 150.0, 900)
+    assert offset.pixels_off() == 1
+    assert offset.pixels_off(expected_px=0.75) == 0
+    assert MirrorOffset(-0.25, 0.02, 150.0, 900).pixels_off(expected_px=0.75) == -1
+
+
+def test_blank_pictures_say_nothing() -> None:
+    sums = MirrorSums(68)
+    flip = np.array(REGISTRY.get(Scheme, "68").flip)
+    points = np.random.default_rng(0).uniform(10, 50, (68, 2))
+    for _ in range(LEAST_FACES):
+        differences = MirrorDifferences.of(np.full((60, 60), 90, np.float32), points, flip)
+        assert differences is not None
+        sums.add(differences)
+    assert sums.offset() is None
+
+
+@pytest.mark.parametrize("part", ["helen-train", "lfpw-train", "afw", "helen-test"])
+def test_real_faces_are_judged_right_as_read_and_shifted(shared_data: Path, part: str) -> None:
+    dataset = REGISTRY.get(Dataset, "300w")
+    flip = np.array(REGISTRY.get(Scheme, "68").flip)
+    shifts = (-1, 0, 1)
+    sums = {shift: MirrorSums(68) for shift in shifts}
+    for face in open_archive(dataset, shared_data / "300w-subset").faces(part, []):
+        assert face.image is not None
+        grey = cv2.cvtColor(read_picture(face.image), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        for shift in shifts:
+            differences = MirrorDifferences.of(grey, face.points + shift, flip)
+            assert differences is not None
+            sums[shift].add(differences)
+    for shift in shifts:
+        offset = sums[shift].offset()
+        assert offset is not None
+        assert offset.pixels_off(dataset.mirror_offset_px) == shift

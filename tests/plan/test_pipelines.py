@@ -1,0 +1,242 @@
+"""Registry, pipelines, overrides: names and types are checked, and the later decides."""
+
+from pathlib import Path
+
+import pytest
+
+from odnbench.errors import OdnbenchError
+from odnbench.plan.conversion import from_mapping, get_at, to_mapping
+from odnbench.plan.pipelines import FIELDS, load_pipeline, resolve
+from odnbench.plan.registry import (
+    FAMILIES,
+    Buildable,
+    LossWeight,
+    Published,
+    Registry,
+    Variant,
+    import_target,
+)
+from odnbench.plan.shipped import shipped
+from odnbench.plan.specs import Scheme, TrialSpec, canonical_json, content_id
+from odnbench.sweep.plan import trial_id
+
+REGISTRY = Registry.load()
+PIPELINES = sorted(path.stem for path in shipped("pipelines").glob("*.toml"))
+
+
+def one(*overrides: str) -> TrialSpec:
+    (spec,) = resolve(
+        load_pipeline("ablation"), REGISTRY, overrides=["variant=odn", "seed=0", *overrides]
+    )
+    return spec
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_shipped_pipeline_resolves(name: str, rendered: bool) -> None:
+    assert resolve(load_pipeline(name), REGISTRY, rendered=rendered)
+
+
+def test_every_target_of_the_registry_can_be_imported() -> None:
+    for kind in FAMILIES.values():
+        for entry in REGISTRY.all(kind).values():
+            if isinstance(entry, Buildable):
+                assert callable(import_target(entry.target))
+
+
+def test_the_ablation_has_the_full_factorial_and_the_variant_without_l1() -> None:
+    trials = resolve(load_pipeline("ablation"), REGISTRY)
+    built = {
+        (t.model.geometry, t.model.distillation, t.model.low_rank)
+        for t in trials
+        if t.variant != "mean-shape"
+    }
+    assert len(built) == 8
+    assert [t.variant for t in trials if t.loss.eta == 0] == ["odn-without-l1"]
+
+
+def test_the_papers_weights_are_the_defaults() -> None:
+    loss = one().loss
+    assert (loss.alpha, loss.gamma, loss.lambda_) == (1e-5, 1e-5, 1e-5)
+    assert (loss.beta, loss.eta) == (1e-6, 1e-6)
+    for weight in REGISTRY.all(LossWeight).values():
+        assert weight.low < weight.default < weight.high
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("train.epochs=3", "train.epochs", 3),
+        ("epochs=3", "train.epochs", 3),
+        ("learning_rate=1e-2", "train.learning_rate", 0.01),
+        ("loss.lambda=0", "loss.lambda", 0.0),
+        ("lambda=1", "loss.lambda", 1.0),
+        ("criterion=l1", "loss.criterion", "l1"),
+        ("test=300w/common,300w/ibug", "data.test", ("300w/common", "300w/ibug")),
+    ],
+)
+def test_an_override_sets_its_field(text: str, key: str, value: object) -> None:
+    assert get_at(one(text), key) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("epoch=3", "did you mean 'train.epochs'"),
+        ("epochs=three", "expected a whole number, got 'three'"),
+        ("learning_rate=fast", "expected a number"),
+        ("optimizer=adamm", "did you mean 'adam'"),
+        ("batch_size=1", "at least 2"),
+        ("margin=3", "between 1 and 2"),
+        ("validation_fraction=0", "between 0.01 and 0.9"),
+        ("data.train=300w/trian", "did you mean 'train'"),
+        ("data.train=300v/train", "did you mean '300w'"),
+        ("protocol=300w-papr", "did you mean '300w-paper'"),
+        ("low_rank=gm", "for the slot geometry"),
+    ],
+)
+def test_a_wrong_override_names_key_rule_and_cure(text: str, told: str) -> None:
+    with pytest.raises(OdnbenchError, match=told):
+        one(text)
+
+
+def test_the_later_decides(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('train.epochs = 5\nmodel.backbone = "resnet34"\n')
+    (tmp_path / "mine.toml").write_text(
+        'title = "mine"\nrendered = "laptop"\n'
+        "[base]\ntrain.epochs = 7\ntrain.batch_size = 9\nloss.eta = 0.5\n"
+        '[axes]\nvariant = ["odn", "odn-without-l1", "mean-shape"]\n'
+    )
+    pipeline = load_pipeline(str(tmp_path / "mine.toml"))
+
+    def first(**options: object) -> TrialSpec:
+        return resolve(pipeline, REGISTRY, **options)[0]  # type: ignore[arg-type]
+
+    assert first().train.epochs == 7
+    assert first().train.batch_size == 9
+    assert first(rendered=True).train.epochs == 24  # pipelines/settings/laptop.toml
+    settings = str(tmp_path / "settings.toml")
+    assert first(rendered=True, settings=settings).train.epochs == 5
+    assert first(rendered=True, settings=settings, overrides=["epochs=3"]).train.epochs == 3
+    trials = resolve(pipeline, REGISTRY, overrides=["epochs=3", "eta=0.7"])
+    assert [t.loss.eta for t in trials] == [0.7, 0.0, 0.7]  # the variant has the last word
+    assert [t.train.epochs for t in trials] == [3, 3, 0]
+
+
+def test_overriding_an_axis_replaces_it() -> None:
+    trials = resolve(
+        load_pipeline("ablation"), REGISTRY, overrides=["variant=odn,gm", "seed=3,4,5"]
+    )
+    assert [(t.variant, t.seed) for t in trials] == [
+        (variant, seed) for variant in ("odn", "gm") for seed in (3, 4, 5)
+    ]
+
+
+def test_an_unknown_key_in_a_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('titel = "mine"\n')
+    with pytest.raises(OdnbenchError, match=r"mine\.toml.*did you mean 'title'"):
+        load_pipeline(str(path))
+    path.write_text("title = \n")
+    with pytest.raises(OdnbenchError, match=r"mine\.toml.*line 1"):
+        load_pipeline(str(path))
+
+
+def test_a_folder_of_ones_own_adds_and_replaces_entries(tmp_path: Path) -> None:
+    (tmp_path / "variants.toml").write_text(
+        '[mine]\ntitle = "Mine"\nchanges = { "model.geometry" = "gm-outer" }\n'
+        '[odn]\ntitle = "ODN, renamed"\nchanges = {}\n'
+    )
+    registry = Registry.load([tmp_path])
+    assert registry.get(Variant, "mine").changes == {"model.geometry": "gm-outer"}
+    assert registry.get(Variant, "odn").title == "ODN, renamed"
+    assert registry.get(Variant, "brnet") == REGISTRY.get(Variant, "brnet")
+    (spec,) = resolve(load_pipeline("ablation"), registry, overrides=["variant=mine"])
+    assert spec.model.geometry == "gm-outer"
+
+
+@pytest.mark.parametrize("name", REGISTRY.all(Scheme))
+def test_flip_permutations_are_involutions(name: str) -> None:
+    scheme = REGISTRY.get(Scheme, name)
+    assert sorted(scheme.flip) == list(range(scheme.points)) == list(range(int(name)))
+    assert [scheme.flip[scheme.flip[i]] for i in range(scheme.points)] == list(range(scheme.points))
+    left, right = scheme.eye_corners
+    assert scheme.flip[left] == right
+    assert {scheme.flip[i] for i in scheme.pupils[0]} == set(scheme.pupils[1])
+
+
+def test_the_flip_of_68_points_is_the_one_that_peers_use(shared_data: Path) -> None:
+    import json
+
+    path = shared_data / "300w-annotations" / "spiga_300wpublic_db_info.json"
+    theirs = json.loads(path.read_text())["ldm_flip_order"]
+    assert list(REGISTRY.get(Scheme, "68").flip) == theirs
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "column", "value"),
+    [
+        ("table1", "DRMF", "full", 9.22),
+        ("table1", "PCD-CNN", "common", 3.67),
+        ("table1", "ODN", "common", 3.56),
+        ("table1", "ODN", "full", 4.17),
+        ("table2", "SAN", "challenging", 6.60),
+        ("table2", "DSRN", "challenging", 9.68),
+        ("table2", "ODN", "challenging", 6.67),
+        ("table3", "DAC-OSR", "frontal", 1.81),
+        ("table3", "ODN", "full", 1.63),
+        ("table4", "BRNet", "challenging", 7.21),
+        ("table4", "BRNet+GM+LM+DM (without L1)", "challenging", 6.81),
+        ("figure4", "ODN", "test", 92),
+    ],
+)
+def test_published_figures_are_the_papers(
+    table: str, method: str, column: str, value: float
+) -> None:
+    (row,) = [r for r in REGISTRY.get(Published, table).rows if r.method == method]
+    assert row.values[column] == value
+
+
+def test_published_tables_are_whole() -> None:
+    sizes = {name: len(table.rows) for name, table in REGISTRY.all(Published).items()}
+    assert sizes == {"table1": 11, "table2": 11, "table3": 8, "table4": 6, "figure4": 2}
+    for table in REGISTRY.all(Published).values():
+        for row in table.rows:
+            assert set(row.values) <= set(table.columns)
+            assert not row.variant or row.variant in REGISTRY.all(Variant)
+
+
+def test_a_spec_survives_the_way_through_json() -> None:
+    spec = one("lambda=0.25", "test=300w/ibug")
+    assert from_mapping(TrialSpec, to_mapping(spec), "json") == spec
+
+
+CHANGED = {
+    "model.backbone": "resnet34", "model.pretrained": "none", "model.attach": "layer3",
+    "model.geometry": "gm-outer", "model.distillation": "none", "model.low_rank": "none",
+    "loss.criterion": "l1", "loss.unit": "pixels", "data.train": "300w/afw",
+    "data.test": "300w/ibug", "data.input_size": "96", "train.optimizer": "sgd",
+    "train.schedule": "cosine", "train.precision": "bf16", "train.select": "last",
+    "augment.scale": "0.2", "augment.translation": "0.2", "augment.flip": "0.2",
+    "data.margin": "1.5", "data.validation_fraction": "0.2", "train.compile": "default",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [k for k in FIELDS if k not in ("variant", "data.protocol")])
+def test_every_field_of_a_spec_moves_its_content_id(key: str) -> None:
+    changed = one(f"{key}={CHANGED.get(key, '17')}")
+    assert content_id(changed) != content_id(one())
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
+    assert canonical_json({"b": 1, "a": {"d": 2, "c": 3}}) == '{"a":{"c":3,"d":2},"b":1}'
+
+
+def test_a_weights_file_enters_the_content_id_by_its_content(tmp_path: Path) -> None:
+    for name, content in (("a.npz", b"1"), ("b.npz", b"1"), ("c.npz", b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (
+        trial_id(one(f"model.pretrained={tmp_path / name}"), REGISTRY, "faces")
+        for name in ("a.npz", "b.npz", "c.npz")
+    )
+    assert a == b != c
