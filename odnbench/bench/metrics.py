@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 
+from odnbench.arrays import Floats
 from odnbench.bench.timing import Benchmark, in_turns, machine
 from odnbench.metrics.ced import area_under_ced, ced, failure_rate
-from odnbench.metrics.contrasts import Floats, contrast
+from odnbench.metrics.contrasts import contrast
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
 from odnbench.metrics.significance import permutation_p

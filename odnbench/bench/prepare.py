@@ -18,10 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from odnbench.arrays import Floats
 from odnbench.bench.timing import Benchmark, in_turns, machine
 from odnbench.datasets.archives.archive import find_root, open_archive
 from odnbench.datasets.crop import window_of
-from odnbench.datasets.faces import Floats
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError

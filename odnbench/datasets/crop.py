@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from odnbench.datasets.faces import Bytes, Face, Floats
+from odnbench.arrays import Bytes, Floats
+from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 from odnbench.plan.specs import BoxRule
 

@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bytes = NDArray[np.uint8]
-Flags = NDArray[np.bool_]
+from odnbench.arrays import Bytes, Flags, Floats, Rows
 
 LARGEST_PX = 1e6  # a coordinate beyond it comes from a damaged file
 
@@ -60,7 +57,7 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, chosen: NDArray[np.intp]) -> "FaceSet":
+    def __getitem__(self, chosen: Rows) -> "FaceSet":
         """The faces at the indices `chosen`, in that order."""
         return dataclasses.replace(
             self,

@@ -7,7 +7,7 @@ head is not turned much, as far as the landmarks tell.
 
 # L landmarks, of the 19-point scheme
 
-from odnbench.datasets.faces import Floats
+from odnbench.arrays import Floats
 
 _OUTER_EYE_CORNERS, _NOSE_TIP = (6, 11), 13
 _MOST_OFF_CENTRE = 0.15  # inter-ocular distances

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from odnbench.datasets.faces import Bytes
+from odnbench.arrays import Bytes
 from odnbench.errors import OdnbenchError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -26,8 +26,9 @@ from filelock import FileLock
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from odnbench.arrays import Bytes
 from odnbench.datasets.crop import Window, window_of
-from odnbench.datasets.faces import Bytes, Face, FaceSet
+from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_picture
 from odnbench.datasets.rendering.render import RENDERER_VERSION

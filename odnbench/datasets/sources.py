@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from odnbench.arrays import Rows
 from odnbench.datasets.archives.archive import Archive, find_root, open_archive
 from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.prepare import Recipe, prepare
@@ -25,8 +25,6 @@ from odnbench.plan.specs import BoxRule, Coverage, DataSpec, Protocol, content_i
 
 CACHE_VERSION = 4  # raise it whenever the same files give other prepared faces
 RENDERED_SEED = 2019
-
-Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from odnbench.datasets.faces import FaceSet, Floats
+from odnbench.arrays import Floats
+from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from odnbench.datasets.faces import Bytes, FaceSet, Floats
+from odnbench.arrays import Bytes, Floats
+from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.inspection.contact_sheet import TILE_PX, draw_landmarks
 from odnbench.engine.augment import central_crop, normalise
 from odnbench.networks.base import LandmarkNetwork

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from odnbench.datasets.faces import Floats
+from odnbench.arrays import Floats
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint

@@ -20,13 +20,12 @@ from typing import Any
 # hundreds of thousands of page faults on the CPU.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from odnbench.datasets.faces import Bytes, FaceSet
+from odnbench.arrays import Bytes, Rows
+from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import normalise, resample, sample_transforms, to_unit
 from odnbench.losses.objective import Objective, build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
@@ -50,9 +49,7 @@ class Batches:
     size: int  # B
 
     @classmethod
-    def of(
-        cls, faces: FaceSet, rows: NDArray[np.intp], trial: Trial, device: torch.device
-    ) -> "Batches":
+    def of(cls, faces: FaceSet, rows: Rows, trial: Trial, device: torch.device) -> "Batches":
         """Those faces of `faces` that stand at `rows`."""
         return cls(
             images=near(faces.images, device),
@@ -113,7 +110,7 @@ class Training:
         cls,
         trial: Trial,
         faces: FaceSet,
-        rows: NDArray[np.intp],
+        rows: Rows,
         registry: Registry,
         device: torch.device,
         weights: Path | None = None,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from odnbench.datasets.faces import Floats
+from odnbench.arrays import Floats
 from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.plan.registry import Criterion, Registry, import_target

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from odnbench.arrays import Flags, Floats
 from odnbench.plan.specs import Scheme
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 OCCLUDED_SHARES = (0.0, 0.1, 0.3, 1.0)  # limits of the groups by occluded fraction
 YAW_DEGREES = (0.0, 15.0, 30.0, 60.0, 180.0)  # limits of the groups by |yaw|
 

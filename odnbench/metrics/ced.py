@@ -3,9 +3,8 @@
 # N faces
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from odnbench.arrays import Floats
 
 
 def failure_rate(nme: Floats, threshold: float) -> float:

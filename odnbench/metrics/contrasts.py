@@ -26,11 +26,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from odnbench.arrays import Floats
 from odnbench.errors import OdnbenchError
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from odnbench.metrics.contrasts import Contrast, Floats, contrast
+from odnbench.arrays import Floats
+from odnbench.metrics.contrasts import Contrast, contrast
 
 ROW_BLOCK = 1_000_000  # resampled values held at a time, 8 MB per array
 

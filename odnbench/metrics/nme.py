@@ -10,13 +10,12 @@ the number of landmarks ("shape-norm"), but its tables are on the scale of the m
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError
 from odnbench.plan.specs import Protocol, Scheme
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 _BLOCK = 4096  # faces
 
 

@@ -5,11 +5,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from odnbench.arrays import Flags, Floats
+
 _BINS = 10  # of the calibration
 
 

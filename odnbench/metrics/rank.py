@@ -3,9 +3,8 @@
 # k singular values
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from odnbench.arrays import Floats
 
 
 def effective_rank(singular_values: Floats) -> float:

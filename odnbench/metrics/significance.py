@@ -25,8 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from odnbench.arrays import Floats
 from odnbench.errors import unknown
-from odnbench.metrics.contrasts import Contrast, Floats, checked_errors, contrast, ratio
+from odnbench.metrics.contrasts import Contrast, checked_errors, contrast, ratio
 from odnbench.metrics.intervals import ROW_BLOCK, Interval, contrast_interval
 
 SIGNIFICANT = 0.05

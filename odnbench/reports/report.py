@@ -19,7 +19,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from odnbench.datasets.faces import Floats
+from odnbench.arrays import Floats
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.factorial import Effect, factorial_effects
 from odnbench.metrics.intervals import mean_interval

@@ -23,7 +23,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets.faces import FaceSet, Floats
+from odnbench.arrays import Flags, Floats
+from odnbench.datasets.faces import FaceSet
 from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
@@ -83,7 +84,7 @@ class Predictions:
     parts: tuple[str, ...]
     predicted: Floats  # (N, L, 2)
     true: Floats  # (N, L, 2)
-    occluded: NDArray[np.bool_]  # (N, L)
+    occluded: Flags  # (N, L)
     boxes: Floats  # (N, 4); NaN where the data set has none
     labels: tuple[str, ...]  # of each face, with blanks between them
     occlusion: Occlusion | None = None

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from odnbench.datasets.faces import Flags, Floats
+from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError, unknown
 
 

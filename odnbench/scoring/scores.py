@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from odnbench.arrays import Flags, Floats
 from odnbench.metrics.ced import area_under_ced, failure_rate
 from odnbench.metrics.intervals import Interval, mean_interval
-from odnbench.metrics.nme import Floats, mean_terms, nme_per_face, points_per_face
+from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.metrics.occlusion import ProbabilityScore, score_probabilities
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Coverage, Protocol, Trial
@@ -68,12 +68,10 @@ class Score:
         return None if len(self.nme) < 2 else mean_interval(self.terms[None])
 
 
-def faces_of(column: str, predictions: Predictions, registry: Registry) -> NDArray[np.bool_]:
+def faces_of(column: str, predictions: Predictions, registry: Registry) -> Flags:
     """(N,) which predicted faces belong to the split `column`."""
     dataset, split = registry.split(column)
-    chosen: NDArray[np.bool_] = np.isin(
-        predictions.parts, [f"{dataset.name}/{part}" for part in split.parts]
-    )
+    chosen: Flags = np.isin(predictions.parts, [f"{dataset.name}/{part}" for part in split.parts])
     if split.label:
         chosen &= [split.label in held.split() for held in predictions.labels]
     return chosen

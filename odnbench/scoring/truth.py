@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from odnbench.arrays import Flags, Floats
 from odnbench.datasets.archives.archive import find_root, open_archive
-from odnbench.datasets.faces import Flags, Floats
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Coverage, Trial

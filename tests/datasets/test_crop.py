@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.crop import Window, window_of
-from odnbench.datasets.faces import Bytes, Face, Floats
+from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import BoxRule

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from odnbench.arrays import Floats
 from odnbench.errors import OdnbenchError
 from odnbench.metrics import intervals
-from odnbench.metrics.contrasts import Floats, contrast
+from odnbench.metrics.contrasts import contrast
 from odnbench.metrics.intervals import (
     contrast_interval,
     difference_interval,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from odnbench.datasets.faces import Floats
+from odnbench.arrays import Floats
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import mean_terms
 from odnbench.plan.registry import Registry

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.archives.matlab import (
     MOST_VALUES,
@@ -20,7 +21,7 @@ from odnbench.datasets.archives.matlab import (
     numbers,
     open_version_73,
 )
-from odnbench.datasets.faces import Bytes, Face, Floats
+from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 
 _POINTS = 29

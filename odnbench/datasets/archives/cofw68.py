@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
+from odnbench.arrays import Floats
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.archives.cofw import Pictures, from_xywh, to_xywh, write_pictures
 from odnbench.datasets.archives.matlab import numbers, open_version_73, read_version_5
 from odnbench.datasets.archives.tree import Tree
-from odnbench.datasets.faces import Face, Floats
+from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 
 _POINTS = 68

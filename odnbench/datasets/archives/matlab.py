@@ -13,8 +13,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from odnbench.arrays import Floats
 from odnbench.datasets.archives.mat5 import read_variables
-from odnbench.datasets.faces import LARGEST_PX, Floats
+from odnbench.datasets.faces import LARGEST_PX
 from odnbench.errors import OdnbenchError
 
 _VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"\0\2IM"

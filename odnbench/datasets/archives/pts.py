@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from odnbench.datasets.faces import LARGEST_PX, Floats
+from odnbench.arrays import Floats
+from odnbench.datasets.faces import LARGEST_PX
 from odnbench.errors import OdnbenchError
 
 # The official header; no "_" below it, since Python reads 1_5 as 15.

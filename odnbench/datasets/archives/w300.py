@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
+from odnbench.arrays import Floats
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.archives.matlab import read_version_5
 from odnbench.datasets.archives.pts import read_pts, write_pts
-from odnbench.datasets.faces import LARGEST_PX, Face, Floats
+from odnbench.datasets.faces import LARGEST_PX, Face
 from odnbench.datasets.pictures import SUFFIXES, write_picture
 from odnbench.errors import OdnbenchError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from odnbench.datasets.faces import Bytes, Flags, Floats
+from odnbench.arrays import Bytes, Flags, Floats
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError

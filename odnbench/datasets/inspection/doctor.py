@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from odnbench.arrays import Flags, Floats
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.faces import Flags, Floats
 from odnbench.datasets.inspection.survey import Look, Survey, survey
 from odnbench.datasets.inspection.symmetry import LEAST_FACES
 from odnbench.plan.registry import Dataset

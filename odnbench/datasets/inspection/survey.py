@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.crop import window_of
-from odnbench.datasets.faces import Bytes, Face, Floats
+from odnbench.datasets.faces import Face
 from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_as_stored

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets.faces import Floats
+from odnbench.arrays import Floats, Rows
 
 PROBES_PX = np.arange(-2.0, 3.0)  # (K,)
 SAMPLES_ACROSS = 100  # a face's side in samples: patches show the same part of every face
@@ -103,7 +103,7 @@ class MirrorDifferences:
 
     @classmethod
     def of(
-        cls, grey: NDArray[np.float32], points: Floats, flip: NDArray[np.intp]
+        cls, grey: NDArray[np.float32], points: Floats, flip: Rows
     ) -> "MirrorDifferences | None":
         """grey (H, W) and its points (L, 2), 0-based, pixel centres at integers; flip (L,). None
         where the points span no area.
@@ -115,7 +115,7 @@ class MirrorDifferences:
 
 
 def _differences(
-    grey: NDArray[np.float32], points: Floats, flip: NDArray[np.intp], step_px: float
+    grey: NDArray[np.float32], points: Floats, flip: Rows, step_px: float
 ) -> NDArray[np.float32]:
     """(K, L, P, P) of one face."""
     away = np.arange(-RADIUS, RADIUS + 1) * step_px  # (P,)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from odnbench.arrays import Bytes, Flags, Floats, Rows
 from odnbench.datasets.rendering import face_model as fm
-from odnbench.datasets.rendering.face_model import Floats
 from odnbench.datasets.rendering.face_paint import (
     EAR_CENTRE_MM,
     Canvas,
@@ -28,7 +28,6 @@ from odnbench.datasets.rendering.occluders import View
 
 NO_DEPTH_MM = -1e4  # depth of the background
 
-Image = NDArray[np.uint8]
 Floats32 = NDArray[np.float32]
 
 
@@ -120,7 +119,7 @@ def _ear_patch(face: FaceParameters, canvas: Canvas, side: int) -> Patch:
 
 
 @cache
-def _grid_triangles(rows: int, columns: int) -> NDArray[np.intp]:
+def _grid_triangles(rows: int, columns: int) -> Rows:
     """Triangles of a grid, its diagonals mirrored about the middle column: (T, 3)."""
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
     a = (r * columns + c).ravel()
@@ -169,8 +168,8 @@ def _light_patch(posed: Floats, patch: Patch, face: FaceParameters) -> tuple[Flo
 
 
 def rasterise(
-    corners: Floats, values: Floats, triangles: NDArray[np.intp], size: int
-) -> tuple[Floats32, NDArray[np.bool_]]:
+    corners: Floats, values: Floats, triangles: Rows, size: int
+) -> tuple[Floats32, Flags]:
     """Values interpolated over triangles, later triangles over earlier ones.
 
     corners: (V, 2) px. values: (V, K). triangles: (T, 3), of positive area with y down.
@@ -230,14 +229,14 @@ def _planes(x: Floats, y: Floats, values: Floats) -> Floats32:
     return np.stack([gx, gy, constant], axis=1).astype(np.float32)
 
 
-def image_of(array: Any) -> Image:
+def image_of(array: Any) -> Bytes:
     """What OpenCV returns, for the type checker: a picture of bytes."""
     return np.asarray(array, np.uint8)
 
 
 def draw_head(
-    face: FaceParameters, view: View, canvas: Canvas, backdrop: Image
-) -> tuple[Image, Floats32]:
+    face: FaceParameters, view: View, canvas: Canvas, backdrop: Bytes
+) -> tuple[Bytes, Floats32]:
     """The head before the backdrop (S, S, 3), and its depth (S, S)."""
     size = len(backdrop)
     patches = [_head_patch(face, canvas)]
@@ -267,7 +266,7 @@ def draw_head(
     return _soft_edges(picture, depth), depth
 
 
-def _lit(albedo: Image, diffuse: Floats32, gloss: Floats32, light: Light) -> Image:
+def _lit(albedo: Bytes, diffuse: Floats32, gloss: Floats32, light: Light) -> Bytes:
     """Colours in the light: tinted from shadow to key, with gloss on top: (S, S, 3)."""
     key = np.multiply(light.key_tint, light.brightness)
     to_rgb = np.column_stack([key - light.shadow_tint, light.shadow_tint])
@@ -279,10 +278,10 @@ def _lit(albedo: Image, diffuse: Floats32, gloss: Floats32, light: Light) -> Ima
 def _shown(
     corners: Floats,
     depth: Floats,
-    triangles: NDArray[np.intp],
-    two_sided: NDArray[np.bool_],
+    triangles: Rows,
+    two_sided: Flags,
     size: int,
-) -> NDArray[np.intp]:
+) -> Rows:
     """Triangles in the picture that face the camera, positive, from far to near: (T, 3)."""
     x, y = corners.T[:, triangles.T]  # (3, T) each
     area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
@@ -293,7 +292,7 @@ def _shown(
     return shown[np.argsort(depth[shown.T].sum(axis=0), kind="stable")]
 
 
-def _soft_edges(picture: Image, depth: Floats32) -> Image:
+def _soft_edges(picture: Bytes, depth: Floats32) -> Bytes:
     """Smooth the stair steps where the depth jumps; elsewhere the picture stays."""
     near = np.maximum(depth, -400)
     jump = cv2.morphologyEx(near, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 12

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from odnbench.arrays import Floats
 
 CHIN_HEIGHT_MM = 113.0
 JAW_ROW_MM = CHIN_HEIGHT_MM  # below this row of the grid the surface turns in, under the jaw

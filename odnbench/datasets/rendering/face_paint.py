@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.rendering import face_model as fm
-from odnbench.datasets.rendering.face_model import Floats
 from odnbench.datasets.rendering.face_parameters import FaceParameters, Hair, colour_of
 from odnbench.datasets.rendering.occluders import SHIFT, Colour, fixed_point, shade
 
-Image = NDArray[np.uint8]
 Floats32 = NDArray[np.float32]
 
 CHART_RADIUS_MM = 72.0  # of the cylinder that the painted chart is wrapped around
@@ -51,7 +50,7 @@ HAIRLINE_DEG_MM = np.array(
 class Canvas:
     """The painted chart: skin, hair and clothes, unrolled. Points go in as frontal mm or chart."""
 
-    paint: Image  # (H, W, 3)
+    paint: Bytes  # (H, W, 3)
     px_per_mm: float
 
     @classmethod
@@ -70,7 +69,7 @@ class Canvas:
         texels: Floats = np.minimum(chart, clothes) * scale + origin
         return texels
 
-    def fill(self, chart: Floats, colour: Colour, into: Image | None = None) -> None:
+    def fill(self, chart: Floats, colour: Colour, into: Bytes | None = None) -> None:
         """A filled polygon."""
         points = [fixed_point(self.texels(chart))]
         target = self.paint if into is None else into

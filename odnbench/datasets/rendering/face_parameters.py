@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odnbench.arrays import Floats
 from odnbench.datasets.rendering import face_model as fm
-from odnbench.datasets.rendering.face_model import FaceShape, Floats
+from odnbench.datasets.rendering.face_model import FaceShape
 from odnbench.datasets.rendering.occluders import Colour, Occluder, sample_occluder
 
 

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.datasets.rendering.face_model import Floats, chart_of_frontal, on_surface
+from odnbench.arrays import Bytes, Floats
+from odnbench.datasets.rendering.face_model import chart_of_frontal, on_surface
 
 Colour = tuple[float, float, float]  # RGB, 0 to 255
 SHIFT = 6  # fractional bits of OpenCV's fixed-point coordinates
@@ -74,9 +75,9 @@ class View:
 class Easel:
     """A picture, its depth, and the mask of occluders; the primitives draw on picture and mask."""
 
-    picture: NDArray[np.uint8]  # (S, S, 3)
+    picture: Bytes  # (S, S, 3)
     depth: NDArray[np.float32]  # (S, S) mm towards the camera, very far beside the head
-    mask: NDArray[np.uint8]  # (S, S)
+    mask: Bytes  # (S, S)
     light: float = 1.0  # brightness of what is drawn
     opaque: bool = True  # whether shapes count as occluders
 

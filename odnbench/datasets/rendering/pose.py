@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from odnbench.datasets.faces import Floats
+from odnbench.arrays import Floats
 from odnbench.datasets.rendering import face_model as fm
 
 

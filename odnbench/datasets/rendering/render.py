@@ -19,11 +19,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from odnbench.arrays import Bytes, Flags, Floats
 from odnbench.datasets.rendering import face_model as fm
 from odnbench.datasets.rendering.face_mesh import draw_head, image_of
-from odnbench.datasets.rendering.face_model import Floats
 from odnbench.datasets.rendering.face_paint import noise, noise_patch, paint_chart
 from odnbench.datasets.rendering.face_parameters import (
     FaceParameters,
@@ -37,17 +36,15 @@ from odnbench.datasets.rendering.occluders import Easel, View, draw_occluder, sh
 RENDERER_VERSION = 2  # part of the cache key: raise it whenever a pixel or a point changes
 SELF_OCCLUSION_MM = 30.0  # less is the rim of the cheek, which annotators call visible
 
-Image = NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
 class RenderedFace:
     """A picture and what is known of it; all coordinates 0-based, pixel centres, image frame."""
 
-    image: Image  # (S, S, 3) RGB
+    image: Bytes  # (S, S, 3) RGB
     points: Floats  # (L, 2) x y
-    occluded: NDArray[np.bool_]  # (L,) by an occluder or by the head itself
-    occlusion_mask: NDArray[np.bool_]  # (S, S) where an occluder covers the face region
+    occluded: Flags  # (L,) by an occluder or by the head itself
+    occlusion_mask: Flags  # (S, S) where an occluder covers the face region
     yaw_deg: float
     pitch_deg: float
     roll_deg: float
@@ -67,7 +64,7 @@ def render_face(
     return draw(sample_parameters(rng, difficulty), scheme, size)
 
 
-def _backdrop(scene: Scene, seed: int, size: int) -> Image:
+def _backdrop(scene: Scene, seed: int, size: int) -> Bytes:
     """What is behind: drawn small and enlarged, which puts it out of focus: (S, S, 3)."""
     first, second, third = scene.colours
     if scene.kind == "plain":
@@ -92,7 +89,7 @@ def _backdrop(scene: Scene, seed: int, size: int) -> Image:
     return image_of(cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC))
 
 
-def _finish(picture: Image, scene: Scene, seed: int) -> Image:
+def _finish(picture: Bytes, scene: Scene, seed: int) -> Bytes:
     """The camera: blur, coarse colour, noise, or no colour at all."""
     size = len(picture)
     if scene.blur_px > 0:
@@ -158,7 +155,7 @@ def draw(parameters: FaceParameters, scheme: str, size: int) -> RenderedFace:
     )  # fmt: skip
 
 
-def _face_region(view: View, chart: Floats, size: int) -> NDArray[np.bool_]:
+def _face_region(view: View, chart: Floats, size: int) -> Flags:
     """Where the face is: the hull of control points and forehead, a little widened: (S, S)."""
     forehead = np.array([[-50.0, -50], [0, -58], [50, -50]])
     skin = view.of_head(fm.on_surface(view.vertices, chart))

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from odnbench.datasets.faces import Bytes, Face
+from odnbench.arrays import Bytes
+from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
 from odnbench.datasets.rendering.render import render_face
 from odnbench.errors import OdnbenchError
