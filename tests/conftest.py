@@ -1,31 +1,16 @@
-"""What several tests need: the registry, real data where they are, tiny plans, and faces without a
-renderer.
-"""
+"""Fixtures that several tests take: the registry, real data where they are, the console command."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from helpers import SHARED_DATA, Run
 
-from odnbench.datasets.faces import FaceSet
-from odnbench.plan.pipelines import load_pipeline
 from odnbench.plan.registry import Registry
-from odnbench.sweep.plan import Places, Plan, make_plan
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-TINY = (
-    "data.input_size=32",
-    "data.rendered_train=24",
-    "data.rendered_test=6",
-    "train.batch_size=8",
-    "train.epochs=2",
-)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,38 +36,6 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
-
-
-def plan_in(storage: Path, cache: Path, *overrides: str, pipeline: str = "ablation") -> Plan:
-    places = Places(storage=storage, cache=cache)
-    return make_plan(
-        load_pipeline(pipeline), Registry.load(), places, overrides=[*TINY, *overrides]
-    )
-
-
-def random_faces(
-    count: int, landmarks: int = 68, size: int = 40, seed: int = 0, name: str = "random"
-) -> FaceSet:
-    """Pictures of noise with landmarks near a fixed shape: enough to train on."""
-    rng = np.random.default_rng(seed)
-    shape = np.random.default_rng(7).uniform(0.3, 0.7, (landmarks, 2)) * size
-    crop_to_image = np.tile([[2.0, 0.0, 10.0], [0.0, 2.0, 20.0]], (count, 1, 1))
-    points_crop = shape + rng.normal(0, 0.02 * size, (count, 1, 2))
-    points = 2.0 * points_crop + [10.0, 20.0]
-    return FaceSet(
-        name=name,
-        images=rng.integers(0, 256, (count, size, size, 3), np.uint8),
-        points=points,
-        crop_to_image=crop_to_image,
-        occluded=rng.random((count, landmarks)) < 0.2,
-        boxes=np.tile([10.0, 20.0, 90.0, 100.0], (count, 1)),
-        ids=tuple(f"{name}/{i}" for i in range(count)),
-        masks=np.empty((count, 0, 0), np.uint8),
-        parts=("300w/ibug",) * count,
-        labels=("",) * count,
-        pictures="random",
-        rendered=True,
-    )
 
 
 @pytest.fixture(scope="session")

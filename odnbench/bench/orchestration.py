@@ -10,9 +10,11 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.pipelines import load_pipeline
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Trial
-from odnbench.results.trials import State, TrialFolder
+from odnbench.results.folder import TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.records import State
 from odnbench.sweep.on_ray import Resources, run_on_ray
-from odnbench.sweep.plan import Observer, Places, make_plan, run
+from odnbench.sweep.plan import Places, make_plan, run
 from odnbench.tracking.runs import MlflowMirror
 
 _TINY = (

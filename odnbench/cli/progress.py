@@ -9,8 +9,9 @@ from rich.live import Live
 from rich.table import Table
 
 from odnbench.plan.specs import Trial
-from odnbench.results.trials import Epoch, State, TrialFolder
-from odnbench.sweep.plan import Observer
+from odnbench.results.folder import TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.records import Epoch, State
 
 
 @dataclass

@@ -60,7 +60,7 @@ def results_in(storage: str) -> "ResultStorage":
 
 def plans_of(results: "ResultStorage", pipelines: Sequence[str] | None) -> list[Path]:
     """The plans of `pipelines`, or of all; what a URI holds of them is brought here first."""
-    from odnbench.reports.report import plan_files
+    from odnbench.results.plans import plan_files
 
     with console.status(f"bringing results from {plain(str(results))}"):
         results.pull(pipelines or ())

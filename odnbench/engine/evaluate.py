@@ -16,7 +16,7 @@ from odnbench.engine.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.specs import Protocol, Scheme
-from odnbench.results.trials import Occlusion
+from odnbench.results.predictions import Occlusion, Predictions
 
 BATCH = 256
 _POINTS_PER_CELL = 8  # along a side of a cell of P, where masks are looked up
@@ -72,6 +72,22 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
         covered = functional.avg_pool2d(shares, _POINTS_PER_CELL)[:, 0].flatten(1).double().numpy()
     cells = (1 - P[:, 0]).flatten(1)  # (N, h·w)
     return Occlusion((1 - trust).double().numpy(), cells.double().numpy(), covered)
+
+
+def predictions_of(
+    faces: FaceSet, predicted: Floats, occlusion: Occlusion | None = None
+) -> Predictions:
+    """What a trial keeps of `faces`: predicted (N, L, 2), image frame, beside their annotation."""
+    return Predictions(
+        faces.ids,
+        faces.parts,
+        predicted,
+        faces.points,
+        faces.occluded,
+        faces.boxes,
+        faces.labels,
+        occlusion,
+    )
 
 
 def _sample(maps: Tensor, grid: Tensor) -> Tensor:

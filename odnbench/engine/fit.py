@@ -15,7 +15,7 @@ from odnbench.arrays import Floats
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
-from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
+from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict, predictions_of
 from odnbench.engine.examples import draw_examples
 from odnbench.engine.training import Training, near, own_device
 from odnbench.losses.nuclear import singular_values
@@ -23,7 +23,8 @@ from odnbench.metrics.rank import effective_rank, stable_rank
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Trial
-from odnbench.results.trials import Epoch, Predictions, Result, TrialFolder
+from odnbench.results.folder import TrialFolder
+from odnbench.results.records import Epoch, Result
 
 
 class TrialFailed(Exception):  # noqa: N818  it is the trial that failed, not the program
@@ -121,7 +122,7 @@ def fit(
         spectrum=() if sigma is None else tuple(sigma.tolist()),
     )
     occlusion = None if P is None else occlusion_of(P, faces.test, size)
-    folder.finish(result, Predictions.of(faces.test, predicted, occlusion))
+    folder.finish(result, predictions_of(faces.test, predicted, occlusion))
     return result
 
 

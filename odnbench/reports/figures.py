@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from odnbench.metrics.ced import ced
 from odnbench.plan.specs import Coverage
-from odnbench.results.trials import Epoch
+from odnbench.results.records import Epoch
 from odnbench.scoring.scores import Score
 
 # Okabe and Ito's palette, distinguishable with colour-vision deficiency.

@@ -32,12 +32,13 @@ from odnbench.plan.registry import LossWeight, Published, Registry, Variant
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import BoxRule, Coverage, Protocol, Trial
 from odnbench.reports.figures import ced_figure, training_figure
-from odnbench.results.trials import Epoch, Result, TrialFolder
+from odnbench.results.folder import TrialFolder
+from odnbench.results.plans import PlanRecord, is_at_work
+from odnbench.results.records import Epoch, Result
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.score import score_files
 from odnbench.scoring.scores import Score, occlusion_scores, scores
 from odnbench.scoring.truth import truth_in_predictions
-from odnbench.sweep.plan import PlanRecord
 
 
 @dataclass(frozen=True)
@@ -369,13 +370,12 @@ def read_report(
     It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
     protocols, or a file of `foreign` has none of its columns' faces.
     """
-    record = PlanRecord.load(plan_file)
+    record, at_work = PlanRecord.load(plan_file), is_at_work(plan_file.parent)
     groups: dict[tuple[str, Any], list[ScoredTrial]] = defaultdict(list)
     missing = []
-    for identity, title in zip(record.trials, record.titles, strict=True):
-        folder = TrialFolder(plan_file.parent / identity)
+    for folder, title in record.folders(plan_file.parent):
         if not folder.finished:
-            missing.append(Missing(title, _why(folder)))
+            missing.append(Missing(title, str(folder.standing(at_work=at_work))))
             continue
         scored = _scored(folder, title, record.pipeline.columns, registry)
         unseeded = dataclasses.replace(scored.trial.spec, seed=0)
@@ -478,26 +478,3 @@ def write_markdown(report: Report, folder: Path) -> Path:
     path = folder / f"{report.pipeline.name}.md"
     path.write_text(report.markdown(figures), encoding="utf-8")
     return path
-
-
-def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list[Path]:
-    """The plans below `storage`, of `pipelines` or of all; OdnbenchError where there are none.
-
-    shown: what to call the storage in errors.
-    """
-    shown = shown or str(storage)
-    known = {path.parent.name: path for path in sorted(storage.glob("*/plan.json"))}
-    if not known:
-        raise OdnbenchError(f"no results below {shown}; run `odnbench run ablation` first")
-    if absent := [name for name in pipelines if name not in known]:
-        raise OdnbenchError(
-            f"no results of '{absent[0]}' below {shown}; there are results of {', '.join(known)}"
-        )
-    return [path for name, path in known.items() if not pipelines or name in pipelines]
-
-
-def _why(folder: TrialFolder) -> str:
-    if not (folder.path / "status.json").is_file():
-        return "not started"
-    state, reason = folder.status
-    return f"{state}: {reason}" if reason else state

@@ -14,7 +14,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Protocol
 from odnbench.reports.report import Report
-from odnbench.results.trials import TrialFolder
+from odnbench.results.folder import TrialFolder
 from odnbench.scoring.scores import scores_under
 
 

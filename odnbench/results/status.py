@@ -7,12 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Literal
 
-from odnbench.results.trials import TrialFolder
-from odnbench.sweep.plan import PlanRecord, is_running
-
-State = Literal["waiting", "running", "done", "failed", "stopped", "interrupted"]
+from odnbench.results.folder import TrialFolder
+from odnbench.results.plans import PlanRecord, is_at_work
+from odnbench.results.records import State
 
 
 @dataclass(frozen=True)
@@ -77,48 +75,31 @@ def read_status(plan_file: Path, *, elsewhere: bool = False) -> PlanStatus:
     elsewhere: whether a sweep of another machine is at work on it.
     """
     record = PlanRecord.load(plan_file)
-    here = is_running(plan_file.parent)
+    here = is_at_work(plan_file.parent)
     running = here or elsewhere
     # A search writes its plan with every trial that it adds, any other sweep when it begins. What
     # comes from elsewhere has other times.
     began = plan_file.stat().st_mtime if here and record.pipeline.search is None else 0.0
     trials = tuple(
-        _trial_status(TrialFolder(plan_file.parent / identity), title, running, began)
-        for identity, title in zip(record.trials, record.titles, strict=True)
+        _trial_status(folder, title, running, began)
+        for folder, title in record.folders(plan_file.parent)
     )
     return PlanStatus(record.pipeline.name, running, trials)
 
 
 def _trial_status(folder: TrialFolder, title: str, running: bool, began: float) -> TrialStatus:
+    standing = folder.standing(at_work=running, began=began)
     if not folder.started:
-        state, reason = _state(folder, running, began)
-        return TrialStatus(title, state, reason)
+        return TrialStatus(title, standing.state, standing.reason)
     epochs, result = folder.epochs, folder.result if folder.finished else None
     best = min((epoch.validation_nme_percent for epoch in epochs), default=None)
-    state, reason = _state(folder, running, began)
     return TrialStatus(
         title,
-        state,
-        reason,
+        standing.state,
+        standing.reason,
         epoch=len(epochs),
         epochs=folder.trial.spec.train.epochs,
         best_nme_percent=result.validation_nme_percent if result else best,
         seconds=result.seconds if result else sum(epoch.seconds for epoch in epochs),
         epoch_seconds=mean(epoch.seconds for epoch in epochs) if epochs else None,
     )
-
-
-def _state(folder: TrialFolder, running: bool, began: float) -> tuple[State, str]:
-    """State and reason. What an earlier sweep left behind waits for the one that is at work."""
-    if folder.finished:
-        return "done", ""
-    file = folder.path / "status.json"
-    if not file.is_file() or file.stat().st_mtime < began:
-        return "waiting", ""
-    state, reason = folder.status
-    broken_off = state == "stopped" and reason == "interrupted"
-    if running:
-        return ("waiting", "") if broken_off else (state, reason)
-    if broken_off or state not in ("failed", "stopped"):
-        return "interrupted", "the same command goes on with it"
-    return state, reason

@@ -14,7 +14,7 @@ from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.metrics.occlusion import ProbabilityScore, score_probabilities
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Coverage, Protocol, Trial
-from odnbench.results.trials import Predictions
+from odnbench.results.predictions import Predictions
 
 
 @dataclass(frozen=True)

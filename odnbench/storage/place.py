@@ -31,10 +31,11 @@ from filelock import FileLock
 from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 from odnbench.plan.specs import Trial
-from odnbench.results.trials import Epoch, State, TrialFolder
-from odnbench.sweep.plan import Observer, is_running
+from odnbench.results.folder import DONE, EPOCHS, PROGRESS, TRIAL, TrialFolder, transfer_order
+from odnbench.results.observers import Observer
+from odnbench.results.plans import is_at_work, is_kept_beside_trials
+from odnbench.results.records import Epoch, State
 
-_DONE, _PROGRESS, _EPOCHS = "done", "progress.pt", "metrics.jsonl"
 _LEASE = ".lease"  # in a pipeline's remote folder: who sweeps into it
 _LEASE_SECONDS = 120  # after which a lease that is not renewed is void
 _RENEWAL_SECONDS = 30
@@ -65,7 +66,7 @@ class Storage:
             return
         try:
             for name in pipelines or self._listed(""):
-                if not is_running(self.folder / name):
+                if not is_at_work(self.folder / name):
                     copies = _Copies(self, name)
                     with FileLock(copies.here / ".pull"):
                         copies.pull(progress)
@@ -135,7 +136,7 @@ class StorageMirror(Observer):
         self._lost = False
 
     def __enter__(self) -> "StorageMirror":
-        if self.storage.remote is not None and not is_running(self._copies.here):
+        if self.storage.remote is not None and not is_at_work(self._copies.here):
             try:
                 if tenant := self._copies.tenant():
                     raise OdnbenchError(
@@ -243,7 +244,7 @@ class _Copies:
 
     def trials(self) -> list[str]:
         """The trials here."""
-        return sorted(path.parent.name for path in self.here.glob("*/trial.json"))
+        return sorted(path.parent.name for path in self.here.glob(f"*/{TRIAL}"))
 
     def pull(self, progress: bool) -> None:
         """Brings here what is newer there."""
@@ -259,7 +260,7 @@ class _Copies:
 
     def push(self, trials: Collection[str]) -> None:
         """Brings there what is newer here: of `trials` and of the files beside them."""
-        files = [path.name for path in self.here.glob("*") if _is_kept_beside_trials(path.name)]
+        files = [path.name for path in self.here.glob("*") if is_kept_beside_trials(path.name)]
         try:
             for unit in (*sorted(files), *sorted(trials)):
                 self._push(unit)
@@ -290,16 +291,16 @@ class _Copies:
     def _pull(self, unit: str, there: Stamps, progress: bool) -> None:
         here = self._stamps_here(unit)
         known_here, known_there = self.known.get(unit, ({}, {}))
-        if _DONE in here:
-            if _DONE in there:
+        if DONE in here:
+            if DONE in there:
                 self.known[unit] = here, there
             return
-        if not progress or _DONE in there:
-            there = {name: stamp for name, stamp in there.items() if name != _PROGRESS}
+        if not progress or DONE in there:
+            there = {name: stamp for name, stamp in there.items() if name != PROGRESS}
         if here == known_here:
             wanted = there != known_there or bool(there.keys() - here.keys())
         else:
-            wanted = _DONE in there or _weight(unit, there) > _weight(unit, here)
+            wanted = DONE in there or _weight(unit, there) > _weight(unit, here)
         if not wanted:
             if progress and there != known_there:
                 self.known[unit] = {}, there  # all that is here is to be pushed
@@ -308,38 +309,38 @@ class _Copies:
         folder.mkdir(parents=True, exist_ok=True)
         old = {n for n in there if n in here and there[n] == known_there.get(n)}
         unchanged = old if here == known_here else set()
-        for name in here.keys() - there.keys() - (set() if progress else {_PROGRESS}):
+        for name in here.keys() - there.keys() - (set() if progress else {PROGRESS}):
             (folder / name).unlink()
-        for name in sorted(there.keys() - unchanged, key=_turn):
+        for name in sorted(there.keys() - unchanged, key=transfer_order):
             self._download(self._path(unit, name), folder / name, there[name])
-        if _DONE in there:
-            (folder / _PROGRESS).unlink(missing_ok=True)
+        if DONE in there:
+            (folder / PROGRESS).unlink(missing_ok=True)
         self.known[unit] = self._stamps_here(unit), there
 
     def _push(self, unit: str) -> None:
         here = self._stamps_here(unit)
         known_here, known_there = self.known.get(unit, ({}, {}))
-        if here == known_here or _DONE in known_there:
+        if here == known_here or DONE in known_there:
             return
         changed = [name for name, stamp in here.items() if stamp != known_here.get(name)]
         with ExitStack() as stack:
             # The progress is opened first, and sent after the epochs: it must not be ahead of them.
             files = {}
-            for name in sorted(changed, key=_turn, reverse=True):
+            for name in sorted(changed, key=transfer_order, reverse=True):
                 try:
                     file = (self._folder(unit) / name).open("rb")
                 except FileNotFoundError:  # the trial goes on; there is more to push soon
                     return
                 files[name] = stack.enter_context(file)
-            for name in sorted(changed, key=_turn):
-                if name == _DONE:
+            for name in sorted(changed, key=transfer_order):
+                if name == DONE:
                     break
                 self._upload(files[name], self._path(unit, name))
             for name in known_there.keys() - here.keys():
                 with suppress(FileNotFoundError):
                     self.remote.delete_file(self._path(unit, name))
-            if _DONE in here:
-                self._upload(files[_DONE], self._path(unit, _DONE))
+            if DONE in here:
+                self._upload(files[DONE], self._path(unit, DONE))
         self.known[unit] = here, self._stamps_there(unit).get(unit, {})
 
     def _folder(self, unit: str) -> Path:
@@ -350,7 +351,7 @@ class _Copies:
 
     def _stamps_here(self, unit: str) -> Stamps:
         folder = self._folder(unit)
-        finished = (folder / _DONE).is_file()  # looked at first: then all the rest is there
+        finished = (folder / DONE).is_file()  # looked at first: then all the rest is there
         names = [unit] if "." in unit else [path.name for path in folder.glob("[!.]*")]
         stamps = {}
         for name in names:
@@ -358,7 +359,7 @@ class _Copies:
                 stat = (folder / name).stat()
                 stamps[name] = stat.st_mtime_ns, stat.st_size
         if not finished:
-            stamps.pop(_DONE, None)
+            stamps.pop(DONE, None)
         return stamps
 
     def _stamps_there(self, unit: str = "") -> dict[str, Stamps]:
@@ -376,7 +377,7 @@ class _Copies:
             parts = info.path.removeprefix(f"{self.there}/").split("/")
             if info.type != FileType.File or any(part.startswith(".") for part in parts):
                 continue
-            if len(parts) == 2 or (len(parts) == 1 and _is_kept_beside_trials(parts[0])):
+            if len(parts) == 2 or (len(parts) == 1 and is_kept_beside_trials(parts[0])):
                 units[parts[0]][parts[-1]] = info.mtime_ns, info.size
         return units
 
@@ -411,19 +412,9 @@ class _Copies:
             write_whole(self.record, json.dumps(self.known).encode())
 
 
-def _is_kept_beside_trials(name: str) -> bool:
-    """Plans, and the study of a search."""
-    return not name.startswith(".") and name.endswith((".json", ".journal"))
-
-
 def _weight(unit: str, stamps: Stamps) -> int:
     """How far a copy of a unit is."""
-    return stamps.get(unit if "." in unit else _EPOCHS, (0, 0))[1]
-
-
-def _turn(name: str) -> tuple[bool, bool, str]:
-    """Orders files as they are transferred."""
-    return name == _DONE, name == _PROGRESS, name
+    return stamps.get(unit if "." in unit else EPOCHS, (0, 0))[1]
 
 
 def _errors() -> tuple[type[Exception], ...]:

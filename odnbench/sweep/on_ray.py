@@ -51,8 +51,10 @@ from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, replace_at, to_mapping
 from odnbench.plan.registry import LossWeight, Registry
 from odnbench.plan.specs import Trial
-from odnbench.results.trials import Epoch, State, TrialFolder
-from odnbench.sweep.plan import Observer, Plan, run_trial, with_weights
+from odnbench.results.folder import TrialFolder, transfer_order
+from odnbench.results.observers import Observer
+from odnbench.results.records import Epoch, State
+from odnbench.sweep.plan import Plan, run_trial, with_weights
 from odnbench.sweep.study import open_study
 
 logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # observers tell of failures, in a line
@@ -333,7 +335,7 @@ class _KeptFolder:
         """
         stamps = self._stamps()
         changed = [name for name, stamp in stamps.items() if self._sent.get(name) != stamp]
-        changed.sort(key=lambda name: (name == "done", name == self.folder.progress.name))
+        changed.sort(key=transfer_order)
         files = {name: (self.folder.path / name).read_bytes() for name in changed}
         gone = [name for name in self._sent if name not in stamps]
         ray.get(self.keeper.keep.remote(self.trial.id, files, gone))

@@ -9,24 +9,21 @@ folder; the others go on.
 
 import dataclasses
 import hashlib
-import json
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from odnbench.datasets.archives.archive import find_root
 from odnbench.datasets.sources import Faces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
-from odnbench.files import write_whole
-from odnbench.plan.conversion import from_mapping, get_at, replace_at, to_mapping
+from odnbench.plan.conversion import get_at, replace_at
 from odnbench.plan.pipelines import Pipeline, differing_fields, resolve
 from odnbench.plan.registry import LossWeight, Registry, Variant
 from odnbench.plan.specs import (
@@ -38,7 +35,10 @@ from odnbench.plan.specs import (
     TrialSpec,
     content_id,
 )
-from odnbench.results.trials import Epoch, State, TrialFolder
+from odnbench.results.folder import INTERRUPTED, TRACEBACK, TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.plans import PLAN, PlanRecord, alone_in, own_file
+from odnbench.results.records import Epoch, State
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Plan:
     @property
     def file(self) -> Path:
         """plan.json, from which a report knows which trials belong together."""
-        return self.storage / self.pipeline.name / "plan.json"
+        return self.storage / self.pipeline.name / PLAN
 
     @property
     def own_file(self) -> Path:
         """The same under the plan's id: the next plan of the pipeline takes plan.json."""
-        return self.file.with_name(f"plan-{self.id}.json")
+        return own_file(self.file.parent, self.id)
 
     @property
     def change(self) -> str:
@@ -112,50 +112,7 @@ class Plan:
             notes=self.notes,
             saved_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        text = json.dumps(to_mapping(record), indent=1, ensure_ascii=False) + "\n"
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        for path in (self.own_file, self.file):
-            write_whole(path, text.encode())
-
-
-@dataclass(frozen=True)
-class PlanRecord:
-    """A plan in a storage folder; plan.json is the last one of its pipeline."""
-
-    id: str
-    pipeline: Pipeline
-    trials: tuple[str, ...]
-    titles: tuple[str, ...]
-    notes: tuple[str, ...]
-    saved_at: str
-
-    @classmethod
-    def load(cls, path: Path) -> "PlanRecord":
-        """Reads a plan.json."""
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
-            raise OdnbenchError(f"{path}: cannot be read as a plan: {error}") from error
-        return from_mapping(cls, values, str(path))
-
-
-class Observer:
-    """Looks on while a sweep runs: a progress table, MLflow. Called in the driver's process alone.
-
-    A subclass redefines what it wants to see.
-    """
-
-    def planned(self, trials: Sequence[Trial]) -> None:
-        """These trials are to be carried out, or reused; a search does not know its own."""
-
-    def started(self, trial: Trial) -> None:
-        """A trial begins."""
-
-    def epoch_ended(self, trial: Trial, epoch: Epoch) -> None:
-        """An epoch of a trial is measured."""
-
-    def ended(self, trial: Trial, folder: TrialFolder, state: State, reason: str) -> None:
-        """A trial is done, reused from disk, failed or stopped."""
+        record.save(self.file.parent)
 
 
 class SearchRecord(Observer):
@@ -284,13 +241,13 @@ def with_weights(trial: Trial, registry: Registry, weights: Mapping[str, float])
 
 def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
     """Runs what is not finished yet. A trial that fails or is interrupted does not raise."""
-    with _alone_in(plan.file.parent):
+    with alone_in(plan.file.parent):
         return _run(plan, executor, observers)
 
 
 def search(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
     """Has `executor` propose trials around the plan's one trial, and adds them to the plan."""
-    with _alone_in(plan.file.parent):
+    with alone_in(plan.file.parent):
         states = executor(plan, plan.trials, [SearchRecord(plan), *observers])
     return Outcome(states, all(state != "failed" for state in states.values()))
 
@@ -316,44 +273,10 @@ def _run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outco
         if trial.id not in states and folder.started:  # the executor was interrupted
             states[trial.id] = "stopped"
             with suppress(OSError):  # of a full disk
-                folder.set_status("stopped", "interrupted")
+                folder.set_status("stopped", INTERRUPTED)
             for observer in observers:
-                observer.ended(trial, folder, "stopped", "interrupted")
+                observer.ended(trial, folder, "stopped", INTERRUPTED)
     return Outcome(states, all(states.get(trial.id) == "done" for trial in plan.trials))
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OdnbenchError(
-            f"another sweep is at work in {folder} (`odnbench status` shows it); "
-            "wait for it, or give this one another --storage"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_running(folder: Path) -> bool:
-    """Whether a sweep is at work in `folder`, that of a pipeline in a storage folder; True as well
-    where its lock may not be touched, so that it cannot be known.
-    """
-    path = folder / ".lock"
-    if not path.is_file():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except OSError:  # it is held (Timeout), or not ours to open
-        return True
-    lock.release()
-    return False
 
 
 def run_inline(
@@ -415,7 +338,7 @@ def run_trial(
     with suppress(OSError):  # the reason may be a full disk
         folder.set_status("failed", reason)
         if trace:
-            (folder.path / "traceback.txt").write_text(trace, encoding="utf-8")
+            (folder.path / TRACEBACK).write_text(trace, encoding="utf-8")
     return reason
 
 

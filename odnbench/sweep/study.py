@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from odnbench.errors import unknown
 from odnbench.plan.registry import LossWeight
+from odnbench.results.plans import STUDY
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -45,7 +46,7 @@ def open_study(
         raise unknown("search", algorithm, SAMPLERS)
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{algorithm}-{plan_id}"
-    file = JournalFileBackend(str(folder / "study.journal"))
+    file = JournalFileBackend(str(folder / STUDY))
     storage = optuna.storages.JournalStorage(file)
     study = optuna.create_study(
         storage=storage, study_name=name, direction="minimize", load_if_exists=True

@@ -67,9 +67,11 @@ from odnbench.plan.pipelines import FIELDS
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Coverage, Trial, content_id
 from odnbench.reports.report import read_report, write_markdown
-from odnbench.results.trials import Epoch, State, TrialFolder
+from odnbench.results.folder import FOR_PEOPLE, STATUS, TRIAL, TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.plans import PlanRecord, all_plans, is_at_work
+from odnbench.results.records import Epoch, State
 from odnbench.scoring.scores import occlusion_scores, scores
-from odnbench.sweep.plan import Observer, PlanRecord
 
 for _talker in ("store", "system_metrics"):  # of tables that it creates, of GPUs that are absent
     logging.getLogger(f"mlflow.{_talker}").setLevel(logging.WARNING)
@@ -83,12 +85,15 @@ _IDLE_SECONDS = 1.0
 _PLAN, _TRIAL, _COMPLETE = "odnbench.plan", "odnbench.trial", "odnbench.complete"
 _PARENT = "mlflow.parentRunId"
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
-_ARTIFACTS = (
-    "trial.json", "result.json", "metrics.jsonl", "predictions.parquet", "examples.jpg",
-    "traceback.txt",
-)  # fmt: skip
 _T = TypeVar("_T")
-_STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "running": "RUNNING"}
+_STATUS = {
+    "waiting": "SCHEDULED",
+    "running": "RUNNING",
+    "done": "FINISHED",
+    "failed": "FAILED",
+    "stopped": "KILLED",
+    "interrupted": "KILLED",
+}  # of MLflow, by state
 
 
 def tracking_uri() -> str:
@@ -115,10 +120,11 @@ def sync(
 
     tell: is told what does not concern the numbers. Raises OdnbenchError if MLflow does not answer.
     """
-    plans = {PlanRecord.load(path).id: path for path in sorted(folder.glob("plan*.json"))}
     uri = uri or tracking_uri()
     try:
-        found = [PlanRuns(path, registry, uri).deliver_all(tell) for path in plans.values()]
+        found = [
+            PlanRuns(path, registry, uri).deliver_all(tell) for path in all_plans(folder).values()
+        ]
     except _UNREACHABLE as error:
         raise OdnbenchError(
             f"MLflow at {_shown(uri)} does not answer ({_reason(error)}); when it does, the same "
@@ -266,10 +272,11 @@ class PlanRuns:
 
     def deliver(self, trial: Trial, folder: TrialFolder) -> bool:
         """Brings what the folder of a trial holds. Returns whether any of it was missing."""
-        state, reason = _state(folder)
+        standing = folder.standing(at_work=is_at_work(self.plan_file.parent))
+        state, reason = standing.state, standing.reason
         epochs = folder.epochs
         mark = f"{state}, epochs: {len(epochs)}, {reason}".strip(", ")[:_LONGEST_TAG]
-        run = self._child(trial, _changed_ms(folder.path / "trial.json"))
+        run = self._child(trial, _changed_ms(folder.path / TRIAL))
         tags = run.data.tags
         if (tags.get(_COMPLETE), tags.get(_PARENT), run.info.status) == (
             mark, self.parent_id, _STATUS[state],
@@ -277,13 +284,13 @@ class PlanRuns:
             return False
         if state != "running" and self._contradicts(run, epochs):
             self.client.delete_run(run.info.run_id)
-            run = self._child(trial, _changed_ms(folder.path / "trial.json"))
+            run = self._child(trial, _changed_ms(folder.path / TRIAL))
         run_id = run.info.run_id
         self._begin(run, trial)
         self._log_epochs(run_id, epochs)
         if state == "done" and "parameters" not in run.data.metrics:
             self.client.log_batch(run_id, metrics=self._results(trial, folder))
-        for name in _ARTIFACTS:
+        for name in FOR_PEOPLE:
             if (path := folder.path / name).is_file():
                 self.client.log_artifact(run_id, str(path))
         if folder.checkpoint.is_file():
@@ -297,7 +304,7 @@ class PlanRuns:
             told["reason"] = reason[:_LONGEST_TAG]
         self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in told.items()])
         if state != "running":
-            ended = _changed_ms(folder.path / "status.json")
+            ended = _changed_ms(folder.path / STATUS)
             self.client.set_terminated(run_id, _STATUS[state], ended)
         self.client.set_tag(run_id, _COMPLETE, mark)  # last of all
         self._followed.pop(trial.id, None)
@@ -306,8 +313,7 @@ class PlanRuns:
     def deliver_all(self, tell: Callable[[str], None] = print) -> Delivered:
         """Brings all trials of the plan that were started, its report and its best network."""
         trials = []
-        for identity, title in zip(self.record.trials, self.record.titles, strict=True):
-            folder = TrialFolder(self.plan_file.parent / identity)
+        for folder, title in self.record.folders(self.plan_file.parent):
             if folder.started:
                 trials.append((dataclasses.replace(folder.trial, title=title), folder))
         brought = [self.deliver(trial, folder) for trial, folder in trials]
@@ -324,7 +330,8 @@ class PlanRuns:
         self, trials: Sequence[tuple[Trial, TrialFolder]], tell: Callable[[str], None]
     ) -> None:
         """Ends the parent run."""
-        states = {trial.id: _state(folder)[0] for trial, folder in trials}
+        at_work = is_at_work(self.plan_file.parent)
+        states = {trial.id: folder.standing(at_work=at_work).state for trial, folder in trials}
         wanted = ("done", "stopped") if self.record.pipeline.search else ("done",)
         complete = all(states.get(identity) in wanted for identity in self.record.trials)
         status = "FINISHED" if complete else "FAILED"
@@ -341,7 +348,7 @@ class PlanRuns:
         if complete and done:
             best = min(done, key=lambda pair: pair[1].result.validation_nme_percent)
             self._log_network(*best, tell)
-        ended = max(_changed_ms(folder.path / "status.json") for _, folder in trials)
+        ended = max(_changed_ms(folder.path / STATUS) for _, folder in trials)
         self.client.set_terminated(self.parent_id, status, ended)
         self.client.set_tag(self.parent_id, _COMPLETE, mark)
 
@@ -582,14 +589,6 @@ def _only(
 
 def _filter(tags: Mapping[str, str]) -> str:
     return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-
-
-def _state(folder: TrialFolder) -> tuple[State, str]:
-    """How a trial stands, and why."""
-    if folder.finished:
-        return "done", ""
-    state, reason = folder.status if (folder.path / "status.json").is_file() else ("running", "")
-    return ("running", "") if state == "done" else (state, reason)  # all is there but its marker
 
 
 def _faces(trial: Trial) -> str:

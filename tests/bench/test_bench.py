@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from helpers import Run
 
 from odnbench.bench.augment import bench_augment
 from odnbench.bench.evaluate import bench_evaluate

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import Run
+from helpers import Run
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Run
+from helpers import Run
 
 RNG = np.random.default_rng(0)
 TRUE = RNG.uniform(20, 200, (6, 68, 2))

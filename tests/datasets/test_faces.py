@@ -1,7 +1,7 @@
 """Face sets: what belongs to a face stays together."""
 
 import numpy as np
-from conftest import random_faces
+from helpers import random_faces
 
 from odnbench.datasets.faces import FaceSet
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import random_faces
-from test_fit import FACES, trial_of
+from helpers import FACES, random_faces, trial_of
 from torch import Tensor, nn
 
 from odnbench.engine.check import Footprint, check_trial, check_trials, in_threads

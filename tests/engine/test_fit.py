@@ -2,17 +2,16 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import random_faces
+from helpers import FACES, REGISTRY, random_faces, trial_of
 from safetensors.torch import load_file
 from torch import Tensor
 
-from odnbench.datasets.sources import Faces, split_validation
+from odnbench.datasets.sources import split_validation
 from odnbench.engine import training
 from odnbench.engine.checkpoint import Progress, ProgressFile, load_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
@@ -22,36 +21,8 @@ from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.plan.conversion import get_at
-from odnbench.plan.pipelines import load_pipeline, resolve
-from odnbench.plan.registry import Registry
-from odnbench.plan.specs import BoxRule, Coverage, Protocol, Scheme, Trial
-from odnbench.results.trials import Epoch, TrialFolder
-
-REGISTRY = Registry.load()
-TINY = ("backbone=resnet18-slim", "pretrained=none", "input_size=32", "batch_size=8", "epochs=3")
-FACES = Faces(
-    train=random_faces(24, name="train"),
-    test=random_faces(6, seed=1, name="test"),
-    coverage=(Coverage("300w/train", 24, 3148, True),),
-    notes=(),
-)
-
-
-def trial_of(variant: str = "odn", overrides: Sequence[str] = ()) -> Trial:
-    (spec,) = resolve(
-        load_pipeline("ablation"), REGISTRY, overrides=[*TINY, f"variant={variant}", *overrides]
-    )
-    return Trial(
-        id="id",
-        pipeline="test",
-        title=variant,
-        spec=spec,
-        protocol=REGISTRY.get(Protocol, spec.data.protocol),
-        box=REGISTRY.get(BoxRule, "landmarks"),
-        scheme=REGISTRY.get(Scheme, "68"),
-        coverage=FACES.coverage,
-        faces=FACES.fingerprint,
-    )
+from odnbench.results.folder import TrialFolder
+from odnbench.results.records import Epoch
 
 
 def run(path: Path, variant: str = "odn", *overrides: str) -> TrialFolder:

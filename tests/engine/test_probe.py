@@ -5,12 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import random_faces
-from test_fit import FACES, REGISTRY, trial_of
+from helpers import FACES, REGISTRY, random_faces, trial_of
 
 from odnbench.engine.fit import fit
 from odnbench.engine.probe import Probe, probe, trials_per_gpu
-from odnbench.results.trials import TrialFolder
+from odnbench.results.folder import TrialFolder
 
 
 def test_a_probe_foretells_about_how_long_a_trial_takes(tmp_path: Path) -> None:

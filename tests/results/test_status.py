@@ -7,14 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import plan_in
 from filelock import FileLock
+from helpers import plan_in
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.specs import Trial
+from odnbench.results.observers import Observer
+from odnbench.results.plans import is_at_work
+from odnbench.results.records import Epoch
 from odnbench.results.status import PlanStatus, TrialStatus, read_status
-from odnbench.results.trials import Epoch
-from odnbench.sweep.plan import Observer, Plan, is_running, run, run_inline
+from odnbench.sweep.plan import Plan, run, run_inline
 
 
 class Impatient(Observer):
@@ -108,11 +110,11 @@ def test_a_finished_plan_is_well(plan: Plan) -> None:
 
 
 def test_a_lock_that_nobody_holds_is_no_sweep(tmp_path: Path) -> None:
-    assert not is_running(tmp_path)
+    assert not is_at_work(tmp_path)
     with FileLock(tmp_path / ".lock"):
-        assert is_running(tmp_path)
-    assert not is_running(tmp_path)
-    assert not is_running(tmp_path / "nowhere")
+        assert is_at_work(tmp_path)
+    assert not is_at_work(tmp_path)
+    assert not is_at_work(tmp_path / "nowhere")
 
 
 def test_the_rest_is_foretold_from_the_epochs_so_far() -> None:

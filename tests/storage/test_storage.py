@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, plan_in
+from helpers import Run, plan_in
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.specs import Trial
-from odnbench.reports.report import plan_files, read_report
+from odnbench.reports.report import read_report
+from odnbench.results.folder import TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.plans import plan_files
+from odnbench.results.records import Epoch, State
 from odnbench.results.status import read_status
-from odnbench.results.trials import Epoch, State, TrialFolder
 from odnbench.storage.place import Storage, StorageMirror, open_storage
-from odnbench.sweep.plan import Observer, Outcome, Plan, run, run_inline
+from odnbench.sweep.plan import Outcome, Plan, run, run_inline
 
 FILES = (
     "checkpoint.safetensors", "done", "examples.jpg", "metrics.jsonl", "predictions.parquet",

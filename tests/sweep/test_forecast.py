@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import plan_in
+from helpers import plan_in
 
 from odnbench.sweep.forecast import Forecast, Slot, forecast
 from odnbench.sweep.plan import SearchRecord, run, run_inline, with_weights

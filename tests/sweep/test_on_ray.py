@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import plan_in
+from helpers import plan_in
 
 from odnbench.sweep.plan import run
 

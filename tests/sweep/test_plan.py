@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, plan_in
+from helpers import TINY, plan_in
 
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import mean_interval
@@ -15,11 +15,14 @@ from odnbench.metrics.nme import nme_per_face
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Coverage, Protocol, Trial
-from odnbench.reports.report import plan_files, read_report, write_markdown
+from odnbench.reports.report import read_report, write_markdown
 from odnbench.reports.rescoring import protocols_for, rescore
-from odnbench.results.trials import Epoch, State, TrialFolder
+from odnbench.results.folder import TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.plans import plan_files
+from odnbench.results.records import Epoch, State
 from odnbench.scoring.prediction_files import read_prediction_file
-from odnbench.sweep.plan import Observer, Places, Plan, make_plan, run, run_inline
+from odnbench.sweep.plan import Places, Plan, make_plan, run, run_inline
 
 
 class Recorder(Observer):

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odnbench.results.trials import TrialFolder
+from odnbench.results.folder import TrialFolder
 
 pytestmark = pytest.mark.slow
 

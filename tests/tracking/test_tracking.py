@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import requests
 import torch
-from conftest import plan_in
+from helpers import plan_in
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -32,9 +32,12 @@ from odnbench.engine.training import build_network
 from odnbench.plan.conversion import replace_at, to_mapping
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import Trial
-from odnbench.results.trials import Epoch, TrialFolder
+from odnbench.results.folder import FOR_PEOPLE, TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.plans import PlanRecord
+from odnbench.results.records import Epoch
 from odnbench.scoring.scores import scores
-from odnbench.sweep.plan import Observer, Plan, PlanRecord, run, run_inline
+from odnbench.sweep.plan import Plan, run, run_inline
 from odnbench.tracking import runs as tracking
 from odnbench.tracking.runs import Delivered, MlflowMirror, PlanRuns, sync
 
@@ -149,9 +152,9 @@ def assert_mirrors(uri: str, plan_file: Path, registry: Registry) -> None:
             if key == "seconds":  # those of an epoch that was trained again are others
                 points = [(step, pytest.approx(value, abs=60)) for step, value in points]
             assert shown["metrics"].get(key, []) == points
-        expected = {
-            path.name for path in folder.path.iterdir() if path.name in tracking._ARTIFACTS
-        } | ({"checkpoint/checkpoint.safetensors"} if folder.checkpoint.is_file() else set())
+        expected = {path.name for path in folder.path.iterdir() if path.name in FOR_PEOPLE} | (
+            {"checkpoint/checkpoint.safetensors"} if folder.checkpoint.is_file() else set()
+        )
         assert set(shown["files"]) == expected
         for name in expected:
             assert shown["files"][name] == (folder.path / Path(name).name).stat().st_size

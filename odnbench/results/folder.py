@@ -1,0 +1,194 @@
+"""The folder of a trial: the truth about it, and the only file that knows the names in it.
+
+Trainers write it; reports, tracking and storage read it. The marker `done` is written last of all:
+without it the trial is not finished.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from odnbench.errors import OdnbenchError
+from odnbench.files import write_whole
+from odnbench.plan.conversion import from_mapping, to_mapping
+from odnbench.plan.specs import Trial
+from odnbench.results.predictions import Predictions, read_predictions, write_predictions
+from odnbench.results.records import Epoch, Result, Standing, State
+
+TRIAL = "trial.json"  # spec, protocol, coverage, versions
+STATUS = "status.json"  # running, done, failed or stopped, and why
+EPOCHS = "metrics.jsonl"  # a line per epoch
+PREDICTIONS = "predictions.parquet"  # a row per test face: prediction, truth, occlusion flags
+RESULT = "result.json"  # parameters, best epoch, time
+CHECKPOINT = "checkpoint.safetensors"  # weights of the selected epoch
+PROGRESS = "progress.pt"  # of an unfinished trial: what it needs to go on
+EXAMPLES = "examples.jpg"  # test faces with predicted landmarks and the occlusion map
+TRACEBACK = "traceback.txt"  # of an exception that ended the trial
+DONE = "done"
+
+INTERRUPTED = "interrupted"  # why a trial was stopped that the same command goes on with
+
+FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, EXAMPLES, TRACEBACK)  # without weights
+
+
+def transfer_order(name: str) -> tuple[bool, bool, str]:
+    """A key that sorts files as they must be copied: the progress after the epochs that it speaks
+    of, and the marker that the trial is done last of all.
+    """
+    return name == DONE, name == PROGRESS, name
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """A trial's folder, `<storage>/<pipeline>/<id>/`."""
+
+    path: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything in the folder is complete."""
+        return (self.path / DONE).is_file()
+
+    @property
+    def started(self) -> bool:
+        """Whether the folder knows its trial."""
+        return (self.path / TRIAL).is_file()
+
+    def announce(self, trial: Trial) -> None:
+        """Says that the trial is to run, before it does anything; of a finished one, nothing."""
+        if self.finished:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write(TRIAL, {"trial": to_mapping(trial), "versions": _versions()})
+        self.set_status("running")
+
+    def start(self, trial: Trial, epochs: int = 0) -> None:
+        """Empties the folder but for the first `epochs` epochs and the progress, and writes what is
+        known before the next step.
+        """
+        kept = self.epochs[:epochs]
+        if not epochs and self.path.exists():
+            shutil.rmtree(self.path)
+        for left_behind in self.path.glob(".*"):  # by a process that was killed while it wrote
+            left_behind.unlink()
+        self.announce(trial)
+        self._write_text(EPOCHS, "".join(map(_line, kept)))
+
+    def set_status(self, state: State, reason: str = "") -> None:
+        """Says where the trial stands, and why if it failed or was stopped."""
+        self._write(STATUS, {"state": state, "reason": reason})
+
+    def append(self, epoch: Epoch) -> None:
+        """Adds an epoch's line to metrics.jsonl."""
+        with (self.path / EPOCHS).open("a", encoding="utf-8") as file:
+            file.write(_line(epoch))
+
+    def finish(self, result: Result, predictions: Predictions) -> None:
+        """Writes predictions and result, and then the marker that the trial is done."""
+        write_predictions(predictions, self.path / PREDICTIONS)
+        self._write(RESULT, to_mapping(result))
+        self.forget_progress()
+        self.set_status("done")
+        (self.path / DONE).touch()
+
+    def forget_progress(self) -> None:
+        """The next start begins at the first epoch."""
+        self.progress.unlink(missing_ok=True)
+
+    @property
+    def trial(self) -> Trial:
+        """The trial that the folder is of."""
+        return from_mapping(Trial, self._read(TRIAL)["trial"], str(self.path / TRIAL))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that made the numbers."""
+        return dict(self._read(TRIAL)["versions"])
+
+    @property
+    def status(self) -> tuple[State, str]:
+        """State and reason as they were written; `standing` says what they mean now."""
+        status = self._read(STATUS)
+        return status["state"], status["reason"]
+
+    def standing(self, *, at_work: bool, began: float = 0.0) -> Standing:
+        """Where the trial stands now: the one answer for progress, reports and tracking.
+
+        at_work: whether a sweep is at work in the pipeline's folder. began: when that sweep began,
+        in seconds since the epoch; a trial that was last touched before waits for the sweep.
+        """
+        if self.finished:
+            return Standing("done")
+        file = self.path / STATUS
+        if not file.is_file() or file.stat().st_mtime < began:
+            return Standing("waiting")
+        state, reason = self.status
+        if state == "failed" or (state == "stopped" and reason != INTERRUPTED):
+            return Standing(state, reason)
+        if not at_work:  # killed, or broken off by its user
+            return Standing("interrupted", "the same command goes on with it")
+        return Standing("waiting" if state == "stopped" else "running")
+
+    @property
+    def result(self) -> Result:
+        """The result of a finished trial."""
+        return from_mapping(Result, self._read(RESULT), str(self.path / RESULT))
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """The epochs so far; a line that was cut off by a kill is left out."""
+        path = self.path / EPOCHS
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+        return [from_mapping(Epoch, json.loads(line), str(path)) for line in lines]
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions of a finished trial."""
+        return read_predictions(self.path / PREDICTIONS)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The weights of the selected epoch."""
+        return self.path / CHECKPOINT
+
+    @property
+    def progress(self) -> Path:
+        """What an unfinished trial needs to go on."""
+        return self.path / PROGRESS
+
+    @property
+    def examples(self) -> Path:
+        """Test faces with predicted landmarks, as a picture."""
+        return self.path / EXAMPLES
+
+    def _write(self, name: str, value: Any) -> None:
+        text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        self._write_text(name, text)
+
+    def _write_text(self, name: str, text: str) -> None:
+        write_whole(self.path / name, text.encode())
+
+    def _read(self, name: str) -> Any:
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise OdnbenchError(f"{path}: cannot be read: {error}") from error
+
+
+def _line(epoch: Epoch) -> str:
+    return json.dumps(to_mapping(epoch)) + "\n"
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what can move a digit."""
+    found = {}
+    for name in ("odnbench", "torch", "torchvision", "numpy", "opencv-python"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

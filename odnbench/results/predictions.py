@@ -1,0 +1,94 @@
+"""Predicted and true landmarks of a trial's test faces, and their file, predictions.parquet."""
+
+# N faces, L landmarks, C cells of an occlusion map
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odnbench.arrays import Flags, Floats
+from odnbench.errors import OdnbenchError
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """What an occlusion map P says of the test faces: probabilities 1 − P."""
+
+    landmarks: Floats  # (N, L) at the true landmarks
+    cells: Floats  # (N, C) of the map, row by row
+    covered: Floats | None  # (N, C) share of the cell that occluders cover, where masks are known
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted and true points of the test faces, image frame."""
+
+    ids: tuple[str, ...]
+    parts: tuple[str, ...]
+    predicted: Floats  # (N, L, 2)
+    true: Floats  # (N, L, 2)
+    occluded: Flags  # (N, L)
+    boxes: Floats  # (N, 4); NaN where the data set has none
+    labels: tuple[str, ...]  # of each face, with blanks between them
+    occlusion: Occlusion | None = None
+
+
+def read_predictions(path: Path) -> Predictions:
+    """A predictions.parquet file; OdnbenchError names a file that is not one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise OdnbenchError(f"{path}: cannot be read as predictions: {error}") from error
+    n = table.num_rows
+
+    def numbers(column: str) -> Floats:
+        flat = np.asarray(table[column].combine_chunks().flatten())
+        return flat.reshape(n, -1).astype(np.float64)
+
+    return Predictions(
+        ids=tuple(table["face"].to_pylist()),
+        parts=tuple(table["part"].to_pylist()),
+        predicted=numbers("predicted").reshape(n, -1, 2),
+        true=numbers("true").reshape(n, -1, 2),
+        occluded=np.array(table["occluded"].to_pylist(), bool).reshape(n, -1),
+        boxes=numbers("box"),
+        labels=tuple(table["labels"].to_pylist()),
+        occlusion=Occlusion(
+            numbers("occlusion"),
+            numbers("occlusion_cells"),
+            numbers("covered_cells") if "covered_cells" in table.column_names else None,
+        )
+        if "occlusion" in table.column_names
+        else None,
+    )
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def lists(array: NDArray[Any]) -> Any:
+        width = array[0].size
+        return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), width)
+
+    columns = {
+        "face": pa.array(predictions.ids),
+        "part": pa.array(predictions.parts),
+        "predicted": lists(predictions.predicted),
+        "true": lists(predictions.true),
+        "occluded": lists(predictions.occluded),
+        "box": lists(predictions.boxes),
+        "labels": pa.array(predictions.labels),
+    }
+    if (occlusion := predictions.occlusion) is not None:
+        columns["occlusion"] = lists(occlusion.landmarks)
+        columns["occlusion_cells"] = lists(occlusion.cells)
+        if occlusion.covered is not None:
+            columns["covered_cells"] = lists(occlusion.covered)
+    pq.write_table(pa.table(columns), path, compression="zstd")

@@ -1,0 +1,91 @@
+"""What several tests are made of: tiny plans, and faces without a renderer."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from odnbench.datasets.faces import FaceSet
+from odnbench.datasets.sources import Faces
+from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import BoxRule, Coverage, Protocol, Scheme, Trial
+from odnbench.sweep.plan import Places, Plan, make_plan
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+TINY = (
+    "data.input_size=32",
+    "data.rendered_train=24",
+    "data.rendered_test=6",
+    "train.batch_size=8",
+    "train.epochs=2",
+)
+
+
+def plan_in(storage: Path, cache: Path, *overrides: str, pipeline: str = "ablation") -> Plan:
+    places = Places(storage=storage, cache=cache)
+    return make_plan(
+        load_pipeline(pipeline), Registry.load(), places, overrides=[*TINY, *overrides]
+    )
+
+
+def random_faces(
+    count: int, landmarks: int = 68, size: int = 40, seed: int = 0, name: str = "random"
+) -> FaceSet:
+    """Pictures of noise with landmarks near a fixed shape: enough to train on."""
+    rng = np.random.default_rng(seed)
+    shape = np.random.default_rng(7).uniform(0.3, 0.7, (landmarks, 2)) * size
+    crop_to_image = np.tile([[2.0, 0.0, 10.0], [0.0, 2.0, 20.0]], (count, 1, 1))
+    points_crop = shape + rng.normal(0, 0.02 * size, (count, 1, 2))
+    points = 2.0 * points_crop + [10.0, 20.0]
+    return FaceSet(
+        name=name,
+        images=rng.integers(0, 256, (count, size, size, 3), np.uint8),
+        points=points,
+        crop_to_image=crop_to_image,
+        occluded=rng.random((count, landmarks)) < 0.2,
+        boxes=np.tile([10.0, 20.0, 90.0, 100.0], (count, 1)),
+        ids=tuple(f"{name}/{i}" for i in range(count)),
+        masks=np.empty((count, 0, 0), np.uint8),
+        parts=("300w/ibug",) * count,
+        labels=("",) * count,
+        pictures="random",
+        rendered=True,
+    )
+
+
+REGISTRY = Registry.load()
+TINY_TRIAL = (
+    "backbone=resnet18-slim",
+    "pretrained=none",
+    "input_size=32",
+    "batch_size=8",
+    "epochs=3",
+)
+FACES = Faces(
+    train=random_faces(24, name="train"),
+    test=random_faces(6, seed=1, name="test"),
+    coverage=(Coverage("300w/train", 24, 3148, True),),
+    notes=(),
+)
+
+
+def trial_of(variant: str = "odn", overrides: Sequence[str] = ()) -> Trial:
+    (spec,) = resolve(
+        load_pipeline("ablation"),
+        REGISTRY,
+        overrides=[*TINY_TRIAL, f"variant={variant}", *overrides],
+    )
+    return Trial(
+        id="id",
+        pipeline="test",
+        title=variant,
+        spec=spec,
+        protocol=REGISTRY.get(Protocol, spec.data.protocol),
+        box=REGISTRY.get(BoxRule, "landmarks"),
+        scheme=REGISTRY.get(Scheme, "68"),
+        coverage=FACES.coverage,
+        faces=FACES.fingerprint,
+    )
