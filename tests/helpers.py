@@ -9,8 +9,9 @@ import numpy as np
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.sources import Faces
 from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import BoxRule, Coverage, Protocol, Scheme, Trial
+from odnbench.plan.trials import Coverage, Trial
 from odnbench.sweep.plan import Places, Plan, make_plan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -6,7 +6,7 @@ from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
 from odnbench.engine.augment import central_crop, normalise
 from odnbench.engine.evaluate import predict
-from odnbench.engine.training import build_network, near, own_device, use_bf16
+from odnbench.engine.training import build_network, on_device, own_device, use_bf16
 
 BATCHED, ONE_BY_ONE = "predict", "one face at a time, float32"
 
@@ -18,7 +18,7 @@ def bench_evaluate(subject: Subject, *, repeats: int) -> Benchmark:
     network = build_network(trial.spec, subject.registry, trial.scheme.points).to(device)
     plain = build_network(trial.spec, subject.registry, trial.scheme.points).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images, size = near(faces.images, device), trial.spec.data.input_size
+    images, size = on_device(faces.images, device), trial.spec.data.input_size
     bf16 = use_bf16(trial.spec.train.precision, device)
 
     def one_by_one() -> None:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from odnbench.datasets.crop import window_of
 from odnbench.datasets.faces import Face
 from odnbench.engine.augment import IMAGENET_MEAN, IMAGENET_STD, to_unit
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 
 
 class PerSample(Dataset[tuple[Tensor, Tensor]]):

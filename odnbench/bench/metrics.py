@@ -14,8 +14,8 @@ from odnbench.metrics.contrasts import contrast
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
 from odnbench.metrics.significance import permutation_p
+from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Protocol, Scheme
 
 SEEDS, FACES, DRAWS = 5, 689, 10_000  # the 300W test set
 _CED_PERCENT = np.linspace(0, 25, 500)

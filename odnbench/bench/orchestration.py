@@ -9,7 +9,7 @@ from odnbench.bench.timing import Benchmark, Timing, machine
 from odnbench.errors import OdnbenchError
 from odnbench.plan.pipelines import load_pipeline
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.records import State

@@ -25,8 +25,10 @@ from odnbench.datasets.crop import window_of
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import BoxRule, DataSpec
+from odnbench.plan.entries import Dataset
+from odnbench.plan.protocols import BoxRule
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import DataSpec
 
 _THREADS = 2
 BARE, KEPT = "bare loop", "bare loop, kept in memory"

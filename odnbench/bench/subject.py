@@ -8,9 +8,10 @@ from odnbench.datasets.archives.archive import find_root, open_archive
 from odnbench.datasets.faces import Face
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import Faces
+from odnbench.plan.entries import Dataset
 from odnbench.plan.pipelines import load_pipeline
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import Trial
+from odnbench.plan.registry import Registry
+from odnbench.plan.trials import Trial
 from odnbench.sweep.plan import Places, make_plan
 
 _DATASET = "300w"

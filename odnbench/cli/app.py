@@ -254,7 +254,8 @@ def report_command(
 ) -> None:
     """Render tables and figures of what was run."""
     from odnbench.plan.registry import Registry
-    from odnbench.reports.report import read_report, write_markdown
+    from odnbench.reports.markdown import write_markdown
+    from odnbench.reports.read import read_report
     from odnbench.scoring.prediction_files import read_prediction_files
 
     registry = Registry.load(plugins)
@@ -427,7 +428,7 @@ def _carry_out(
 ) -> None:
     """Runs the plan under the progress table and MLflow, prints the numbers, and exits by them."""
     from odnbench.cli.progress import ProgressTable
-    from odnbench.reports.report import read_report
+    from odnbench.reports.read import read_report
     from odnbench.storage.place import StorageMirror
     from odnbench.sweep.plan import run, search
 
@@ -468,14 +469,19 @@ def _tell(text: str) -> None:
 
 def _print_numbers(report: "Report") -> None:
     """The test errors as a table, and what has none."""
+    from odnbench.reports.texts import counted, with_interval
+
     summary = Table("", "parameters", title="Test NME in percent", title_justify="left", box=None)
     for column, coverage in report.columns.items():
         summary.add_column(f"{column}\n({coverage})", justify="right")
     for row in report.rows:
-        summary.add_row(row.title, row.parameters, *(row.nme(column) for column in report.columns))
+        numbers = (with_interval(row.number("nme", column)) for column in report.columns)
+        summary.add_row(row.title, counted(row.parameters), *numbers)
     console.print(summary if report.rows else "no trial has finished")
     for missing in report.missing:
-        console.print(f"no numbers: {missing.title}: {plain(missing.reason)}", soft_wrap=True)
+        console.print(
+            f"no numbers: {missing.title}: {plain(str(missing.standing))}", soft_wrap=True
+        )
 
 
 def _is_about(error: ModuleNotFoundError, library: str) -> bool:

@@ -36,8 +36,9 @@ def data_doctor(
     from odnbench.datasets.inspection.doctor import examine
     from odnbench.errors import OdnbenchError
     from odnbench.plan.conversion import to_mapping
-    from odnbench.plan.registry import Dataset, Registry
-    from odnbench.plan.specs import Scheme
+    from odnbench.plan.entries import Dataset
+    from odnbench.plan.protocols import Scheme
+    from odnbench.plan.registry import Registry
 
     registry, place = Registry.load(plugins), data_root_of(data_root)
     named = [registry.get(Dataset, name) for name in datasets or registry.all(Dataset)]
@@ -85,8 +86,10 @@ def data_prepare(
     """Crop and resize every face once, for all trials to come."""
     from odnbench.datasets.sources import FaceSource
     from odnbench.errors import OdnbenchError
-    from odnbench.plan.registry import Dataset, Registry
-    from odnbench.plan.specs import DataSpec, Protocol
+    from odnbench.plan.entries import Dataset
+    from odnbench.plan.protocols import Protocol
+    from odnbench.plan.registry import Registry
+    from odnbench.plan.specs import DataSpec
 
     registry, place = Registry.load(plugins), data_root_of(data_root)
     if protocol:
@@ -149,7 +152,8 @@ def data_render(
 ) -> None:
     """Draw faces and write them as a data set on disk."""
     from odnbench.datasets.rendering.layouts import render_layout
-    from odnbench.plan.registry import Dataset, Registry
+    from odnbench.plan.entries import Dataset
+    from odnbench.plan.registry import Registry
 
     dataset = Registry.load().get(Dataset, layout)
     with progress_bar("rendering", faces * len(dataset.parts)) as advance:

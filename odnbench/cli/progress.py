@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.records import Epoch, State

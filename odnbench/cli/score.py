@@ -22,6 +22,7 @@ from odnbench.cli.terminal import (
 if TYPE_CHECKING:
     from odnbench.metrics.significance import Comparison
     from odnbench.scoring.score import ScoredFile
+    from odnbench.scoring.scores import Value
 
 Digits = Annotated[int, typer.Option(help="Digits after the point.", min=0, max=12)]
 
@@ -55,8 +56,8 @@ def score_command(
     plugins: Plugins = [],  # noqa: B006  typer copies it
 ) -> None:
     """Score predictions of any tool: NME, failures, area under the CED, intervals, tests."""
+    from odnbench.plan.protocols import Protocol
     from odnbench.plan.registry import Registry
-    from odnbench.plan.specs import Protocol
     from odnbench.scoring.prediction_files import read_prediction_file, read_prediction_files
     from odnbench.scoring.score import compare_files, score_files
     from odnbench.scoring.truth import truth_in_file, truth_of
@@ -102,7 +103,7 @@ def rescore_command(
     """Score the trials of a run under other protocols: does the ranking depend on them?"""
     from odnbench.errors import OdnbenchError
     from odnbench.plan.registry import Registry
-    from odnbench.reports.report import read_report
+    from odnbench.reports.read import read_report
     from odnbench.reports.rescoring import protocols_for, rescore
 
     registry = Registry.load(plugins)
@@ -137,9 +138,11 @@ def _print_scores(
         soft_wrap=True,
     )
     table = Table("", box=None)
-    headings = ["faces", "NME %", "95 % interval", "median %"]
-    for t in first.protocol.thresholds_percent:
-        headings += [f"FR@{t:g} %", f"AUC@{t:g} %"]
+    headings = ["faces"]
+    for value in scored[0].values:
+        at = "" if value.threshold_percent is None else f"@{value.threshold_percent:g}"
+        headings.append(f"{value.metric.title}{at} {value.metric.unit}".rstrip())
+        headings += ["95 % interval"] if value.metric.name == "nme" else []
     with_flags = any(one.flags and one.flags.occluded_percent for one in scored)
     headings += ["occlusion precision / recall %"] if with_flags else []
     headings += ["against the reference"] if compared else []
@@ -147,20 +150,13 @@ def _print_scores(
         table.add_column(heading, justify="right", no_wrap=True)
     verdicts = {c.variant: f"{c.text} (p {c.p_holm:.4f})" for c in compared}
     for one in scored:
-        score, interval = one.score, one.score.interval()
-        cells = [
-            str(score.coverage),
-            f"{score.nme_percent:.{digits}f}",
-            f"{100 * interval.low:.{digits}f} – {100 * interval.high:.{digits}f}"
-            if interval
-            else "–",
-            f"{score.median_percent:.{digits}f}",
-        ]
-        for t in score.protocol.thresholds_percent:
-            cells += [
-                f"{score.failures_percent(t):.{digits}f}",
-                f"{score.area_percent(t):.{digits}f}",
-            ]
+        interval = one.score.interval()
+        ends = (100 * interval.low, 100 * interval.high) if interval else None
+        cells = [str(one.score.coverage)]
+        for value in one.values:
+            cells.append(f"{value.value:.{digits}f}")
+            if value.metric.name == "nme":
+                cells.append(" – ".join(f"{end:.{digits}f}" for end in ends) if ends else "–")
         if with_flags:
             flags = one.flags
             told = flags is not None and flags.called_percent > 0
@@ -201,17 +197,23 @@ def _record(one: "ScoredFile", compared: "tuple[Comparison, ...]") -> dict[str, 
         "faces": len(score.faces),
         "coverage": str(score.coverage),
         "protocol": to_mapping(score.protocol),
-        "nme_percent": score.nme_percent,
+        **_values(one.values),
         "interval_percent": [100 * interval.low, 100 * interval.high] if interval else None,
-        "median_percent": score.median_percent,
-        "failures_percent": {
-            f"{t:g}": score.failures_percent(t) for t in score.protocol.thresholds_percent
-        },
-        "auc_percent": {f"{t:g}": score.area_percent(t) for t in score.protocol.thresholds_percent},
         "occlusion": to_mapping(one.flags),
         "groups": to_mapping(one.groups),
         "comparison": to_mapping(verdict),
     }
+
+
+def _values(values: "tuple[Value, ...]") -> dict[str, Any]:
+    """Metric → number, or threshold → number where the metric has thresholds."""
+    found: dict[str, Any] = {}
+    for value in values:
+        if value.threshold_percent is None:
+            found[value.metric.key] = value.value
+        else:
+            found.setdefault(value.metric.key, {})[f"{value.threshold_percent:g}"] = value.value
+    return found
 
 
 def _finite(value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
-from odnbench.plan.specs import BoxRule
+from odnbench.plan.protocols import BoxRule
 
 LARGEST_SIDE_PX = 1 << 15
 

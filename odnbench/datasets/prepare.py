@@ -33,7 +33,7 @@ from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_picture
 from odnbench.datasets.rendering.render import RENDERER_VERSION
 from odnbench.errors import OdnbenchError
-from odnbench.plan.specs import BoxRule
+from odnbench.plan.protocols import BoxRule
 
 _HEADER = 128  # bytes of images.npy before the first picture
 _BATCH = 8  # faces that a thread takes at once: threads seldom meet at Python's lock

@@ -20,8 +20,12 @@ from odnbench.datasets.rendering.render import RENDERER_VERSION
 from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import to_mapping
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import BoxRule, Coverage, DataSpec, Protocol, content_id
+from odnbench.plan.entries import Dataset
+from odnbench.plan.ids import content_id
+from odnbench.plan.protocols import BoxRule, Protocol
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import DataSpec
+from odnbench.plan.trials import Coverage
 
 CACHE_VERSION = 4  # raise it whenever the same files give other prepared faces
 RENDERED_SEED = 2019

@@ -26,8 +26,10 @@ from odnbench.engine.training import build_network, build_optimizer, own_device,
 from odnbench.errors import OdnbenchError
 from odnbench.losses.objective import build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.plan.registry import Module, Registry, Variant
-from odnbench.plan.specs import ModelSpec, Trial
+from odnbench.plan.entries import Module, Variant
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import ModelSpec
+from odnbench.plan.trials import Trial
 
 _IMAGES = 2  # the least of which batch norm can take a deviation at every size of map
 _COPIES = {"adam": 4, "sgd": 3}  # of a weight: itself, gradient, moments
@@ -115,29 +117,31 @@ def machine_memory() -> int:
 def _check(trial: Trial, registry: Registry) -> Footprint:
     spec, landmarks, size = trial.spec, trial.scheme.points, trial.spec.data.input_size
     torch.manual_seed(spec.seed)
-    with _told(lambda: f"network {registry.get(Variant, spec.variant).network}"):
+    with _naming(lambda: f"network {registry.get(Variant, spec.variant).network}"):
         network = build_network(spec, _Watched(registry.entries), landmarks)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.train()
     images = torch.randn(_IMAGES, 3, size, size).contiguous(memory_format=torch.channels_last)
     points = torch.rand(_IMAGES, landmarks, 2) - 0.5
-    with _told(lambda: "its objective"):
+    with _naming(lambda: "its objective"):
         objective = build_objective(spec.loss, network, registry, size)
         build_optimizer(objective, spec.train, steps_per_epoch=1)
 
     prediction = _checked(_predict(network, images, spec.model), landmarks)
-    with _told(lambda: f"loss.criterion '{spec.loss.criterion}'"):
+    with _naming(lambda: f"loss.criterion '{spec.loss.criterion}'"):
         terms = objective(prediction, points)
-    if not torch.stack(terms).isfinite().all():
-        raise OdnbenchError(f"loss.criterion '{spec.loss.criterion}' gives {terms.data.detach():g}")
+    if not torch.stack(list(terms.values())).isfinite().all():
+        raise OdnbenchError(
+            f"loss.criterion '{spec.loss.criterion}' gives {terms['data'].detach():g}"
+        )
     if not spec.train.epochs:
         return Footprint(_count(network), 0)
-    with _told(lambda: "backward pass"):
-        (terms.data + terms.occlusion).backward()
+    with _naming(lambda: "backward pass"):
+        torch.stack(list(terms.values())).sum().backward()
         objective.add_nuclear_gradient()
 
     def forward() -> Tensor:
-        return sum(objective(network(images), points), torch.zeros(()))
+        return sum(objective(network(images), points).values(), torch.zeros(()))
 
     kept = images.nbytes + _kept_bytes(forward, [images, *network.parameters(), *network.buffers()])
     weights = sum(p.nbytes for p in network.parameters())
@@ -166,7 +170,7 @@ def _checked(prediction: object, landmarks: int) -> Prediction:
         raise OdnbenchError(
             f"its network must return a Prediction, got {type(prediction).__name__}"
         )
-    points, P = prediction
+    points, P = prediction.points, prediction.occlusion_map
     wanted = (_IMAGES, landmarks, 2)
     if points.shape != wanted:
         raise OdnbenchError(
@@ -200,12 +204,15 @@ def _predict(network: LandmarkNetwork, images: Tensor, model: ModelSpec) -> obje
 
     def where() -> str:
         path = entered[-1] if entered else ""
-        slot, _, inner = path.partition(".")
-        if slot in vars(model):
-            return f"model.{slot} '{getattr(model, slot)}'" + (f", its {inner}" if inner else "")
+        part, _, inner = path.partition(".")
+        names = {"backbone": model.backbone, **model.modules}
+        if part == model.head:
+            return f"model.head '{part}'" + (f", its {inner}" if inner else "")
+        if part in names:
+            return f"model.{part} '{names[part]}'" + (f", its {inner}" if inner else "")
         return path or type(network).__name__
 
-    with _told(where):
+    with _naming(where):
         prediction: object = network(images)
     for handle in handles:
         handle.remove()
@@ -238,12 +245,12 @@ class _Watched(Registry):
         """See Registry."""
         entry = self.get(kind, name)
         key = entry.slot if isinstance(entry, Module) else kind.__name__.lower()
-        with _told(lambda: f"model.{key} '{name}' ({entry.target})"):
+        with _naming(lambda: f"model.{key} '{name}' ({entry.target})"):
             return super().build(kind, name, **arguments)
 
 
 @contextmanager
-def _told(where: Callable[[], str]) -> Iterator[None]:
+def _naming(where: Callable[[], str]) -> Iterator[None]:
     """Makes an OdnbenchError of any exception, with the place that it comes from."""
     try:
         yield

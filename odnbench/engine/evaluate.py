@@ -15,7 +15,7 @@ from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork
-from odnbench.plan.specs import Protocol, Scheme
+from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.results.predictions import Occlusion, Predictions
 
 BATCH = 256

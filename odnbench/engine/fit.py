@@ -10,20 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from odnbench.arrays import Floats
+from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict, predictions_of
 from odnbench.engine.examples import draw_examples
-from odnbench.engine.training import Training, near, own_device
+from odnbench.engine.training import Training, on_device, own_device
 from odnbench.losses.nuclear import singular_values
 from odnbench.metrics.rank import effective_rank, stable_rank
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
+from odnbench.results.predictions import Predictions
 from odnbench.results.records import Epoch, Result
 
 
@@ -57,7 +60,7 @@ def fit(
     training = Training.of(trial, faces.train, rows, registry, device, weights)
     network, bf16 = training.network, training.bf16
     judged = faces.test if spec.train.select == "test" else faces.train[validation_rows]
-    judged_images = near(judged.images, device)
+    judged_images = on_device(judged.images, device)
 
     if progress.epoch:
         training.load_state_dict(progress.training)
@@ -65,12 +68,13 @@ def fit(
     best_state = progress.best_state or network.state_dict()
     for epoch in range(progress.epoch + 1, spec.train.epochs + 1):
         epoch_started = time.perf_counter()
-        data_term, eta = training.epoch()
-        if not np.isfinite([data_term, eta]).all():
-            raise TrialFailed(f"epoch {epoch}: the data term is {data_term}, η ‖P‖_1 is {eta}")
+        terms = training.epoch()
+        if not np.isfinite(list(terms.values())).all():
+            others = ", ".join(f"{k} {v}" for k, v in terms.items() if k != "data")
+            raise TrialFailed(f"epoch {epoch}: the data term is {terms['data']}, {others}")
         sigma = spectrum(network)
         penalties = training.objective.penalties(sigma)
-        loss = data_term + eta + sum(penalties.values())
+        loss = sum(terms.values()) + sum(penalties.values())
         predicted = predict(network, judged, judged_images, size, bf16).points
         nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
         if not np.isfinite([loss, nme]).all():
@@ -81,9 +85,8 @@ def fit(
         measured = Epoch(
             epoch=epoch,
             loss=loss,
-            data_term=data_term,
-            eta=eta,
-            **penalties,
+            data_term=terms.pop("data"),
+            penalties={**penalties, **terms},
             learning_rate=float(training.schedule.get_last_lr()[0]),
             validation_nme_percent=nme,
             seconds=time.perf_counter() - epoch_started,
@@ -101,15 +104,11 @@ def fit(
     if not best_epoch:  # nothing to train
         predicted = predict(network, judged, judged_images, size, bf16).points
         best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
-    test_images = judged_images if judged is faces.test else near(faces.test.images, device)
-    predicted, P = predict(network, faces.test, test_images, size, bf16)
-    if not np.isfinite(predicted).all():
-        raise TrialFailed("a prediction for a test face is not finite")
-    write_picture(draw_examples(network, faces.test, test_images, predicted, size), folder.examples)
-    save_checkpoint(network.state_dict(), folder.checkpoint)
-    sigma = spectrum(network)
+    test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
+    predictions = _predict_test(network, faces.test, test_images, size, bf16, folder)
     seconds = progress.seconds + time.perf_counter() - started
     seen = spec.train.epochs * len(training.batches) * training.batches.size
+    sigma = spectrum(network)
     result = Result(
         parameters=sum(p.numel() for p in network.parameters()),
         best_epoch=best_epoch,
@@ -121,9 +120,28 @@ def fit(
         torch=torch.__version__,
         spectrum=() if sigma is None else tuple(sigma.tolist()),
     )
-    occlusion = None if P is None else occlusion_of(P, faces.test, size)
-    folder.finish(result, predictions_of(faces.test, predicted, occlusion))
+    folder.finish(result, predictions)
     return result
+
+
+def _predict_test(
+    network: LandmarkNetwork,
+    test: FaceSet,
+    images: Tensor,
+    size: int,
+    bf16: bool,
+    folder: TrialFolder,
+) -> Predictions:
+    """The predictions for the test faces; their examples and the network's weights go into the
+    trial's folder. Raises TrialFailed where a prediction is not finite.
+    """
+    predicted, P = predict(network, test, images, size, bf16)
+    if not np.isfinite(predicted).all():
+        raise TrialFailed("a prediction for a test face is not finite")
+    write_picture(draw_examples(network, test, images, predicted, size), folder.examples)
+    save_checkpoint(network.state_dict(), folder.checkpoint)
+    occlusion = None if P is None else occlusion_of(P, test, size)
+    return predictions_of(test, predicted, occlusion)
 
 
 def spectrum(network: LandmarkNetwork) -> Floats | None:

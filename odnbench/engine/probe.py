@@ -22,10 +22,10 @@ from torch import Tensor
 from odnbench.datasets.sources import Faces, split_validation
 from odnbench.engine.evaluate import predict
 from odnbench.engine.fit import spectrum
-from odnbench.engine.training import Training, near, own_device
+from odnbench.engine.training import Training, on_device, own_device
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 
 _MOST_STEPS = 50
 _GAIN = 1.05  # in images per second, for which more trials at once are worth it
@@ -81,7 +81,7 @@ def probe(trial: Trial, faces: Faces, registry: Registry, seconds: float = 1.0) 
         while not steps or (sum(steps) < seconds and len(steps) < _MOST_STEPS - 1):
             steps.append(_timed(step, device))
     few = faces.test[np.arange(min(len(faces.test), trial.spec.train.batch_size))]
-    images, size = near(few.images, device), trial.spec.data.input_size
+    images, size = on_device(few.images, device), trial.spec.data.input_size
 
     def predict_few() -> None:
         predict(training.network, few, images, size, training.bf16)

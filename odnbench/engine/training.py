@@ -27,11 +27,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from odnbench.arrays import Bytes, Rows
 from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import normalise, resample, sample_transforms, to_unit
-from odnbench.losses.objective import Objective, build_objective
+from odnbench.losses.objective import Objective, Terms, build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.plan.conversion import replace_at
-from odnbench.plan.registry import Registry, Variant, import_target
-from odnbench.plan.specs import AugmentSpec, TrainSpec, Trial, TrialSpec
+from odnbench.plan.entries import Variant
+from odnbench.plan.registry import Registry, import_target
+from odnbench.plan.specs import AugmentSpec, TrainSpec, TrialSpec
+from odnbench.plan.trials import Trial
 
 _DEVICE_SHARE = 0.25  # of a GPU's free memory, up to which pictures are kept on it
 
@@ -52,7 +54,7 @@ class Batches:
     def of(cls, faces: FaceSet, rows: Rows, trial: Trial, device: torch.device) -> "Batches":
         """Those faces of `faces` that stand at `rows`."""
         return cls(
-            images=near(faces.images, device),
+            images=on_device(faces.images, device),
             points=torch.from_numpy(faces.points_crop).float().to(device),
             rows=torch.from_numpy(rows),
             flip=torch.tensor(trial.scheme.flip, device=device),
@@ -148,26 +150,27 @@ class Training:
             use_bf16(spec.train.precision, device),
         )
 
-    def epoch(self) -> tuple[float, float]:
-        """Trains on every batch once; means of the data term and of η ‖P‖_1."""
+    def epoch(self) -> dict[str, float]:
+        """Trains on every batch once; the means of the terms that go through the network."""
         self.network.train()
-        sums = torch.zeros(2, device=self.network.mean_shape.device)
+        sums: dict[str, Tensor] = {}
         for inputs, targets in self.batches.epoch(self.generator):
-            sums += self.step(inputs, targets)
-        data, occlusion = (sums / len(self.batches)).tolist()
-        return data, occlusion
+            for name, value in self.step(inputs, targets).items():
+                sums[name] = sums[name] + value if name in sums else value
+        means = (torch.stack(list(sums.values())) / len(self.batches)).tolist()
+        return dict(zip(sums, means, strict=True))
 
-    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """One step of the optimiser on a batch; (2,) data term and η ‖P‖_1 before it."""
+    def step(self, inputs: Tensor, targets: Tensor) -> Terms:
+        """One step of the optimiser on a batch; the terms as they were before it, detached."""
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             prediction = self.forward(inputs)
         terms = self.objective(prediction, targets)
         self.optimizer.zero_grad(set_to_none=True)
-        (terms.data + terms.occlusion).backward()
+        torch.stack(list(terms.values())).sum().backward()
         self.objective.add_nuclear_gradient()
         self.optimizer.step()
         self.schedule.step()
-        return torch.stack(terms).detach()
+        return {name: value.detach() for name, value in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that decides the next steps: given to `load_state_dict`, they come out the same."""
@@ -193,9 +196,13 @@ class Training:
 
 def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> LandmarkNetwork:
     """The network of `spec`, with fresh or pretrained weights."""
-    target = import_target(registry.get(Variant, spec.variant).network)
-    network: LandmarkNetwork = target(
-        model=spec.model, registry=registry, landmarks=landmarks, input_size=spec.data.input_size
+    variant = registry.get(Variant, spec.variant)
+    network: LandmarkNetwork = import_target(variant.network)(
+        model=spec.model,
+        registry=registry,
+        landmarks=landmarks,
+        input_size=spec.data.input_size,
+        **variant.options,
     )
     return network
 
@@ -234,9 +241,10 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
-def near(images: Bytes, device: torch.device) -> Tensor:
-    """`images` on `device`, or on the host where they would take too much of a GPU's memory. On the
-    CPU they are not copied: trials share the pages of a mapped file.
+def on_device(images: Bytes, device: torch.device) -> Tensor:
+    """The pictures on `device`, or in the host's memory where they would take too much of a GPU's.
+
+    On the CPU they are not copied: trials share the pages of a mapped file.
     """
     with warnings.catch_warnings():
         # A mapped file cannot be written to, and is not.

@@ -11,9 +11,8 @@ of the image, so its mean over the batch is taken, as for the data term.
 
 # B images, L landmarks
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,15 +20,15 @@ from torch import Tensor
 from odnbench.arrays import Floats
 from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.plan.registry import Criterion, Registry, import_target
+from odnbench.networks.heads.head import Criterion
+from odnbench.plan.entries import Criterion as CriterionEntry
+from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.specs import LossSpec
 
-
-class Terms(NamedTuple):
-    """The terms of Eq. (3) that depend on the images; `sum(terms)` is what to differentiate."""
-
-    data: Tensor
-    occlusion: Tensor  # η ‖P‖_1
+Terms = dict[str, Tensor]
+"""The terms of Eq. (3) that depend on the images, each a scalar: "data", and the weighted penalties
+by the names of their weights. Their sum is what to differentiate.
+"""
 
 
 @dataclass
@@ -42,18 +41,21 @@ class Objective:
 
     spec: LossSpec
     network: LandmarkNetwork
-    criterion: Callable[[Tensor, Tensor], Tensor]
+    criterion: Criterion
     crop_size_px: int
 
     def __call__(self, prediction: Prediction, true_points: Tensor) -> Terms:
         """The terms that go through the network. true_points (B, L, 2) in [-1, 1] over the crop."""
         unit = self.crop_size_px / 2 if self.spec.unit == "pixels" else 1.0
-        data = self.criterion(prediction.points * unit, true_points * unit).mean()
-        if prediction.occlusion_map is None:
-            return Terms(data, data.new_zeros(()))
+
+        def in_unit(predicted: Tensor, true: Tensor) -> Tensor:
+            return self.criterion(predicted * unit, true * unit)
+
+        data = self.network.data_term(prediction, true_points, in_unit).mean()
+        P = prediction.occlusion_map
         # P is positive, so its L1 norm is its sum.
-        norm = prediction.occlusion_map.float().sum(dim=(1, 2, 3)).mean()
-        return Terms(data, self.spec.eta * norm)
+        norm = data.new_zeros(()) if P is None else P.float().sum(dim=(1, 2, 3)).mean()
+        return {"data": data, "eta": self.spec.eta * norm}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All parameters, as an optimiser takes them, in groups of equal weight decay: that of the
@@ -83,8 +85,8 @@ class Objective:
 
     @torch.no_grad()
     def penalties(self, sigma: Floats | None) -> dict[str, float]:
-        """Value of each weighted penalty on parameters, by the name of its weight's field; sigma
-        (k,) singular values of M, where the network has one.
+        """Value of each weighted penalty on parameters, by the name of its weight; sigma (k,)
+        singular values of M, where the network has one.
         """
         spec, network = self.spec, self.network
         M, W_fc = network.structural_matrix, network.regression_matrix
@@ -93,7 +95,7 @@ class Objective:
             "alpha": spec.alpha * convolutions,
             "beta": spec.beta * float(sigma.sum()) if sigma is not None else 0.0,
             "gamma": spec.gamma * float(M.square().sum()) if M is not None else 0.0,
-            "lambda_": spec.lambda_ * float(W_fc.square().sum()) if W_fc is not None else 0.0,
+            "lambda": spec.lambda_ * float(W_fc.square().sum()) if W_fc is not None else 0.0,
         }
 
 
@@ -101,7 +103,7 @@ def build_objective(
     spec: LossSpec, network: LandmarkNetwork, registry: Registry, crop_size_px: int
 ) -> Objective:
     """The objective of `spec` for `network`."""
-    entry = registry.get(Criterion, spec.criterion)
+    entry = registry.get(CriterionEntry, spec.criterion)
     function = import_target(entry.target)
     options = dict(entry.options)
 

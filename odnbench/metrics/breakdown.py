@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
-from odnbench.plan.specs import Scheme
+from odnbench.plan.protocols import Scheme
 
 OCCLUDED_SHARES = (0.0, 0.1, 0.3, 1.0)  # limits of the groups by occluded fraction
 YAW_DEGREES = (0.0, 15.0, 30.0, 60.0, 180.0)  # limits of the groups by |yaw|

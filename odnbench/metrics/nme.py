@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError
-from odnbench.plan.specs import Protocol, Scheme
+from odnbench.plan.protocols import Protocol, Scheme
 
 _BLOCK = 4096  # faces
 

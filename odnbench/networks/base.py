@@ -1,30 +1,31 @@
-"""What every network of the bench is: pictures in, shapes and, where it has one, an occlusion map
+"""What every network of the bench is: pictures in, points and, where it has one, an occlusion map
 out.
 """
 
 # B images, L landmarks, H×W image, h×w feature map
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from odnbench.networks.heads.head import Criterion
+
 
 class Prediction(NamedTuple):
-    """points (B, L, 2), x y in [-1, 1] over the crop; occlusion_map P (B, 1, h, w) or None."""
+    """points (B, L, 2), x y in [-1, 1] over the crop; occlusion_map P (B, 1, h, w) or None; output
+    is what the network's head made before it was decoded into points, where it has a head.
+    """
 
     points: Tensor
-    occlusion_map: Tensor | None
+    occlusion_map: Tensor | None = None
+    output: Any = None
 
 
 class LandmarkNetwork(nn.Module):
-    """A network that regresses the offset from the mean training shape.
+    """A network that predicts landmarks; it knows the mean shape of its training set."""
 
-    The paper does not say whether shapes are centred; regressing the offset is the field's habit
-    and spares the regression layer a bias, which Eq. (3) does not have either.
-    """
-
-    mean_shape: Tensor  # (L, 2)
+    mean_shape: Tensor  # (L, 2) in [-1, 1] over the crop
 
     def __init__(self, landmarks: int):
         super().__init__()
@@ -34,6 +35,10 @@ class LandmarkNetwork(nn.Module):
         """images (B, 3, H, W), normalised by ImageNet's mean and deviation → Prediction."""
         raise NotImplementedError
 
+    def data_term(self, prediction: Prediction, true: Tensor, criterion: Criterion) -> Tensor:
+        """(B,): how far each image is from its truth; true (B, L, 2) in [-1, 1] over the crop."""
+        return criterion(prediction.points, true)
+
     @property
     def structural_matrix(self) -> nn.Parameter | None:
         """M (d, k) of the low-rank module, where the network has one."""
@@ -41,7 +46,7 @@ class LandmarkNetwork(nn.Module):
 
     @property
     def regression_matrix(self) -> nn.Parameter | None:
-        """W_fc (2L, k): the weights of the last, fully connected layer."""
+        """W_fc (2L, k): the weights of the last, fully connected layer, where it has one."""
         return None
 
     @property

@@ -2,81 +2,147 @@
 
     backbone → Z → [ GM(Z), DM(Z) ] → down-sample, flatten → X → LM → W_fc → shape
 
-A branch that is left out leaves its channels out; without both, Z itself takes their place, and
-without LM, X goes straight to W_fc. The baseline BRNet is the whole backbone without any of the
-three: pooling to one vector and one linear layer. "Down-sampled" is average pooling by two here:
-the paper gives no more.
+The modules stand in the slots of registry/slots.toml, in their order: those of the trunk change Z,
+the branches see it side by side, those of the vector change X. A branch that is left out leaves its
+channels out; without any, Z itself takes their place. The baseline BRNet is the whole backbone
+without any module: pooling to one vector and one linear layer. "Down-sampled" is average pooling
+by two here: the paper gives no more. A head that takes a map gets the features before that.
 """
 
 # B images, L landmarks, C channels, h×w feature map, d length of X, k columns of M
 
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.plan.registry import NONE, Backbone, Module, Registry
-from odnbench.plan.specs import ModelSpec
+from odnbench.networks.heads.head import Criterion, Head
+from odnbench.plan.entries import Backbone, Module, Slot
+from odnbench.plan.entries import Head as HeadEntry
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import NONE, ModelSpec
 
 
 class OcclusionAdaptiveNetwork(LandmarkNetwork):
     """ODN, or what an ablation leaves of it.
 
-    input_size: side of the input in pixels, on which the length d of X depends.
+    input_size: side of the input in pixels, on which the length d of X depends. Parameters are
+    named after the slots and the head. Raises OdnbenchError for a backbone or a module without an
+    attribute that the network needs.
     """
 
     def __init__(self, model: ModelSpec, registry: Registry, landmarks: int, input_size: int):
         super().__init__(landmarks)
-        self.backbone = registry.build(
-            Backbone, model.backbone, attach=model.attach, pretrained=model.pretrained
+        entry = registry.get(Backbone, model.backbone)
+        self.backbone: nn.Module = registry.build(
+            Backbone, model.backbone, attach=entry.layer(model.attach), pretrained=model.pretrained
         )
-        channels = self.backbone.out_channels
+        channels = _number(self.backbone, "out_channels", f"backbone '{model.backbone}'")
+        stride = _number(self.backbone, "stride", f"backbone '{model.backbone}'")
+        filled = [
+            (slot, model.module(name))
+            for name, slot in registry.all(Slot).items()
+            if model.module(name) != NONE
+        ]
 
-        def module(name: str, size: int, argument: str) -> nn.Module | None:
-            if name == NONE:
-                return None
-            built: nn.Module = registry.build(Module, name, **{argument: size})
-            return built
+        def fill(place: str, argument: str, size: int) -> tuple[list[str], list[int]]:
+            """Builds the modules of a place; their slots, and what each of them gives out."""
+            slots, sizes = [], []
+            for slot, name in filled:
+                if slot.place != place:
+                    continue
+                module: nn.Module = registry.build(Module, name, **{argument: size})
+                self.add_module(slot.name, module)
+                slots.append(slot.name)
+                sizes.append(_number(module, argument.replace("in_", "out_"), f"module '{name}'"))
+                if place != "branch":
+                    size = sizes[-1]
+            return slots, sizes
 
-        self.geometry = module(model.geometry, channels, "in_channels")
-        self.distillation = module(model.distillation, channels, "in_channels")
-        branches = [b for b in (self.geometry, self.distillation) if b is not None]
-        hybrid_channels = sum(cast(int, b.out_channels) for b in branches) or channels
-        self.pool_to_vector = not branches and model.low_rank == NONE  # BRNet
-        side = 1 if self.pool_to_vector else -(-input_size // self.backbone.stride // 2)
-        d = hybrid_channels * side * side
-        self.low_rank = module(model.low_rank, d, "in_features")
-        k = d if self.low_rank is None else cast(int, self.low_rank.out_features)
-        self.regression = nn.Linear(k, 2 * landmarks, bias=False)
-        nn.init.normal_(self.regression.weight, std=0.01)  # start near the mean shape
+        self._trunk, sizes = fill("trunk", "in_channels", channels)
+        channels = sizes[-1] if sizes else channels
+        self._branches, sizes = fill("branch", "in_channels", channels)
+        channels = sum(sizes) or channels
+        side = -(-input_size // stride)  # of Z, in cells
+        self._takes_map = registry.get(HeadEntry, model.head).takes == "map"
+        self._vector: list[str] = []
+        self._pool_to_vector = not filled  # BRNet
+        if not self._takes_map:
+            side = 1 if self._pool_to_vector else -(-side // 2)
+            channels *= side * side  # d
+            self._vector, sizes = fill("vector", "in_features", channels)
+            channels, side = (sizes[-1] if sizes else channels), 1  # k
+        head: Head = registry.build(
+            HeadEntry, model.head, in_channels=channels, side=side, landmarks=landmarks
+        )
+        self._head_name = model.head
+        self.add_module(model.head, head)
+
+    @property
+    def head(self) -> Head:
+        """What turns features into points."""
+        head: Head = self.get_submodule(self._head_name)  # type: ignore[assignment]
+        return head
 
     def forward(self, images: Tensor) -> Prediction:
         """See LandmarkNetwork.forward."""
         Z = self.backbone(images)  # (B, C, h, w)
-        hybrid, occlusion_map = [], None
-        if self.geometry is not None:
-            hybrid.append(self.geometry(Z))
-        if self.distillation is not None:
-            clean, occlusion_map = self.distillation(Z)
-            hybrid.append(clean)
-        features = torch.cat(hybrid, dim=1) if hybrid else Z
-        if self.pool_to_vector:
+        for slot in self._trunk:
+            Z = self.get_submodule(slot)(Z)
+        features, occlusion_map = self._branched(Z)
+        if not self._takes_map:
+            features = self._flattened(features)
+        output = self.head(features)
+        return Prediction(self.head.decode(output, self.mean_shape), occlusion_map, output)
+
+    def data_term(self, prediction: Prediction, true: Tensor, criterion: Criterion) -> Tensor:
+        """See LandmarkNetwork.data_term."""
+        return self.head.data_term(prediction.output, prediction.points, true, criterion)
+
+    def _branched(self, Z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, C', h, w) the outputs of all branches, and the occlusion map of the one that has
+        one.
+        """
+        outputs: list[Tensor] = []
+        occlusion_map = None
+        for slot in self._branches:
+            branch: Any = self.get_submodule(slot)(Z)
+            if isinstance(branch, tuple):
+                branch, occlusion_map = branch
+            outputs.append(branch)
+        return (torch.cat(outputs, dim=1) if outputs else Z), occlusion_map
+
+    def _flattened(self, features: Tensor) -> Tensor:
+        """(B, C', h, w) → (B, k)."""
+        if self._pool_to_vector:
             X = features.mean(dim=(-2, -1))  # (B, d)
         else:
             X = functional.avg_pool2d(features, 2, ceil_mode=True).flatten(1)  # (B, d)
-        if self.low_rank is not None:
-            X = self.low_rank(X)  # (B, k)
-        offsets = self.regression(X).unflatten(1, (-1, 2))  # (B, L, 2)
-        return Prediction(self.mean_shape + offsets.float(), occlusion_map)
+        for slot in self._vector:
+            X = self.get_submodule(slot)(X)  # (B, k)
+        return X
 
     @property
     def structural_matrix(self) -> nn.Parameter | None:
-        """See LandmarkNetwork."""
-        return None if self.low_rank is None else cast(nn.Parameter, self.low_rank.M)
+        """See LandmarkNetwork; M of the module in a vector slot that has one."""
+        found = (getattr(self.get_submodule(slot), "M", None) for slot in self._vector)
+        return next((M for M in found if M is not None), None)
 
     @property
-    def regression_matrix(self) -> nn.Parameter:
+    def regression_matrix(self) -> nn.Parameter | None:
         """See LandmarkNetwork."""
-        return cast(nn.Parameter, self.regression.weight)
+        return self.head.regression_matrix
+
+
+def _number(module: nn.Module, attribute: str, what: str) -> int:
+    """A size that a backbone or a module must tell of itself."""
+    value = getattr(module, attribute, None)
+    if isinstance(value, int) and value > 0:
+        return value
+    raise OdnbenchError(
+        f"{what}: {type(module).__name__} must have an attribute {attribute}, a whole number above "
+        f"0; it is {value!r}"
+    )

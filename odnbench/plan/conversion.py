@@ -3,9 +3,12 @@
 One converter serves the TOML files of registry/ and pipelines/, `-s key=value` on the command line,
 and the JSON of trial folders, so that the same mistake gets the same answer everywhere.
 A field whose name is a Python keyword carries a trailing underscore in code only: `lambda_`.
+A mapping that is declared with `field(metadata=INLINE)` holds keys that are not known beforehand;
+in files they stand beside the other fields, not in a table of their own.
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -15,6 +18,14 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from odnbench.errors import OdnbenchError, unknown
 
 T = TypeVar("T")
+INLINE = {"inline": True}
+
+
+class Names(dict[str, str]):
+    """A mapping of names that is not changed after it was made, and so can be hashed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -22,18 +33,23 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
     Raises OdnbenchError for an unknown key, a missing one, or a value of the wrong type.
     """
-    fields = field_types(cls)
+    fields, inline = field_types(cls), _inline_field(cls)
     for key in values:
-        if key not in fields:
+        if key not in fields and inline is None:
             raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
     for f in dataclasses.fields(cls):  # type: ignore[arg-type]
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if required and public_name(f.name) not in values:
+        if required and f.name != inline and public_name(f.name) not in values:
             raise OdnbenchError(f"{where}: missing key '{public_name(f.name)}'")
     converted = {
         fields[key][0]: convert(value, fields[key][1], f"{where}: {key}")
         for key, value in values.items()
+        if key in fields
     }
+    if inline is not None:
+        kind = typing.get_type_hints(cls)[inline]
+        others = {key: value for key, value in values.items() if key not in fields}
+        converted[inline] = convert(others, kind, where)
     try:
         return cls(**converted)
     except OdnbenchError as error:
@@ -43,10 +59,13 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 def to_mapping(value: Any) -> Any:
     """The inverse of `from_mapping`: plain dicts, lists and scalars, ready for JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inline = _inline_field(type(value))
+        beside = {} if inline is None else getattr(value, inline)
         return {
             public_name(f.name): to_mapping(getattr(value, f.name))
             for f in dataclasses.fields(value)
-        }
+            if f.name != inline
+        } | {key: to_mapping(item) for key, item in beside.items()}
     if isinstance(value, Mapping):
         return {key: to_mapping(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -77,9 +96,12 @@ def convert(value: Any, wanted: Any, where: str) -> Any:
                 return tuple(convert(item, args[0], where) for item in value)
             if len(value) == len(args):
                 return tuple(convert(v, a, where) for v, a in zip(value, args, strict=True))
-    elif origin in (dict, Mapping) or origin is typing.get_origin(Mapping[str, Any]):
+    elif origin in (dict, Mapping):
         if isinstance(value, Mapping):
             return {key: convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
+    elif wanted is Names:
+        if isinstance(value, Mapping):
+            return Names({key: convert(item, str, f"{where}.{key}") for key, item in value.items()})
     elif wanted is float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
@@ -110,22 +132,39 @@ def parse(text: str, wanted: Any, where: str) -> Any:
 def replace_at(instance: T, key: str, value: Any) -> T:
     """A copy of `instance` in which the field at dotted `key` (as from `leaf_types`) is `value`."""
     head, _, rest = key.partition(".")
-    name = field_types(type(instance))[head][0]
-    if rest:
-        value = replace_at(getattr(instance, name), rest, value)
+    fields = field_types(type(instance))
+    if head in fields:
+        name = fields[head][0]
+        if rest:
+            value = replace_at(getattr(instance, name), rest, value)
+    else:
+        name = _inline_name(type(instance), head)
+        beside = getattr(instance, name)
+        value = type(beside)({**beside, head: value})
     return dataclasses.replace(instance, **{name: value})  # type: ignore[type-var]
 
 
 def get_at(instance: Any, key: str) -> Any:
     """The value at dotted `key`."""
     for part in key.split("."):
-        instance = getattr(instance, field_types(type(instance))[part][0])
+        fields = field_types(type(instance))
+        if part in fields:
+            instance = getattr(instance, fields[part][0])
+        else:
+            instance = getattr(instance, _inline_name(type(instance), part))[part]
     return instance
 
 
 def leaf_types(cls: type) -> dict[str, Any]:
-    """Dotted key of every leaf field below dataclass `cls` → its type."""
-    return dict(_leaves(cls, ""))
+    """Dotted key of every leaf field below dataclass `cls` → its type; without inline keys, which
+    the class does not know.
+    """
+    return dict(_leaf_types(cls, ""))
+
+
+def leaves(instance: Any) -> dict[str, Any]:
+    """Dotted key of every leaf below a dataclass instance → its value, inline keys included."""
+    return dict(_leaf_values(instance, ""))
 
 
 def public_name(field_name: str) -> str:
@@ -134,22 +173,58 @@ def public_name(field_name: str) -> str:
 
 
 def field_types(cls: type) -> dict[str, tuple[str, Any]]:
-    """Public name of each field of dataclass `cls` → (attribute name, type)."""
+    """Public name of each field of dataclass `cls`, but for an inline one → (attribute name,
+    type).
+    """
     return _field_types(cls)
 
 
 @cache
 def _field_types(cls: Any) -> dict[str, tuple[str, Any]]:
     hints = typing.get_type_hints(cls)
-    return {public_name(f.name): (f.name, hints[f.name]) for f in dataclasses.fields(cls)}
+    return {
+        public_name(f.name): (f.name, hints[f.name])
+        for f in dataclasses.fields(cls)
+        if f.metadata != INLINE
+    }
 
 
-def _leaves(cls: type, prefix: str) -> Iterator[tuple[str, Any]]:
+def _inline_field(cls: type) -> str | None:
+    """The name of the inline field of dataclass `cls`, if it has one."""
+    return _inline_field_of(cls)
+
+
+@cache
+def _inline_field_of(cls: Any) -> str | None:
+    return next((f.name for f in dataclasses.fields(cls) if f.metadata == INLINE), None)
+
+
+def _inline_name(cls: type, key: str) -> str:
+    name = _inline_field(cls)
+    if name is None:
+        raise KeyError(key)
+    return name
+
+
+def _leaf_types(cls: type, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, (_, kind) in field_types(cls).items():
         if dataclasses.is_dataclass(kind):
-            yield from _leaves(kind, f"{prefix}{name}.")  # type: ignore[arg-type]
+            yield from _leaf_types(kind, f"{prefix}{name}.")  # type: ignore[arg-type]
         else:
             yield f"{prefix}{name}", kind
+
+
+def _leaf_values(instance: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    inline = _inline_field(type(instance))
+    for name, (attribute, kind) in field_types(type(instance)).items():
+        value = getattr(instance, attribute)
+        if dataclasses.is_dataclass(kind):
+            yield from _leaf_values(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+    if inline is not None:
+        for key, value in getattr(instance, inline).items():
+            yield f"{prefix}{key}", value
 
 
 def _type_name(wanted: Any) -> str:
@@ -161,3 +236,11 @@ def _type_name(wanted: Any) -> str:
     if dataclasses.is_dataclass(wanted) or get_origin(wanted) is not None:
         return "a table"
     return str(wanted)
+
+
+def bound(section: str, spec: object, name: str, low: float, high: float = math.inf) -> None:
+    """Raises OdnbenchError unless the field `name` of `spec` is finite and in [low, high]."""
+    value = getattr(spec, name)
+    if not low <= value <= high or value == math.inf:
+        rule = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        raise OdnbenchError(f"{section}.{public_name(name)} must be {rule}, got {value}")

@@ -15,23 +15,33 @@ from pathlib import Path
 from typing import Any
 
 from odnbench.errors import OdnbenchError, unknown
-from odnbench.plan.conversion import convert, from_mapping, get_at, leaf_types, parse, replace_at
-from odnbench.plan.registry import (
-    NONE,
+from odnbench.plan.conversion import (
+    Names,
+    convert,
+    from_mapping,
+    get_at,
+    leaf_types,
+    leaves,
+    parse,
+    replace_at,
+)
+from odnbench.plan.entries import (
     Backbone,
     Criterion,
+    Head,
     LossWeight,
     Module,
     Published,
-    Registry,
+    Slot,
     Variant,
-    read_toml,
 )
+from odnbench.plan.protocols import BoxRule, Protocol
+from odnbench.plan.registry import Registry, read_toml
 from odnbench.plan.shipped import shipped
-from odnbench.plan.specs import BoxRule, LossSpec, Protocol, TrialSpec
+from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrialSpec
 
 _MOST_TRIALS = 10_000
-FIELDS = leaf_types(TrialSpec)  # dotted key → type
+Fields = Mapping[str, Any]  # dotted key → type
 
 
 @dataclass(frozen=True)
@@ -91,53 +101,103 @@ def _resolve(
     settings: str,
     rendered: bool,
 ) -> list[TrialSpec]:
-    _check_pipeline(pipeline, registry)
-    changes: dict[str, Any] = _flat(pipeline.base, f"pipeline {pipeline.name}, [base]")
+    fields = spec_fields(registry)
+    _check_pipeline(pipeline, registry, fields)
+    changes = _flat(pipeline.base, fields, f"pipeline {pipeline.name}, [base]")
     axes = {
         key: [
-            convert(value, FIELDS[key], f"pipeline {pipeline.name}, [axes] {key}")
+            convert(value, fields[key], f"pipeline {pipeline.name}, [axes] {key}")
             for value in values
         ]
-        for key, values in _flat(pipeline.axes, f"pipeline {pipeline.name}, [axes]").items()
+        for key, values in _flat(pipeline.axes, fields, "[axes]").items()
     }
     for name in (pipeline.rendered if rendered else "", settings):
         if name:
-            changes |= _read_settings(name)
+            changes |= _read_settings(name, fields)
+    asked: dict[str, str] = {}  # key → what a user asked for with -s
     for text in overrides:
-        key, value = _split_override(text)
+        key, value = _split_override(text, fields)
+        asked[key] = value
         if key in axes:
-            axes[key] = [parse(item, FIELDS[key], f"-s {key}") for item in value.split(",")]
+            axes[key] = [parse(item, fields[key], f"-s {key}") for item in value.split(",")]
         else:
-            changes[key] = parse(value, FIELDS[key], f"-s {key}")
+            changes[key] = parse(value, fields[key], f"-s {key}")
 
     count = math.prod(map(len, axes.values()))
     if count > _MOST_TRIALS:
         raise OdnbenchError(f"its axes span {count} trials; at most {_MOST_TRIALS} can be run")
-    spec = _default_spec(registry)
+    base = _default_spec(registry)
     for key, value in changes.items():
-        spec = replace_at(spec, key, convert(value, FIELDS[key], key))
+        base = replace_at(base, key, convert(value, fields[key], key))
     trials = []
+    ignored: dict[str, list[bool]] = {}  # key that was asked for → whether each trial leaves it out
     for point in itertools.product(*axes.values()):
-        trial = spec
+        plain = base
         for key, value in zip(axes, point, strict=True):
+            plain = replace_at(plain, key, value)
+        trial = plain
+        for key, value in _changes_of(plain.variant, registry, fields).items():
             trial = replace_at(trial, key, value)
-        for key, value in registry.get(Variant, trial.variant).changes.items():
-            key = _full_key(key, f"variant {trial.variant}")
-            trial = replace_at(
-                trial, key, convert(value, FIELDS[key], f"variant {trial.variant}: {key}")
-            )
+            if (key in asked or len(axes.get(key, ())) > 1) and value != get_at(plain, key):
+                _refuse_unless_empty(key, value, get_at(plain, key), plain.variant, key in asked)
+        for key in asked:
+            ignored.setdefault(key, []).append(get_at(trial, key) != get_at(plain, key))
         trials.append(trial)
+    for key, without in ignored.items():
+        if all(without):
+            names = ", ".join(sorted({trial.variant for trial in trials}))
+            raise OdnbenchError(
+                f"-s {key}={asked[key]} changes nothing: variant {names} leaves that slot empty; "
+                f"choose other variants with -s variant=…"
+            )
     for trial in trials:
         _check(trial, registry)
     return trials
 
 
+def _refuse_unless_empty(
+    key: str, value: object, wanted: object, variant: str, was_asked: bool
+) -> None:
+    """Raises OdnbenchError where a variant sets `key` to another value than the user wants.
+
+    A variant that leaves a slot of the network empty does not contradict what stands in that slot
+    elsewhere: so `-s geometry=gm-outer` changes those trials of an ablation that have the slot.
+    """
+    if value == NONE and key.startswith("model."):
+        return
+    source = f"-s {key}={wanted}" if was_asked else f"[axes] {key} = {wanted!r}"
+    raise OdnbenchError(
+        f"{source} contradicts variant '{variant}', which sets {key} = {value!r}; leave one of "
+        "them out, or choose other variants with -s variant=…"
+    )
+
+
+def _changes_of(variant: str, registry: Registry, fields: Fields) -> dict[str, Any]:
+    """Dotted key → value of what a variant changes."""
+    where = f"variant {variant}"
+    return {
+        (full := _full_key(key, fields, where)): convert(value, fields[full], f"{where}: {full}")
+        for key, value in registry.get(Variant, variant).changes.items()
+    }
+
+
+def spec_fields(registry: Registry) -> Fields:
+    """Dotted key of every field of a trial's spec → its type; slots are those of `registry`."""
+    slots = {f"model.{slot}": str for slot in registry.all(Slot)}
+    return {**leaf_types(TrialSpec), **slots}
+
+
 def _default_spec(registry: Registry) -> TrialSpec:
     weights = {name: weight.default for name, weight in registry.all(LossWeight).items()}
-    return TrialSpec(loss=from_mapping(LossSpec, weights, "registry/weights.toml"))
+    slots = registry.all(Slot).values()
+    modules = Names({slot.name: slot.default for slot in slots if slot.default != NONE})
+    return TrialSpec(
+        loss=from_mapping(LossSpec, weights, "registry/weights.toml"),
+        model=ModelSpec(modules=modules),
+    )
 
 
-def _check_pipeline(pipeline: Pipeline, registry: Registry) -> None:
+def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> None:
     """Every name in `pipeline` is there, and every axis is a list."""
     for table in pipeline.published:
         registry.get(Published, table)
@@ -146,10 +206,10 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry) -> None:
     for column in pipeline.columns:
         registry.split(column)
     if pipeline.rendered:
-        _read_settings(pipeline.rendered)
+        _read_settings(pipeline.rendered, fields)
     for name in pipeline.search.parameters if pipeline.search else ():
         registry.get(LossWeight, name)
-    for key, values in _flat(pipeline.axes, "[axes]").items():
+    for key, values in _flat(pipeline.axes, fields, "[axes]").items():
         if not isinstance(values, list) or not values:
             raise OdnbenchError(
                 f"pipeline {pipeline.name}, [axes] {key}: expected a list of values, got {values!r}"
@@ -159,11 +219,18 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry) -> None:
 def _check(spec: TrialSpec, registry: Registry) -> None:
     """Every name of `spec` is in the registry and fits its place."""
     registry.get(Backbone, spec.model.backbone)
-    for slot in ("geometry", "distillation", "low_rank"):
-        name = getattr(spec.model, slot)
-        if name != NONE and registry.get(Module, name).slot != slot:
-            actual = registry.get(Module, name).slot
-            raise OdnbenchError(f"model.{slot}: module '{name}' is for the slot {actual}")
+    head = registry.get(Head, spec.model.head)
+    for name, slot in registry.all(Slot).items():
+        module = spec.model.module(name)
+        if module == NONE:
+            continue
+        if (actual := registry.get(Module, module).slot) != name:
+            raise OdnbenchError(f"model.{name}: module '{module}' is for the slot {actual}")
+        if slot.place == "vector" and head.takes != "vector":
+            raise OdnbenchError(
+                f"model.{name} '{module}' changes a vector of features, but head '{head.name}' "
+                f"takes their map; add -s {name}=none"
+            )
     criterion = registry.get(Criterion, spec.loss.criterion)
     if criterion.unit and criterion.unit != spec.loss.unit:
         raise OdnbenchError(
@@ -186,37 +253,37 @@ def _check(spec: TrialSpec, registry: Registry) -> None:
             )
 
 
-def _read_settings(name: str) -> dict[str, Any]:
+def _read_settings(name: str, fields: Fields) -> dict[str, Any]:
     path = _find(name, shipped("pipelines") / "settings", "settings")
-    return _flat(read_toml(path), str(path))
+    return _flat(read_toml(path), fields, str(path))
 
 
-def _split_override(text: str) -> tuple[str, str]:
+def _split_override(text: str, fields: Fields) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
         raise OdnbenchError(f"-s {text}: expected key=value, as in -s train.epochs=24")
-    return _full_key(key.strip(), "-s"), value.strip()
+    return _full_key(key.strip(), fields, "-s"), value.strip()
 
 
-def _full_key(key: str, where: str) -> str:
+def _full_key(key: str, fields: Fields, where: str) -> str:
     """The dotted key that `key`, possibly only its last part, stands for."""
-    if key in FIELDS:
+    if key in fields:
         return key
-    matches = [full for full in FIELDS if full.rpartition(".")[2] == key]
+    matches = [full for full in fields if full.rpartition(".")[2] == key]
     if len(matches) == 1:
         return matches[0]
-    raise OdnbenchError(f"{where}: {unknown('key', key, FIELDS)}")
+    raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
 
 
-def _flat(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, Any]:
+def _flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = "") -> dict[str, Any]:
     """A nested TOML table as dotted keys of a trial's spec → value."""
     flat: dict[str, Any] = {}
     for name, value in table.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and key not in FIELDS:
-            flat |= _flat(value, where, f"{key}.")
+        if isinstance(value, Mapping) and key not in fields:
+            flat |= _flat(value, fields, where, f"{key}.")
         else:
-            flat[_full_key(key, where)] = value
+            flat[_full_key(key, fields, where)] = value
     return flat
 
 
@@ -241,5 +308,6 @@ def _is_file(path: Path) -> bool:
 
 def differing_fields(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
     """Dotted keys in which `specs` differ among themselves."""
-    specs = list(specs)
-    return tuple(key for key in FIELDS if len({get_at(spec, key) for spec in specs}) > 1)
+    values = [leaves(spec) for spec in specs]
+    keys = dict.fromkeys(key for one in values for key in one)
+    return tuple(key for key in keys if len({one.get(key) for one in values}) > 1)

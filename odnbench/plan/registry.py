@@ -4,192 +4,47 @@
     registry.get(Variant, "odn")                   # a typed entry, or "did you mean …?"
     registry.build(Module, "gm", in_channels=512)  # calls the entry's target with its options
 
-One TOML file per family, one dataclass per family. An entry of a later folder replaces the earlier
-one of the same name.
+One TOML file per family, one dataclass per family (odnbench/plan/entries.py).
 """
 
 import inspect
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from odnbench.errors import OdnbenchError, unknown
-from odnbench.plan.conversion import from_mapping, to_mapping
+from odnbench.plan.conversion import from_mapping
+from odnbench.plan.entries import (
+    Backbone,
+    Buildable,
+    Criterion,
+    Dataset,
+    Format,
+    Head,
+    LossWeight,
+    Metric,
+    Module,
+    Published,
+    Slot,
+    Split,
+    Variant,
+)
+from odnbench.plan.plugins import plugin_folders
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.shipped import shipped
-from odnbench.plan.specs import BoxRule, Protocol, Scheme, TrialSpec, bound
 
 E = TypeVar("E")
 _DEEPEST = 20  # tables in tables
-NONE = "none"  # a slot of the network that is left out
-
-
-@dataclass(frozen=True)
-class Buildable:
-    """Something that is built by calling `target`, a `package.module:Name`, with `options`."""
-
-    name: str
-    title: str
-    target: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Backbone(Buildable):
-    """A feature extractor."""
-
-
-@dataclass(frozen=True)
-class Module(Buildable):
-    """What can stand in a slot of the network."""
-
-    slot: Literal["geometry", "distillation", "low_rank"] = field(kw_only=True)
-
-
-@dataclass(frozen=True)
-class Criterion(Buildable):
-    """A data term; `unit`, if given, is the only unit of shapes in which its options make sense."""
-
-    unit: Literal["", "crop", "pixels"] = ""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A network of the ablation: what differs from a default trial."""
-
-    name: str
-    title: str
-    changes: Mapping[str, Any]
-    factors: tuple[str, ...] | None = None  # modules that are on, where it is a cell of their 2^k
-    network: str = "odnbench.networks.odn:OcclusionAdaptiveNetwork"
-
-
-@dataclass(frozen=True)
-class LossWeight:
-    """A weight of Eq. (3) with its default and its log-uniform search range."""
-
-    name: str
-    symbol: str
-    title: str
-    default: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        bound("loss weight", self, "default", 0)
-        bound("loss weight", self, "low", 1e-300)
-        bound("loss weight", self, "high", self.low)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Faces that stand together on disk, their official number, and what stands in for them."""
-
-    source: str  # the folder or file that holds them, in the words of the data set's loader
-    faces: int
-    rendered: str  # difficulty of the rendered faces that stand in
-    optional: bool = False  # whether an archive without it is whole all the same
-    pattern: str = ""  # of its files' names in other tools' lists, without suffix; "": any
-
-    def __post_init__(self) -> None:
-        bound("part", self, "faces", 0)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Faces that papers report together: whole parts, or the faces of them that carry a label."""
-
-    parts: tuple[str, ...]
-    label: str = ""
-    faces: int = 0  # official number; 0 where none is known for the label
-    rule: str = ""  # who carries the label, for people
-
-    def __post_init__(self) -> None:
-        bound("split", self, "faces", 0)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set: parts as they stand on disk, and splits that papers build from them."""
-
-    name: str
-    title: str
-    scheme: str
-    target: str
-    names: tuple[str, ...]
-    found_by: tuple[str, ...]
-    parts: Mapping[str, Part]
-    splits: Mapping[str, Split] = field(default_factory=dict)
-    flags: bool = False  # whether its annotation says which points are occluded
-    protocol: str = ""  # the usual one; "": the first of its scheme
-    # Of its landmarks from mirror symmetry (datasets/inspection/symmetry.py).
-    mirror_offset_px: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, split in self.splits.items():
-            for part in split.parts:
-                if part not in self.parts:
-                    raise OdnbenchError(f"splits.{name}: {unknown('part', part, self.parts)}")
-
-    def split(self, name: str) -> Split:
-        """The split `name`: one of `splits`, a part, or several of them joined by "+".
-
-        Raises OdnbenchError for a name that is not known, or a join of splits by label.
-        """
-        chosen = [self._split(one) for one in name.split("+")]
-        if len(chosen) == 1:
-            return chosen[0]
-        if any(split.label for split in chosen):
-            raise OdnbenchError(
-                f"{self.name}/{name}: only whole splits can be joined by '+'; "
-                "name each subset as a split of its own"
-            )
-        parts = tuple(dict.fromkeys(part for split in chosen for part in split.parts))
-        return Split(parts, faces=sum(self.parts[part].faces for part in parts))
-
-    def _split(self, name: str) -> Split:
-        if name in self.splits:
-            split = self.splits[name]
-            total = sum(self.parts[part].faces for part in split.parts)
-            return split if split.label else replace(split, faces=total)
-        if name in self.parts:
-            return Split((name,), faces=self.parts[name].faces)
-        raise unknown(f"split of {self.name}", name, [*self.splits, *self.parts])
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """One method's figures in a published table."""
-
-    method: str
-    year: int
-    values: Mapping[str, float]
-    variant: str = ""  # our name for the same network, where we have it
-    primary: bool | None = None  # None: as the table says
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published table: its figures travel with metric, protocol and source."""
-
-    name: str
-    title: str
-    source: str
-    metric: str
-    dataset: str
-    protocol: str
-    columns: tuple[str, ...]
-    primary: bool
-    rows: tuple[PublishedRow, ...]
-    quantity: Literal["nme", "success"] = "nme"  # in percent; success: share below a threshold
-
 
 FAMILIES: dict[str, type] = {
     "backbones": Backbone,
+    "slots": Slot,
     "modules": Module,
+    "heads": Head,
     "variants": Variant,
     "criteria": Criterion,
     "weights": LossWeight,
@@ -197,6 +52,8 @@ FAMILIES: dict[str, type] = {
     "schemes": Scheme,
     "boxes": BoxRule,
     "protocols": Protocol,
+    "metrics": Metric,
+    "formats": Format,
     "published": Published,
 }
 
@@ -206,16 +63,22 @@ class Registry:
     """All entries: family → name → entry."""
 
     entries: Mapping[str, Mapping[str, Any]]
+    # (family, name) → the file that the entry was read from.
+    origins: Mapping[tuple[str, str], Path] = field(default_factory=dict)
     family_of: ClassVar[Mapping[type, str]] = {cls: name for name, cls in FAMILIES.items()}
 
     @classmethod
     def load(cls, extra: Iterable[Path] = ()) -> "Registry":
-        """The shipped entries and those of the folders in `extra`.
+        """The shipped entries, those of installed plug-ins, and those of the folders in `extra`.
 
-        Raises OdnbenchError for a folder that is not there, or an entry that is not right.
+        An entry of `extra` takes the place of another of its name, since somebody asked for it; one
+        of a plug-in may not. Raises OdnbenchError for a folder that is not there, for two entries
+        of one name, and for an entry that is not right.
         """
         entries: dict[str, dict[str, Any]] = {family: {} for family in FAMILIES}
-        for folder in (shipped("registry"), *extra):
+        origins: dict[tuple[str, str], Path] = {}
+        folders = [(shipped("registry"), False), *((f, False) for f in plugin_folders())]
+        for folder, replaces in [*folders, *((f, True) for f in extra)]:
             if not folder.is_dir():
                 raise OdnbenchError(f"registry folder {folder} is not there")
             for family, kind in FAMILIES.items():
@@ -227,8 +90,14 @@ class Registry:
                         raise OdnbenchError(
                             f"{where}: an entry is named by its table, not by 'name'"
                         )
+                    if name in entries[family] and not replaces:
+                        raise OdnbenchError(
+                            f"{where}: {family} has an entry of that name from "
+                            f"{origins[family, name]}; give one of them another name"
+                        )
                     entries[family][name] = from_mapping(kind, {"name": name, **table}, where)
-        return cls(entries)
+                    origins[family, name] = path
+        return cls(entries, origins)
 
     def get(self, kind: type[E], name: str) -> E:
         """The entry `name` of the family of dataclass `kind`."""
@@ -279,21 +148,6 @@ class Registry:
                 return protocol
         raise OdnbenchError(f"no protocol in the registry has the points of {dataset.name}")
 
-    def used_by(self, spec: TrialSpec) -> dict[str, Any]:
-        """The entries that decide a trial's numbers: part of its content id."""
-        model, protocol = spec.model, self.get(Protocol, spec.data.protocol)
-        slots = (model.geometry, model.distillation, model.low_rank)
-        used: list[Any] = [
-            self.get(Backbone, model.backbone),
-            *(self.get(Module, name) for name in slots if name != NONE),
-            self.get(Criterion, spec.loss.criterion),
-            protocol,
-            self.get(BoxRule, protocol.box),
-            self.get(Scheme, protocol.scheme),
-        ]
-        network = self.get(Variant, spec.variant).network
-        return {"network": network, "entries": [_without_title(entry) for entry in used]}
-
 
 def import_target(target: str) -> Any:
     """The object that `package.module:Name` names."""
@@ -331,6 +185,11 @@ def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]
     if (path := folder / f"{family}.toml").is_file():
         tables |= {name: (table, path) for name, table in read_toml(path).items()}
     for path in sorted((folder / family).glob("*.toml")):
+        if path.stem in tables:
+            raise OdnbenchError(
+                f"{path}: {family} has an entry of that name from {tables[path.stem][1]}; give one "
+                "of them another name"
+            )
         tables[path.stem] = (read_toml(path), path)
     return tables
 
@@ -338,7 +197,3 @@ def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]
 def _words(class_name: str) -> str:
     """`BoxRule` → "box rule"."""
     return re.sub(r"(?<!^)(?=[A-Z])", " ", class_name).lower()
-
-
-def _without_title(entry: Any) -> Any:
-    return {key: value for key, value in to_mapping(entry).items() if key != "title"}

@@ -1,21 +1,18 @@
-"""What a trial is: frozen dataclasses, their canonical JSON and the content id.
+"""What decides a trial's numbers: frozen dataclasses.
 
 A `TrialSpec` says everything that decides a trial's numbers and nothing else: no worker, device or
-tracking server; a weights file enters the content id by its content. Loss weights have their
-defaults in registry/weights.toml, everything else here; pipelines state only differences.
+tracking server. Loss weights have their defaults in registry/weights.toml and the modules of the
+network in registry/slots.toml, everything else here; pipelines state only differences.
 """
 
-import hashlib
-import json
-import math
-from collections.abc import Mapping
+import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import public_name, to_mapping
+from odnbench.plan.conversion import INLINE, Names, bound
 
-ENGINE_VERSION = 3  # part of every content id: raise it whenever the same spec gives other numbers
+NONE = "none"  # a slot of the network that is left out
 
 
 @dataclass(frozen=True)
@@ -23,11 +20,18 @@ class ModelSpec:
     """The network. Names are those of registry/; a slot that is "none" is left out."""
 
     backbone: str = "resnet18"
-    pretrained: str = "imagenet"  # "none", "imagenet" (torchvision's), or a local weights file
-    attach: str = "layer4.0"  # where Z leaves the backbone: "layer3", "layer4.0", "layer4", …
-    geometry: str = "gm"
-    distillation: str = "dm"
-    low_rank: str = "lm"
+    # "none", "imagenet" (torchvision's), or a local weights file.
+    pretrained: str = "imagenet"
+    # Where the feature map Z leaves the backbone: "whole", "last-unit", "stride-8", "stride-16",
+    # "stride-32", or the name of a layer of that backbone.
+    attach: str = "last-unit"
+    head: str = "regression"
+    # Slot → module, as model.geometry = "gm".
+    modules: Names = field(default_factory=Names, metadata=INLINE)
+
+    def module(self, slot: str) -> str:
+        """The name of the module that stands in `slot`; "none" where there is none."""
+        return self.modules.get(slot, NONE)
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,13 @@ class LossSpec:
     unit: Literal["crop", "pixels"] = "crop"
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "gamma", "lambda_", "eta"):
+        for name in self.weights():
             bound("loss", self, name, 0)
+
+    @classmethod
+    def weights(cls) -> tuple[str, ...]:
+        """The names of the fields that are weights of penalties."""
+        return tuple(f.name for f in dataclasses.fields(cls) if f.type is float)
 
 
 @dataclass(frozen=True)
@@ -112,13 +121,12 @@ class TrainSpec:
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    precision: Literal["auto", "float32", "bf16"] = (
-        "auto"  # "auto": bf16 where the processor has it
-    )
-    select: Literal["validation", "last", "test"] = "validation"  # which epoch's weights are kept
-    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = (
-        "none"  # mode of torch.compile; the last two use CUDA graphs
-    )
+    # "auto": bf16 where the processor has it.
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    # The epoch whose weights are kept: best on validation, the last, or best on the test set.
+    select: Literal["validation", "last", "test"] = "validation"
+    # The mode of torch.compile; the last two use CUDA graphs.
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
 
     def __post_init__(self) -> None:
         bound("train", self, "epochs", 0)
@@ -140,167 +148,3 @@ class TrialSpec:
 
     def __post_init__(self) -> None:
         bound("trial", self, "seed", 0, 2**63 - 1)
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """A point scheme: how many landmarks, and which of them mean what (all indices 0-based)."""
-
-    name: str
-    title: str
-    points: int
-    flip: tuple[int, ...]  # landmark i of a mirrored face is landmark flip[i] of the face
-    eye_corners: tuple[int, int]  # outer ones
-    pupils: tuple[tuple[int, ...], tuple[int, ...]]  # landmarks whose mean is the pupil
-    components: Mapping[str, tuple[int, ...]]
-
-    def __post_init__(self) -> None:
-        used = [*self.eye_corners, *sum(self.pupils, ()), *sum(self.components.values(), ())]
-        if any(not 0 <= point < self.points for point in used):
-            raise OdnbenchError(
-                f"eye_corners, pupils and components must name points from 0 to {self.points - 1}"
-            )
-        if (
-            not len(self.flip) == self.points > 0
-            or sorted(self.flip) != list(range(self.points))
-            or any(self.flip[j] != i for i, j in enumerate(self.flip))
-        ):
-            raise OdnbenchError(
-                f"flip must list the mirror image of each of the {self.points} points, "
-                "so that applied twice it changes nothing"
-            )
-
-
-@dataclass(frozen=True)
-class BoxRule:
-    """Which part of a picture the network sees."""
-
-    name: str
-    title: str
-    source: Literal["landmarks", "annotated", "detector"]  # "landmarks": their tight box
-    shape: Literal["square", "stretched"]  # square: the box's longer side; stretched: both sides
-    factor: float  # side of the crop over that of the box
-
-    def __post_init__(self) -> None:
-        bound("box rule", self, "factor", 0.1, 10)
-
-    def describe(self) -> str:
-        """One line that says what the crop is."""
-        whose = "the landmarks' tight box" if self.source == "landmarks" else f"{self.source} box"
-        return f"{self.shape} crop, {self.factor:g} × {whose}"
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How errors become a number. A number never travels without it."""
-
-    name: str
-    title: str
-    scheme: str
-    normaliser: Literal["inter-ocular", "inter-pupil", "box-width", "box-area", "box-diagonal"]
-    visibility: Literal["all", "visible", "occluded"]
-    averaging: Literal["face", "point"]  # mean over faces of their means, or over all points
-    box: str  # box rule of registry/boxes.toml
-    thresholds_percent: tuple[
-        float, ...
-    ]  # of FR@t and AUC@t, in percent of NME; the main one first
-    error: Literal["mean-distance", "shape-norm"] = (
-        "mean-distance"  # the latter: Eq. (10) literally
-    )
-
-    def __post_init__(self) -> None:
-        if not self.thresholds_percent or not all(0 < t <= 100 for t in self.thresholds_percent):
-            raise OdnbenchError(
-                "thresholds_percent must name at least one threshold, each above 0 and at most "
-                f"100, as [8.0]; got {list(self.thresholds_percent)}"
-            )
-
-    @property
-    def failure_percent(self) -> float:
-        """The main threshold of FR and AUC."""
-        return self.thresholds_percent[0]
-
-    def describe(self) -> str:
-        """One line that says how the number was made."""
-        return ", ".join(f"{name} {value}" for name, value in self.facts.items())
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """What makes two numbers comparable: name → value."""
-        error = {"mean-distance": "mean distance", "shape-norm": "2-norm of the shape over L"}
-        return {
-            "error": error[self.error],
-            "over": self.normaliser,
-            "points": self.visibility,
-            "mean per": self.averaging,
-            "box rule": self.box,
-        }
-
-    def differs_from(self, other: "Protocol") -> str:
-        """What makes their numbers not comparable, or ""."""
-        mine, others = self.facts, other.facts
-        return ", ".join(f"{k} {mine[k]}, not {others[k]}" for k in mine if mine[k] != others[k])
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of a split is there."""
-
-    split: str  # "300w/common"
-    faces: int
-    official: int  # 0 where none is known
-    rendered: bool
-    whole: bool = True  # whether nothing of its parts is missing
-
-    def __str__(self) -> str:
-        if self.rendered:
-            return f"rendered, {self.faces} faces"
-        known = self.official not in (0, self.faces)
-        return f"{self.faces} of {self.official}" if known else f"{self.faces}"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trial with all that a reader of its numbers must know. `id` names its content."""
-
-    id: str
-    pipeline: str
-    title: str
-    spec: TrialSpec
-    protocol: Protocol
-    box: BoxRule
-    scheme: Scheme
-    coverage: tuple[Coverage, ...]
-    faces: str  # fingerprint of the face lists
-
-    @property
-    def rendered(self) -> bool:
-        """Whether any of its faces are rendered ones."""
-        return any(split.rendered for split in self.coverage)
-
-    def tested_on_rendered(self, split: str) -> bool:
-        """Whether its test faces of the data set of `split` ("300w/common") are rendered ones."""
-        dataset = split.partition("/")[0]
-        return any(
-            tested.rendered
-            for tested in self.coverage[1:]
-            if tested.split.partition("/")[0] == dataset
-        )
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no blanks: equal values give equal text."""
-    return json.dumps(to_mapping(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def content_id(*parts: Any) -> str:
-    """Sixteen hex digits that name the content of `parts`."""
-    return hashlib.sha256(canonical_json(list(parts)).encode()).hexdigest()[:16]
-
-
-def bound(section: str, spec: object, name: str, low: float, high: float = math.inf) -> None:
-    """Raises OdnbenchError unless the field `name` of `spec` is finite and in [low, high]."""
-    value = getattr(spec, name)
-    if not low <= value <= high or value == math.inf:
-        rule = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-        raise OdnbenchError(f"{section}.{public_name(name)} must be {rule}, got {value}")

@@ -5,13 +5,15 @@ display).
 # T thresholds of a CED curve
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from odnbench.metrics.ced import ced
-from odnbench.plan.specs import Coverage
+from odnbench.plan.trials import Coverage
+from odnbench.reports.report import Report
 from odnbench.results.records import Epoch
 from odnbench.scoring.scores import Score
 
@@ -21,28 +23,56 @@ STYLES = ("-", (0, (5, 2)))
 LARGEST_NME_PERCENT = 25.0
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A line of a figure, and what its look follows from."""
+
+    title: str
+    scores: Mapping[str, Score]  # by column
+    epochs: Sequence[Epoch]
+    is_reference: bool
+    is_trained: bool
+
+
+def figures_of(report: Report) -> dict[str, Figure]:
+    """File name → figure."""
+    label = "rendered faces" if report.rendered else "real faces"
+    curves = [
+        Curve(
+            row.title,
+            row.trials[0].scores if row.trials else row.foreign,
+            row.trials[0].epochs if row.trials else (),
+            row.is_reference,
+            row.is_trained or not row.trials,
+        )
+        for row in report.table
+    ]
+    named: dict[str, Figure] = {}
+    if report.columns:
+        named[f"{report.pipeline.name}-ced.png"] = ced_figure(
+            curves, report.columns, report.protocol.failure_percent
+        )
+    trained = [curve for curve in curves if curve.epochs]
+    if trained:
+        named[f"{report.pipeline.name}-training.png"] = training_figure(trained, label)
+    return named
+
+
 def ced_figure(
-    curves: Sequence[tuple[str, str, Mapping[str, Score]]],
-    columns: Mapping[str, Coverage],
-    failure_percent: float,
+    curves: Sequence[Curve], columns: Mapping[str, Coverage], failure_percent: float
 ) -> Figure:
-    """CED curves, one panel per column. curves: (title, variant, column → score)."""
+    """CED curves, one panel per column."""
     figure = Figure(figsize=(4.6 * len(columns) + 2.6, 4.4), layout="constrained")
     panels = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     # The mean shape would stretch the axis beyond what tells the networks apart.
-    networks = [scores for _, variant, scores in curves if variant != "mean-shape"] or [
-        scores for _, _, scores in curves
-    ]
+    networks = [curve.scores for curve in curves if curve.is_trained]
+    networks = networks or [curve.scores for curve in curves]
     far = [np.quantile(s[column].nme, 0.98) for s in networks for column in columns if column in s]
     largest = max(failure_percent, min(LARGEST_NME_PERCENT, 100 * max(far)))
     thresholds = np.linspace(0, largest, 500)  # (T,)
     for panel, (column, coverage) in zip(panels, columns.items(), strict=True):
-        for title, (colour, style), scores in zip(
-            (title for title, _, _ in curves),
-            line_styles([variant for _, variant, _ in curves]),
-            (scores for _, _, scores in curves),
-            strict=True,
-        ):
+        for curve, (colour, style) in zip(curves, line_styles(curves), strict=True):
+            scores, title = curve.scores, curve.title
             if column in scores:
                 share = ced(scores[column].nme, thresholds / 100) * 100
                 panel.plot(
@@ -59,16 +89,16 @@ def ced_figure(
     return figure
 
 
-def training_figure(curves: Sequence[tuple[str, str, Sequence[Epoch]]], label: str) -> Figure:
-    """Validation NME over the epochs. curves: (title, variant, epochs)."""
+def training_figure(curves: Sequence[Curve], label: str) -> Figure:
+    """Validation error by epoch."""
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     panel = figure.subplots()
-    for (title, _, epochs), (colour, style) in zip(
-        curves, line_styles([variant for _, variant, _ in curves]), strict=True
-    ):
-        x = [epoch.epoch for epoch in epochs]
-        y = [epoch.validation_nme_percent for epoch in epochs]
-        panel.plot(x, y, color=colour, linestyle=style, marker=".", linewidth=1.3, label=title)
+    for curve, (colour, style) in zip(curves, line_styles(curves), strict=True):
+        x = [epoch.epoch for epoch in curve.epochs]
+        y = [epoch.validation_nme_percent for epoch in curve.epochs]
+        panel.plot(
+            x, y, color=colour, linestyle=style, marker=".", linewidth=1.3, label=curve.title
+        )
     panel.set(xlabel="epoch", ylabel="validation NME, %", yscale="log")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.yaxis.set_major_formatter("{x:g}")
@@ -81,14 +111,16 @@ def training_figure(curves: Sequence[tuple[str, str, Sequence[Epoch]]], label: s
     return figure
 
 
-def line_styles(variants: Sequence[str]) -> list[tuple[str, object]]:
-    """A colour and a dash for each line; the mean shape is dotted grey, the full ODN black."""
+def line_styles(curves: Sequence[Curve]) -> list[tuple[str, object]]:
+    """A colour and a dash for each line; one that is not trained is dotted grey, the reference's
+    is black.
+    """
     styles: list[tuple[str, object]] = []
-    for variant in variants:
+    for curve in curves:
         index = sum(colour not in ("0.5", "black") for colour, _ in styles)
-        if variant == "mean-shape":
+        if not curve.is_trained:
             styles.append(("0.5", ":"))
-        elif variant == "odn" and variants.count("odn") == 1:
+        elif curve.is_reference:
             styles.append(("black", "-"))
         else:
             styles.append(

@@ -1,57 +1,64 @@
-"""Reports: tables and figures from trial folders, rendered through reports/templates/.
+"""What a report says of one pipeline, as values: numbers with intervals, verdicts, marks.
 
-A report knows nothing of training. It reads predictions, scores them under their protocol, and sets
-them beside published figures; what is rendered, partial or missing stands next to the number it
-concerns.
+A format (registry/formats.toml) turns a `Report` into text and pictures; nothing here is text that
+a format would have to take apart again.
 """
 
-import dataclasses
-import shutil
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+# S seeds, N faces, k columns of the structural matrix M
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import jinja2
 import numpy as np
-from matplotlib.figure import Figure
 
 from odnbench.arrays import Floats
-from odnbench.errors import OdnbenchError
 from odnbench.metrics.factorial import Effect, factorial_effects
-from odnbench.metrics.intervals import mean_interval
+from odnbench.metrics.intervals import Interval, mean_interval
 from odnbench.metrics.occlusion import ProbabilityScore
 from odnbench.metrics.rank import effective_rank, stable_rank
 from odnbench.metrics.significance import Comparison, compare
-from odnbench.plan.conversion import get_at
-from odnbench.plan.pipelines import FIELDS, Pipeline
-from odnbench.plan.registry import LossWeight, Published, Registry, Variant
-from odnbench.plan.shipped import shipped
-from odnbench.plan.specs import BoxRule, Coverage, Protocol, Trial
-from odnbench.reports.figures import ced_figure, training_figure
+from odnbench.plan.conversion import get_at, leaves
+from odnbench.plan.entries import LossWeight, Metric, Published
+from odnbench.plan.pipelines import Pipeline
+from odnbench.plan.protocols import BoxRule, Protocol
+from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.folder import TrialFolder
-from odnbench.results.plans import PlanRecord, is_at_work
-from odnbench.results.records import Epoch, Result
-from odnbench.scoring.prediction_files import PredictionFile
-from odnbench.scoring.score import score_files
-from odnbench.scoring.scores import Score, occlusion_scores, scores
-from odnbench.scoring.truth import truth_in_predictions
+from odnbench.results.records import Epoch, Result, Standing
+from odnbench.scoring.scores import Score
 
 
 @dataclass(frozen=True)
 class ScoredTrial:
-    """A finished trial with its numbers: column → score."""
+    """A finished trial with its numbers."""
 
     trial: Trial
+    folder: TrialFolder
     result: Result
     epochs: tuple[Epoch, ...]
-    scores: Mapping[str, Score]
-    occlusion: Mapping[str, Mapping[str, ProbabilityScore]]  # of 1 − P, as `occlusion_scores`
-    versions: Mapping[str, str]
-    examples: Path  # picture of test faces with predictions
+    scores: Mapping[str, Score]  # by column
+    # By column: how well 1 − P tells occluded "landmarks" and covered "cells".
+    occlusion: Mapping[str, Mapping[str, ProbabilityScore]]
+    versions: Mapping[str, str]  # of the libraries that made the numbers
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of one row on one column, in the metric's unit."""
+
+    values: tuple[float, ...]  # (S,) of each seed
+    interval: Interval | None = None  # 95 % of the mean over seeds and faces
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds; None for a single one."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -61,60 +68,45 @@ class Row:
     title: str
     variant: str
     trials: tuple[ScoredTrial, ...]
-    foreign: Mapping[str, Score] = field(default_factory=dict)  # of a file of predictions
+    # Metric → column → number.
+    numbers: Mapping[str, Mapping[str, Measured]]
+    # Column → score, of a file of predictions that another tool made.
+    foreign: Mapping[str, Score] = field(default_factory=dict)
+    is_reference: bool = False  # the others are compared with it
+    has_paper_weights: bool = False  # in a search: the weights are the paper's
 
     @property
-    def seeds(self) -> int:
-        """Number of seeds."""
-        return len(self.trials)
+    def parameters(self) -> int | None:
+        """Of the network; None for a foreign method."""
+        return self.trials[0].result.parameters if self.trials else None
 
     @property
-    def parameters(self) -> str:
-        """Of the network."""
-        return f"{self.trials[0].result.parameters:,}" if self.trials else "–"
+    def is_trained(self) -> bool:
+        """Whether its trials have epochs; the mean shape has none."""
+        return any(trial.epochs for trial in self.trials)
 
     def scores_of(self, column: str) -> list[Score]:
         """A score for each seed."""
         found = [t.scores[column] for t in self.trials if column in t.scores]
         return found or ([self.foreign[column]] if column in self.foreign else [])
 
+    def number(self, metric: str, column: str) -> Measured | None:
+        """A metric on a column; None where it has no scores there."""
+        return self.numbers.get(metric, {}).get(column)
+
     def errors(self, column: str) -> Floats | None:
         """(S, N) errors of each seed and face, whose mean is the NME as a fraction; None without
         scores.
         """
-        found = self.scores_of(column)
-        return np.stack([score.terms for score in found]) if found else None
-
-    def nme(self, column: str) -> str:
-        """Mean NME in percent, ± sd over seeds where there are several, and its 95 % interval."""
-        errors = self.errors(column)
-        if errors is None:
-            return "–"
-        text = f"{100 * errors.mean():.2f}"
-        if len(errors) > 1:
-            text += f" ± {100 * errors.mean(axis=1).std(ddof=1):.2f}"
-        if errors.shape[1] > 1:
-            interval = mean_interval(errors)
-            text += f" ({100 * max(0.0, interval.low):.2f}–{100 * interval.high:.2f})"
-        return text
-
-    def failures(self, column: str) -> str:
-        """Failure rate in percent, mean over seeds."""
-        found = [score.failure_percent for score in self.scores_of(column)]
-        return f"{fmean(found):.1f}" if found else "–"
-
-    def auc(self, column: str) -> str:
-        """Area under the CED in percent, mean over seeds."""
-        found = [score.auc_percent for score in self.scores_of(column)]
-        return f"{fmean(found):.1f}" if found else "–"
+        return errors_of(self.scores_of(column))
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A trial of the plan that has no numbers, and why."""
+    """A trial of the plan that has no numbers, and where it stands."""
 
     title: str
-    reason: str
+    standing: Standing
 
 
 @dataclass(frozen=True)
@@ -126,8 +118,18 @@ class PublishedColumn:
 
 
 @dataclass(frozen=True)
+class RankRow:
+    """The structural matrix M of a row's first seed, after its first epoch and as it was kept."""
+
+    row: Row
+    columns: int  # k
+    effective: tuple[float, float]
+    stable: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Report:
-    """All that the template shows of one pipeline."""
+    """All that is told of one pipeline."""
 
     pipeline: Pipeline
     notes: tuple[str, ...]
@@ -135,6 +137,7 @@ class Report:
     missing: tuple[Missing, ...]
     published: tuple[Published, ...]
     unlike: Mapping[str, str]  # published table → what makes its numbers not comparable
+    metrics: tuple[Metric, ...]
     weights: tuple[LossWeight, ...]  # that a search varied
     factors: Mapping[str, tuple[str, ...]]  # variant → modules that are on
     saved_at: str
@@ -146,6 +149,16 @@ class Report:
         """All lines: our trials, and foreign methods."""
         return (*self.rows, *self.foreign)
 
+    @property
+    def shown_metrics(self) -> tuple[Metric, ...]:
+        """The metrics of the table, the NME first."""
+        return tuple(metric for metric in self.metrics if metric.in_tables)
+
+    @property
+    def reference(self) -> Row | None:
+        """The line that the others are compared with, if there is exactly one."""
+        return next((row for row in self.rows if row.is_reference), None)
+
     @cached_property
     def comparisons(self) -> dict[str, dict[str, Comparison]]:
         """Column → title → that line against the reference's, corrected over the column's lines.
@@ -153,9 +166,9 @@ class Report:
         Lines that were not tested on the very faces of the reference are left out.
         """
         found: dict[str, dict[str, Comparison]] = {}
-        references = [row for row in self.rows if row.variant == self.pipeline.reference]
-        for column in self.columns if len(references) == 1 else ():
-            (reference,) = references
+        reference = self.reference
+        for column in self.columns if reference is not None else ():
+            assert reference is not None
             faces = {score.faces for score in reference.scores_of(column)}
             errors = {
                 row.title: errors
@@ -211,17 +224,17 @@ class Report:
         return any(trial.trial.rendered for trial in self.trials)
 
     @property
-    def stand_ins(self) -> str:
+    def stand_ins(self) -> tuple[str, ...]:
         """The splits of which rendered faces were trained or tested on."""
         every = (c for trial in self.trials for c in trial.trial.coverage)
-        return ", ".join(dict.fromkeys(c.split for c in every if c.rendered))
+        return tuple(dict.fromkeys(c.split for c in every if c.rendered))
 
     @property
     def training(self) -> Coverage:
         """How much of the training split there was."""
         return self.trials[0].trial.coverage[0]
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Coverage]:
         """Column → coverage; a column of the very faces of an earlier one is left out."""
         shown: dict[tuple[str, ...], str] = {}
@@ -238,21 +251,21 @@ class Report:
     @property
     def seeds(self) -> int:
         """Seeds of the row that has most."""
-        return max(row.seeds for row in self.rows)
+        return max(len(row.trials) for row in self.rows)
 
     @property
-    def versions(self) -> str:
+    def versions(self) -> Mapping[str, str]:
         """Of the libraries that made the numbers."""
-        return ", ".join(f"{name} {v}" for name, v in self.trials[0].versions.items())
+        return self.trials[0].versions
 
-    @property
+    @cached_property
     def common(self) -> dict[str, Any]:
         """Dotted key → value, where all trials agree."""
-        specs = [trial.trial.spec for trial in self.trials]
+        first, *others = (leaves(trial.trial.spec) for trial in self.trials)
         return {
-            key: get_at(specs[0], key)
-            for key in FIELDS
-            if len({get_at(spec, key) for spec in specs}) == 1
+            key: value
+            for key, value in first.items()
+            if all(other.get(key) == value for other in others)
         }
 
     def weight(self, trial: ScoredTrial, name: str) -> float:
@@ -274,11 +287,6 @@ class Report:
         return figures
 
     @property
-    def reference(self) -> str:
-        """Title of the line that others are compared with."""
-        return next(r.title for r in self.rows if r.variant == self.pipeline.reference)
-
-    @property
     def caveat(self) -> str:
         """What the number of seeds takes from comparisons and effects."""
         every = (c for compared in self.comparisons.values() for c in compared.values())
@@ -289,15 +297,11 @@ class Report:
         """The effects of each set of modules, one per column of `factorial`."""
         return list(zip(*self.factorial.values(), strict=True))
 
-    @staticmethod
-    def relative(c: Comparison) -> str:
-        """A difference in percent of the reference's mean, with its interval."""
-        low, high = (100 * end / c.reference_mean for end in (c.interval.low, c.interval.high))
-        return f"{c.percent:+.1f} % ({low:+.1f} to {high:+.1f})"
-
     @property
     def distilled(self) -> list[tuple[Row, str]]:
-        """Lines whose networks tell occlusion, and what it is compared with: flags or masks."""
+        """Lines whose networks tell occlusion, and what it is compared with: flags ("landmarks") or
+        masks ("cells").
+        """
         return [
             (row, against)
             for row in self.rows
@@ -306,42 +310,22 @@ class Report:
         ]
 
     @property
-    def low_rank(self) -> list[tuple[Row, int, float, float, float, float]]:
-        """Lines with a structural matrix: k, and effective and stable rank after the first epoch
-        and of the weights that were kept, of the first seed.
-        """
+    def low_rank(self) -> list[RankRow]:
+        """The lines whose networks have a structural matrix."""
         found = []
         for row in self.rows:
             first = row.trials[0]
             if first.result.spectrum and first.epochs:
                 sigma, start = np.array(first.result.spectrum), first.epochs[0]
-                ranks = (start.effective_rank or 0.0, effective_rank(sigma))
-                stable = (start.stable_rank or 0.0, stable_rank(sigma))
-                found.append((row, len(sigma), *ranks, *stable))
+                found.append(
+                    RankRow(
+                        row,
+                        columns=len(sigma),
+                        effective=(start.effective_rank or 0.0, effective_rank(sigma)),
+                        stable=(start.stable_rank or 0.0, stable_rank(sigma)),
+                    )
+                )
         return found
-
-    @property
-    def examples_name(self) -> str:
-        """File name of the examples beside the report."""
-        return f"{self.pipeline.name}-examples.jpg"
-
-    def figures(self) -> dict[str, Figure]:
-        """File name → figure."""
-        label = "rendered faces" if self.rendered else "real faces"
-        drawn = [(row.title, row.variant, row.trials[0]) for row in self.rows]
-        named: dict[str, Figure] = {}
-        if self.columns:
-            curves = [(title, variant, t.scores) for title, variant, t in drawn]
-            curves += [(row.title, "", row.foreign) for row in self.foreign]
-            named[f"{self.pipeline.name}-ced.png"] = ced_figure(
-                curves,
-                self.columns,
-                self.protocol.failure_percent,
-            )
-        trained = [(title, variant, t.epochs) for title, variant, t in drawn if t.epochs]
-        if trained:
-            named[f"{self.pipeline.name}-training.png"] = training_figure(trained, label)
-        return named
 
     @property
     def exemplar(self) -> ScoredTrial:
@@ -349,132 +333,17 @@ class Report:
         named = [row for row in self.rows if row.variant == self.pipeline.reference]
         return (named or list(self.rows))[0].trials[0]
 
-    def markdown(self, figures: Iterable[str]) -> str:
-        """The report as Markdown, with `figures` (file names) beside it."""
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(shipped("reports/templates")),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,
-        )
-        return environment.get_template("report.md.j2").render(report=self, figures=list(figures))
+
+def errors_of(scores: list[Score]) -> Floats | None:
+    """(S, N) errors of the scores of S seeds on the same faces; None where there are none."""
+    return np.stack([score.terms for score in scores]) if scores else None
 
 
-def read_report(
-    plan_file: Path, registry: Registry, foreign: Sequence[PredictionFile] = ()
-) -> Report:
-    """The report of the plan in `plan_file` (plan.json), with other tools' predictions beside it.
-
-    It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
-    protocols, or a file of `foreign` has none of its columns' faces.
-    """
-    record, at_work = PlanRecord.load(plan_file), is_at_work(plan_file.parent)
-    groups: dict[tuple[str, Any], list[ScoredTrial]] = defaultdict(list)
-    missing = []
-    for folder, title in record.folders(plan_file.parent):
-        if not folder.finished:
-            missing.append(Missing(title, str(folder.standing(at_work=at_work))))
-            continue
-        scored = _scored(folder, title, record.pipeline.columns, registry)
-        unseeded = dataclasses.replace(scored.trial.spec, seed=0)
-        groups[title.split(", seed ")[0], unseeded].append(scored)
-    rows = tuple(
-        Row(title, trials[0].trial.spec.variant, tuple(trials))
-        for (title, _), trials in groups.items()
+def nme_interval(errors: Floats) -> Interval | None:
+    """95 % of the mean of errors (S, N), in percent; None for a single face."""
+    if errors.shape[1] < 2:
+        return None
+    found = mean_interval(errors)
+    return Interval(
+        100 * found.estimate, 100 * max(0.0, found.low), 100 * found.high, found.level, found.seeds
     )
-    protocols = {t.trial.protocol for row in rows for t in row.trials}
-    if len(protocols) > 1:
-        names = ", ".join(sorted(protocol.name for protocol in protocols))
-        raise OdnbenchError(f"{plan_file}: its trials follow unlike protocols ({names})")
-    search = record.pipeline.search
-    if search is not None:
-        rows = tuple(sorted(rows, key=lambda row: row.trials[0].result.validation_nme_percent))
-    published = tuple(registry.get(Published, name) for name in record.pipeline.published)
-    own = next(iter(protocols), None)
-    unlike = {
-        table.name: differs
-        for table in published
-        if own and (differs := registry.get(Protocol, table.protocol).differs_from(own))
-    }
-    return Report(
-        pipeline=record.pipeline,
-        notes=record.notes,
-        rows=rows,
-        missing=tuple(missing),
-        published=published,
-        unlike=unlike,
-        weights=tuple(
-            registry.get(LossWeight, name) for name in (search.parameters if search else ())
-        ),
-        factors={
-            name: variant.factors
-            for name, variant in registry.all(Variant).items()
-            if variant.factors is not None
-        },
-        saved_at=record.saved_at,
-        rules={
-            column: split.rule
-            for column in record.pipeline.columns
-            if (split := registry.split(column)[1]).rule
-        },
-        foreign=tuple(
-            _foreign_row(file, rows[0].trials[0], record.pipeline.columns, registry)
-            for file in foreign
-            if rows
-        ),
-    )
-
-
-def _scored(
-    folder: TrialFolder, title: str, columns: Sequence[str], registry: Registry
-) -> ScoredTrial:
-    """A finished trial with its numbers."""
-    trial, predictions = folder.trial, folder.predictions
-    return ScoredTrial(
-        dataclasses.replace(trial, title=title),
-        folder.result,
-        tuple(folder.epochs),
-        {score.column: score for score in scores(predictions, trial, registry, columns)},
-        occlusion_scores(predictions, registry, columns),
-        folder.versions,
-        folder.examples,
-    )
-
-
-def _foreign_row(
-    file: PredictionFile, scored: ScoredTrial, columns: Iterable[str], registry: Registry
-) -> Row:
-    """`file` on the columns of which it has every face, against the annotations of a trial."""
-    trial = scored.trial
-    predictions = TrialFolder(scored.examples.parent).predictions
-    found: dict[str, Score] = {}
-    reasons = []
-    for column in columns:
-        truth = truth_in_predictions(column, predictions, trial, registry)
-        if truth is None:
-            continue
-        try:
-            (one,) = score_files([file], truth, trial.protocol, registry)
-        except OdnbenchError as error:
-            reasons.append(str(error))
-            continue
-        found[column] = one.score
-    if not found:
-        raise OdnbenchError(
-            "\n".join(dict.fromkeys(reasons)) or f"{file.path}: the run has no faces to score it on"
-        )
-    return Row(file.name, "", (), found)
-
-
-def write_markdown(report: Report, folder: Path) -> Path:
-    """Writes the report and its figures into `folder`; returns the report's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = report.figures()
-    for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=150)
-    shutil.copyfile(report.exemplar.examples, folder / report.examples_name)
-    path = folder / f"{report.pipeline.name}.md"
-    path.write_text(report.markdown(figures), encoding="utf-8")
-    return path

@@ -11,10 +11,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from odnbench.errors import OdnbenchError
+from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Protocol
 from odnbench.reports.report import Report
-from odnbench.results.folder import TrialFolder
 from odnbench.scoring.scores import scores_under
 
 
@@ -74,7 +73,7 @@ def rescore(
     titles = [row.title for row in report.rows]
     for row in report.rows:
         for scored in row.trials:
-            predictions = TrialFolder(scored.examples.parent).predictions
+            predictions = scored.folder.predictions
             for index, protocol in enumerate(protocols):
                 for score in scores_under(
                     protocol, predictions, scored.trial, registry, report.columns

@@ -14,7 +14,7 @@ from typing import Any
 from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.predictions import Predictions, read_predictions, write_predictions
 from odnbench.results.records import Epoch, Result, Standing, State
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.records import Epoch, State
 

@@ -1,7 +1,10 @@
 """What a trial measures of itself, as its folder keeps it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+from odnbench.plan.conversion import INLINE
 
 State = Literal["waiting", "running", "done", "failed", "stopped", "interrupted"]
 
@@ -24,16 +27,14 @@ class Epoch:
     epoch: int
     loss: float
     data_term: float
-    alpha: float
-    beta: float
-    gamma: float
-    lambda_: float
-    eta: float
     learning_rate: float
     validation_nme_percent: float
     seconds: float
-    effective_rank: float | None = None  # of the structural matrix M, where there is one
+    # Of the structural matrix M, where there is one.
+    effective_rank: float | None = None
     stable_rank: float | None = None
+    # The name of each weight of Eq. (3) → its penalty.
+    penalties: Mapping[str, float] = field(default_factory=dict, metadata=INLINE)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from odnbench.metrics.nme import (
 )
 from odnbench.metrics.occlusion import FlagScore, score_flags
 from odnbench.metrics.significance import Comparison, compare
+from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Protocol, Scheme
 from odnbench.scoring.prediction_files import PredictionFile
-from odnbench.scoring.scores import Score
+from odnbench.scoring.scores import Score, Value, values_of
 from odnbench.scoring.truth import Paired, Truth, pair
 
 FOREIGN_BOX = "the tool's own"  # how another tool crops is not in its predictions
@@ -39,6 +39,7 @@ class ScoredFile:
 
     name: str
     score: Score
+    values: tuple[Value, ...]  # of every metric
     paired: Paired
     scheme: Scheme
 
@@ -93,12 +94,15 @@ def score_files(
             pair(truth, file, scheme.points, allow_partial=allow_partial),
             protocol,
             scheme,
+            registry,
         )
         for file in files
     ]
 
 
-def _score(name: str, paired: Paired, protocol: Protocol, scheme: Scheme) -> ScoredFile:
+def _score(
+    name: str, paired: Paired, protocol: Protocol, scheme: Scheme, registry: Registry
+) -> ScoredFile:
     normaliser_px(paired.true, protocol, scheme, paired.boxes, faces=paired.faces)
     nme = nme_per_face(
         paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
@@ -109,7 +113,7 @@ def _score(name: str, paired: Paired, protocol: Protocol, scheme: Scheme) -> Sco
         raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")
     points = points_per_face(len(nme), protocol, scheme, paired.occluded)[counted]
     score = Score(paired.coverage.split, paired.coverage, protocol, faces, nme[counted], points)
-    return ScoredFile(name, score, paired, scheme)
+    return ScoredFile(name, score, tuple(values_of(score, registry)), paired, scheme)
 
 
 def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Comparison, ...]:

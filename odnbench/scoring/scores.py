@@ -2,18 +2,22 @@
 
 # N faces, L landmarks
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
-from odnbench.metrics.ced import area_under_ced, failure_rate
+from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import Interval, mean_interval
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.metrics.occlusion import ProbabilityScore, score_probabilities
+from odnbench.metrics.summaries import mean_percent
+from odnbench.plan.entries import Metric
+from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Coverage, Protocol, Trial
+from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.predictions import Predictions
 
 
@@ -36,36 +40,53 @@ class Score:
     @property
     def nme_percent(self) -> float:
         """NME of the set."""
-        return float(self.terms.mean()) * 100
-
-    @property
-    def median_percent(self) -> float:
-        """Median over faces."""
-        return float(np.median(self.nme)) * 100
-
-    @property
-    def failure_percent(self) -> float:
-        """FR at the protocol's main threshold."""
-        return self.failures_percent(self.protocol.failure_percent)
-
-    @property
-    def auc_percent(self) -> float:
-        """AUC at the protocol's main threshold."""
-        return self.area_percent(self.protocol.failure_percent)
-
-    def failures_percent(self, threshold_percent: float) -> float:
-        """Share of faces with an NME above the threshold."""
-        return failure_rate(self.nme, threshold_percent / 100) * 100
-
-    def area_percent(self, threshold_percent: float) -> float:
-        """Area under the CED up to the threshold."""
-        return area_under_ced(self.nme, threshold_percent / 100) * 100
+        return mean_percent(self)
 
     def interval(self) -> Interval | None:
         """95 % of the mean over faces like these, as a fraction; says nothing about seeds. None for
         a single face.
         """
         return None if len(self.nme) < 2 else mean_interval(self.terms[None])
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a metric says of a score, in the metric's unit."""
+
+    metric: Metric
+    threshold_percent: float | None  # None where the metric has no thresholds
+    value: float
+
+
+def values_of(
+    score: Score, registry: Registry, thresholds_percent: Sequence[float] | None = None
+) -> list[Value]:
+    """The value of every metric of the registry, in its order; at `thresholds_percent`, by default
+    those of the score's protocol, where the metric has thresholds.
+    """
+    if thresholds_percent is None:
+        thresholds_percent = score.protocol.thresholds_percent
+    found = []
+    for name, metric in registry.all(Metric).items():
+        if not metric.per_threshold:
+            found.append(Value(metric, None, _number(registry, name, errors=score)))
+        for t in thresholds_percent if metric.per_threshold else ():
+            number = _number(registry, name, errors=score, threshold_percent=t)
+            found.append(Value(metric, t, number))
+    return found
+
+
+def main_values(score: Score, registry: Registry) -> dict[str, float]:
+    """Metric → value, at the protocol's main threshold where the metric has thresholds."""
+    values = values_of(score, registry, [score.protocol.failure_percent])
+    return {value.metric.name: value.value for value in values}
+
+
+def _number(registry: Registry, metric: str, **arguments: Any) -> float:
+    number = registry.build(Metric, metric, **arguments)
+    if not isinstance(number, int | float | np.number):
+        raise OdnbenchError(f"metric '{metric}' must return a number, got {number!r}")
+    return float(number)
 
 
 def faces_of(column: str, predictions: Predictions, registry: Registry) -> Flags:

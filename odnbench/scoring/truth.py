@@ -18,7 +18,7 @@ from odnbench.arrays import Flags, Floats
 from odnbench.datasets.archives.archive import find_root, open_archive
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Coverage, Trial
+from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.predictions import Predictions
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.scores import faces_of

@@ -30,7 +30,7 @@ from filelock import FileLock
 
 from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import DONE, EPOCHS, PROGRESS, TRIAL, TrialFolder, transfer_order
 from odnbench.results.observers import Observer
 from odnbench.results.plans import is_at_work, is_kept_beside_trials

@@ -49,8 +49,9 @@ from odnbench.engine.probe import Probe, probe, trials_per_gpu
 from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, replace_at, to_mapping
-from odnbench.plan.registry import LossWeight, Registry
-from odnbench.plan.specs import Trial
+from odnbench.plan.entries import LossWeight
+from odnbench.plan.registry import Registry
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder, transfer_order
 from odnbench.results.observers import Observer
 from odnbench.results.records import Epoch, State
@@ -60,6 +61,7 @@ from odnbench.sweep.study import open_study
 logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # observers tell of failures, in a line
 
 METRIC = "best_validation_nme_percent"
+_EPOCH = "odnbench_epoch"  # in a result: all that the epoch measured
 _FAILED = "failed"  # in the last result of a trial that failed: why
 _GPU_FILL = 0.9  # of a GPU's memory may go to trials
 _RETRIES = 2  # of a trial whose worker or machine is lost
@@ -375,7 +377,7 @@ def _train(
             kept.send()
             if epoch.epoch < trial.spec.train.epochs:
                 best = min(epoch.validation_nme_percent for epoch in folder.epochs)
-                tune.report({**to_mapping(epoch), METRIC: best})
+                tune.report({"epoch": epoch.epoch, _EPOCH: to_mapping(epoch), METRIC: best})
 
         try:
             reason = run_trial(
@@ -392,7 +394,10 @@ def _train(
 
 def _report_end(folder: TrialFolder) -> None:
     """Tells the last epoch, once the folder is done: hearing it, a scheduler may stop the trial."""
-    last = to_mapping(folder.epochs[-1]) if folder.epochs else {}
+    last: dict[str, Any] = {}
+    if folder.epochs:
+        epoch = folder.epochs[-1]
+        last = {"epoch": epoch.epoch, _EPOCH: to_mapping(epoch)}
     tune.report({**last, METRIC: folder.result.validation_nme_percent})
 
 
@@ -417,9 +422,8 @@ class _Watch(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        fields = {key: result[key] for key in _EPOCH_KEYS if key in result}
-        if fields:
-            epoch = from_mapping(Epoch, fields, "Tune's result")
+        if _EPOCH in result:
+            epoch = from_mapping(Epoch, result[_EPOCH], "Tune's result")
             for observer in self.observers:
                 observer.epoch_ended(self.trial_of(trial.config), epoch)
 
@@ -452,6 +456,3 @@ class _Watch(tune.Callback):
                 self.plan.folder(trial).set_status(state, reason)
         for observer in self.observers:
             observer.ended(trial, self.plan.folder(trial), state, reason)
-
-
-_EPOCH_KEYS = tuple(to_mapping(Epoch(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))

@@ -8,7 +8,6 @@ folder; the others go on.
 """
 
 import dataclasses
-import hashlib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,18 +22,14 @@ from odnbench.datasets.sources import Faces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import get_at, replace_at
-from odnbench.plan.pipelines import Pipeline, differing_fields, resolve
-from odnbench.plan.registry import LossWeight, Registry, Variant
-from odnbench.plan.specs import (
-    ENGINE_VERSION,
-    BoxRule,
-    Protocol,
-    Scheme,
-    Trial,
-    TrialSpec,
-    content_id,
-)
+from odnbench.plan.conversion import replace_at
+from odnbench.plan.ids import content_id, trial_id, weights_file
+from odnbench.plan.pipelines import Pipeline, resolve
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import TrialSpec
+from odnbench.plan.titles import told_apart_by, trial_title, weights_title
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import INTERRUPTED, TRACEBACK, TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import PLAN, PlanRecord, alone_in, own_file
@@ -74,7 +69,7 @@ class Plan:
     @property
     def weights_files(self) -> set[str]:
         """The local weights files that its trials start from."""
-        files = (_weights_file(trial.spec) for trial in self.trials)
+        files = (weights_file(trial.spec) for trial in self.trials)
         return {str(file) for file in files if file is not None}
 
     @property
@@ -185,12 +180,7 @@ def make_plan(
         notes.append(
             "--select test: epochs are chosen on the test set, so the errors are too small"
         )
-    explained = {
-        key
-        for name in {spec.variant for spec in specs}
-        for key in registry.get(Variant, name).changes
-    }
-    varied = [key for key in differing_fields(specs) if key not in {"variant", *explained}]
+    varied = told_apart_by(specs)
     notes += _not_shown(pipeline, specs, registry)
     trials = []
     for spec in specs:
@@ -200,7 +190,7 @@ def make_plan(
             Trial(
                 id=trial_id(spec, registry, fingerprint),
                 pipeline=pipeline.name,
-                title=_title(spec, registry, varied),
+                title=trial_title(spec, registry, varied),
                 spec=spec,
                 protocol=protocol,
                 box=registry.get(BoxRule, protocol.box),
@@ -216,25 +206,12 @@ def make_plan(
     return dataclasses.replace(plan, footprints=footprints)
 
 
-def trial_id(spec: TrialSpec, registry: Registry, faces: str) -> str:
-    """Content id: spec, the registry's entries behind its names, faces and engine; no path, no
-    device.
-    """
-    if weights := _weights_file(spec):
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
-    return content_id(spec, registry.used_by(spec), faces, ENGINE_VERSION)
-
-
 def with_weights(trial: Trial, registry: Registry, weights: Mapping[str, float]) -> Trial:
     """`trial` with other loss weights, and so with another id and title."""
     spec = trial.spec
     for name, value in weights.items():
         spec = replace_at(spec, f"loss.{name}", float(value))
-    entries = {name: registry.get(LossWeight, name) for name in weights}
-    title = " ".join(f"{entry.symbol}={weights[name]:.1e}" for name, entry in entries.items())
-    if all(entry.default == weights[name] for name, entry in entries.items()):
-        title = f"{title} (paper)"
+    title = weights_title(spec, registry, tuple(weights))
     identity = trial_id(spec, registry, trial.faces)
     return dataclasses.replace(trial, id=identity, spec=spec, title=title)
 
@@ -342,21 +319,9 @@ def run_trial(
     return reason
 
 
-def _weights_file(spec: TrialSpec) -> Path | None:
-    """The file that `spec` starts from, if it does; OdnbenchError if it is not there."""
-    if spec.model.pretrained in ("none", "imagenet"):
-        return None
-    path = Path(spec.model.pretrained).expanduser()
-    if not path.is_file():
-        raise OdnbenchError(
-            f"model.pretrained: {path} is not there; give 'none', 'imagenet' or a weights file"
-        )
-    return path
-
-
 def _with_whole_path(spec: TrialSpec) -> TrialSpec:
     """`spec` with the whole path of its weights file: a worker stands in another folder."""
-    path = _weights_file(spec)
+    path = weights_file(spec)
     return spec if path is None else replace_at(spec, "model.pretrained", str(path.resolve()))
 
 
@@ -377,9 +342,3 @@ def _not_shown(pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registr
     for split in dict.fromkeys(split for spec in specs for split in spec.data.test):
         if not parts(split) <= shown:
             yield f"{split} is tested on, but no column of the report shows it"
-
-
-def _title(spec: TrialSpec, registry: Registry, varied: Iterable[str]) -> str:
-    """The variant's title, and the fields in which the trials differ beside their variants."""
-    title = registry.get(Variant, spec.variant).title
-    return ", ".join([title, *(f"{key.rpartition('.')[2]} {get_at(spec, key)}" for key in varied)])

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from odnbench.errors import unknown
-from odnbench.plan.registry import LossWeight
+from odnbench.plan.entries import LossWeight
 from odnbench.results.plans import STUDY
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

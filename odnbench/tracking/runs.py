@@ -62,16 +62,17 @@ from odnbench.engine.checkpoint import load_checkpoint
 from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork
-from odnbench.plan.conversion import get_at, replace_at, to_mapping
-from odnbench.plan.pipelines import FIELDS
+from odnbench.plan.conversion import leaves, replace_at, to_mapping
+from odnbench.plan.ids import content_id
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Coverage, Trial, content_id
-from odnbench.reports.report import read_report, write_markdown
+from odnbench.plan.trials import Coverage, Trial
+from odnbench.reports.markdown import write_markdown
+from odnbench.reports.read import read_report
 from odnbench.results.folder import FOR_PEOPLE, STATUS, TRIAL, TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import PlanRecord, all_plans, is_at_work
 from odnbench.results.records import Epoch, State
-from odnbench.scoring.scores import occlusion_scores, scores
+from odnbench.scoring.scores import occlusion_scores, scores, values_of
 
 for _talker in ("store", "system_metrics"):  # of tables that it creates, of GPUs that are absent
     logging.getLogger(f"mlflow.{_talker}").setLevel(logging.WARNING)
@@ -82,6 +83,8 @@ _UNREACHABLE = (MlflowException, SQLAlchemyError, OSError)  # requests' errors a
 _EPOCHS_PER_BATCH = 50  # MLflow takes 1000 metrics in a call, and writes them all or none
 _LONGEST_TAG = 5000
 _IDLE_SECONDS = 1.0
+# Metrics whose name in MLflow is older than the registry of metrics.
+_METRIC_NAMES = {"median": "nme_median_percent", "failures": "failure_percent"}
 _PLAN, _TRIAL, _COMPLETE = "odnbench.plan", "odnbench.trial", "odnbench.complete"
 _PARENT = "mlflow.parentRunId"
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
@@ -398,7 +401,7 @@ class PlanRuns:
         if run.info.status != "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
         if not run.data.params:  # a path among them may have changed since, which MLflow refuses
-            params = [Param(key, str(get_at(trial.spec, key))) for key in FIELDS]
+            params = [Param(key, str(value)) for key, value in leaves(trial.spec).items()]
             self.client.log_batch(run_id, params=params)
         self.client.log_inputs(run_id, list(_inputs(trial)))
 
@@ -436,10 +439,9 @@ class PlanRuns:
         }
         for score in scores(predictions, trial, self.registry, columns):
             column = score.column.replace("+", " and ")  # MLflow's names know no plus
-            numbers[f"test_nme_percent.{column}"] = score.nme_percent
-            numbers[f"test_nme_median_percent.{column}"] = score.median_percent
-            numbers[f"test_failure_percent.{column}"] = score.failure_percent
-            numbers[f"test_auc_percent.{column}"] = score.auc_percent
+            for value in values_of(score, self.registry, [score.protocol.failure_percent]):
+                name = _METRIC_NAMES.get(value.metric.name, value.metric.key)
+                numbers[f"test_{name}.{column}"] = value.value
         for column, told in occlusion_scores(predictions, self.registry, columns).items():
             for against, occlusion in told.items():
                 name = f"test_occlusion_auroc.{against}.{column.replace('+', ' and ')}"

@@ -8,8 +8,8 @@ from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.crop import Window, window_of
 from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
+from odnbench.plan.protocols import BoxRule
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import BoxRule
 
 RULES = Registry.load().all(BoxRule)
 SPREAD = np.array([[0, 0], [-50, -45], [50, 40], [10, 45]], float)

@@ -17,8 +17,8 @@ from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.pictures import read_picture
 from odnbench.datasets.prepare import Recipe, load, prepare
 from odnbench.errors import OdnbenchError
+from odnbench.plan.protocols import BoxRule
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import BoxRule
 
 RECIPE = Recipe(Registry.load().get(BoxRule, "landmarks"), 1.25, 40)
 

@@ -14,8 +14,11 @@ from odnbench.datasets.rendering.face_parameters import DIFFICULTIES
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import load_faces
 from odnbench.errors import OdnbenchError
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import BoxRule, Coverage, DataSpec, Protocol
+from odnbench.plan.entries import Dataset
+from odnbench.plan.protocols import BoxRule, Protocol
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import DataSpec
+from odnbench.plan.trials import Coverage
 
 TINY = DataSpec(input_size=32, rendered_train=20, rendered_test=5)
 REGISTRY = Registry.load()

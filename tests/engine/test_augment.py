@@ -21,8 +21,9 @@ from odnbench.engine.augment import (
     to_pixels,
     to_unit,
 )
+from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import AugmentSpec, Scheme
+from odnbench.plan.specs import AugmentSpec
 
 STORED, SIZE = 80, 64
 FLIP = torch.tensor(Registry.load().get(Scheme, "68").flip)

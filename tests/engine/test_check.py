@@ -15,8 +15,9 @@ from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.networks.odn import OcclusionAdaptiveNetwork
-from odnbench.plan.registry import Criterion, Module, Registry, Variant
-from odnbench.plan.specs import Trial
+from odnbench.plan.entries import Criterion, Module, Variant
+from odnbench.plan.registry import Registry
+from odnbench.plan.trials import Trial
 
 REGISTRY = Registry.load()
 HERE = __name__

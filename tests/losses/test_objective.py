@@ -14,8 +14,9 @@ from odnbench.engine.training import build_network, build_optimizer
 from odnbench.losses.nuclear import _inverse_root, add_nuclear_subgradient, singular_values
 from odnbench.losses.objective import Objective, build_objective
 from odnbench.networks.base import LandmarkNetwork
+from odnbench.plan.entries import Criterion
 from odnbench.plan.pipelines import load_pipeline, resolve
-from odnbench.plan.registry import Criterion, Registry, import_target
+from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.specs import LossSpec, TrainSpec
 
 REGISTRY = Registry.load()

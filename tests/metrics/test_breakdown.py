@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from odnbench.metrics.breakdown import breakdown
+from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Scheme
 
 SCHEME = Registry.load().get(Scheme, "68")
 

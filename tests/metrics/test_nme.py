@@ -18,8 +18,8 @@ from odnbench.metrics.nme import (
     normaliser_px,
     points_per_face,
 )
+from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Protocol, Scheme
 
 REGISTRY = Registry.load()
 PROTOCOL = REGISTRY.get(Protocol, "300w-paper")

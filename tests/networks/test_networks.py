@@ -13,9 +13,10 @@ from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.backbones import load_weights
 from odnbench.networks.modules.geometry import PRODUCTS
+from odnbench.plan.entries import Backbone, Module, Variant
 from odnbench.plan.pipelines import load_pipeline, resolve
-from odnbench.plan.registry import NONE, Backbone, Module, Registry, Variant
-from odnbench.plan.specs import TrialSpec
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import NONE, TrialSpec
 
 REGISTRY = Registry.load()
 LANDMARKS = 68

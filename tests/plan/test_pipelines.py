@@ -6,18 +6,13 @@ import pytest
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, get_at, to_mapping
+from odnbench.plan.entries import Buildable, LossWeight, Published, Variant
+from odnbench.plan.ids import canonical_json, content_id
 from odnbench.plan.pipelines import FIELDS, load_pipeline, resolve
-from odnbench.plan.registry import (
-    FAMILIES,
-    Buildable,
-    LossWeight,
-    Published,
-    Registry,
-    Variant,
-    import_target,
-)
+from odnbench.plan.protocols import Scheme
+from odnbench.plan.registry import FAMILIES, Registry, import_target
 from odnbench.plan.shipped import shipped
-from odnbench.plan.specs import Scheme, TrialSpec, canonical_json, content_id
+from odnbench.plan.specs import TrialSpec
 from odnbench.sweep.plan import trial_id
 
 REGISTRY = Registry.load()

@@ -11,7 +11,7 @@ from filelock import FileLock
 from helpers import plan_in
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.observers import Observer
 from odnbench.results.plans import is_at_work
 from odnbench.results.records import Epoch

@@ -13,8 +13,8 @@ import pytest
 from helpers import Run, plan_in
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.specs import Trial
-from odnbench.reports.report import read_report
+from odnbench.plan.trials import Trial
+from odnbench.reports.read import read_report
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import plan_files

@@ -13,9 +13,11 @@ from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
 from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Coverage, Protocol, Trial
-from odnbench.reports.report import read_report, write_markdown
+from odnbench.plan.trials import Coverage, Trial
+from odnbench.reports.markdown import write_markdown
+from odnbench.reports.read import read_report
 from odnbench.reports.rescoring import protocols_for, rescore
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer

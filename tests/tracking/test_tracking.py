@@ -31,7 +31,7 @@ from odnbench.engine.evaluate import predict
 from odnbench.engine.training import build_network
 from odnbench.plan.conversion import replace_at, to_mapping
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import FOR_PEOPLE, TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import PlanRecord

@@ -22,7 +22,8 @@ from odnbench.datasets.archives.tree import Tree
 from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import convert
-from odnbench.plan.registry import Dataset, import_target
+from odnbench.plan.entries import Dataset
+from odnbench.plan.registry import import_target
 
 _NOTE = "rendered.json"
 

@@ -10,7 +10,8 @@ from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Coverage, DataSpec
+from odnbench.plan.specs import DataSpec
+from odnbench.plan.trials import Coverage
 
 TILE_PX = 192
 VISIBLE, OCCLUDED, RING = (60, 230, 60), (255, 60, 60), (255, 255, 255)  # RGB

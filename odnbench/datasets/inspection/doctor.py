@@ -19,8 +19,8 @@ from odnbench.arrays import Flags, Floats
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.inspection.survey import Look, Survey, survey
 from odnbench.datasets.inspection.symmetry import LEAST_FACES
-from odnbench.plan.registry import Dataset
-from odnbench.plan.specs import Scheme
+from odnbench.plan.entries import Dataset
+from odnbench.plan.protocols import Scheme
 
 _SHOWN = 5  # examples of a finding
 _SAME_PICTURE = 0.97  # correlation: 300W's own doubles have 0.99, other faces at most 0.9

@@ -18,7 +18,7 @@ from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_as_stored
 from odnbench.errors import OdnbenchError
-from odnbench.plan.specs import BoxRule, Scheme
+from odnbench.plan.protocols import BoxRule, Scheme
 
 _THUMBNAIL = (24, 24)
 _TIGHT = BoxRule("tight", "", "landmarks", "square", 1.0)

@@ -10,7 +10,7 @@ from odnbench.datasets.archives.archive import open_archive
 from odnbench.datasets.faces import Face
 from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.errors import OdnbenchError
-from odnbench.plan.registry import Dataset
+from odnbench.plan.entries import Dataset
 
 
 def render_layout(

@@ -14,7 +14,7 @@ from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
 from odnbench.datasets.rendering.render import render_face
 from odnbench.errors import OdnbenchError
-from odnbench.plan.registry import Dataset
+from odnbench.plan.entries import Dataset
 
 _BOX_FACTOR = 1.15  # side of the annotated box over that of the landmarks' tight box
 _DETECTOR_SPREAD = 0.04  # sd of a detector's error in place and size, of the box's side

@@ -38,10 +38,11 @@ from odnbench.datasets.pictures import read_as_stored, read_picture
 from odnbench.datasets.prepare import Recipe, load, prepare
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.errors import OdnbenchError
+from odnbench.plan.entries import Dataset, LossWeight
 from odnbench.plan.pipelines import load_pipeline, resolve
-from odnbench.plan.registry import Dataset, LossWeight, Registry
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme
+from odnbench.plan.registry import Registry
 from odnbench.plan.shipped import shipped
-from odnbench.plan.specs import BoxRule, Protocol, Scheme
 
 REGISTRY = Registry.load()
 LANDMARKS = {"300w": 68, "cofw": 29, "cofw68": 68, "aflw": 19, "wflw": 98}

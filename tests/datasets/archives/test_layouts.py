@@ -16,7 +16,8 @@ from odnbench.datasets.pictures import read_as_stored
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.errors import OdnbenchError
-from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.entries import Dataset
+from odnbench.plan.registry import Registry
 
 REGISTRY = Registry.load()
 DATASETS = REGISTRY.all(Dataset)

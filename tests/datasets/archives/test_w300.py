@@ -16,7 +16,8 @@ from odnbench.datasets.archives.archive import open_archive
 from odnbench.datasets.archives.pts import read_pts, write_pts
 from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
-from odnbench.plan.registry import Dataset, Registry
+from odnbench.plan.entries import Dataset
+from odnbench.plan.registry import Registry
 
 BODY = "\n".join(f"{i + 1}.5 {2 * i + 1}.25" for i in range(68))
 EXPECTED = np.array([[i + 0.5, 2 * i + 0.25] for i in range(68)])  # counted from 0

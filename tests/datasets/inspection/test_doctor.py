@@ -18,8 +18,9 @@ from odnbench.datasets.inspection.symmetry import LEAST_FACES
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.plan.conversion import to_mapping
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import Scheme
+from odnbench.plan.entries import Dataset
+from odnbench.plan.protocols import Scheme
+from odnbench.plan.registry import Registry
 
 REGISTRY = Registry.load()
 FACES = LEAST_FACES + 4

@@ -16,8 +16,9 @@ from odnbench.datasets.inspection.symmetry import (
 )
 from odnbench.datasets.pictures import read_picture
 from odnbench.datasets.rendering.stand_ins import draw_faces
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import Scheme
+from odnbench.plan.entries import Dataset
+from odnbench.plan.protocols import Scheme
+from odnbench.plan.registry import Registry
 
 REGISTRY = Registry.load()
 

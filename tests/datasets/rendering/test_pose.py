@@ -8,8 +8,8 @@ import pytest
 
 from odnbench.datasets.rendering.pose import yaw_degrees
 from odnbench.datasets.rendering.render import render_face
+from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import Scheme
 
 
 @pytest.mark.parametrize("scheme", ["68", "29", "19", "98"])

@@ -1,0 +1,102 @@
+"""The source code behind registry entries that are not ours, so that a content id covers it.
+
+Imports are read from the source, not followed while it runs: a module that code imports by a name
+that it makes up is not seen, nor is a file of data that it reads.
+"""
+
+import ast
+import hashlib
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+_OWN = __name__.partition(".")[0]
+
+
+def source_digest(target: str) -> str:
+    """Hash of the source of the module of `target` ("package.module:Name"), of all modules that it
+    imports from its own package, and, where that package is not installed but lies in a folder of
+    somebody's project, of those that it imports from beside it; directly or through others.
+
+    "" for our own targets, which ENGINE_VERSION speaks for, and for one that cannot be found.
+    """
+    module = target.partition(":")[0]
+    top = module.partition(".")[0]
+    root = _file_of(top) if module and top != _OWN else None
+    if root is None:
+        return ""
+    home = root.parent.parent if root.name == "__init__.py" else root.parent
+    is_installed = home in {Path(path) for path in sysconfig.get_paths().values()}
+    files: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        first = name.partition(".")[0]
+        if name in files or first == _OWN or (is_installed and first != top):
+            continue
+        file = _file_of(name)
+        if file is None or not file.is_relative_to(home):
+            continue
+        files[name] = file
+        parts = name.split(".")
+        waiting += [".".join(parts[:depth]) for depth in range(1, len(parts))]
+        stat = file.stat()
+        waiting += _imported(file, stat.st_mtime_ns, stat.st_size, name)
+    digest = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _file_of(module: str) -> Path | None:
+    """The file of `module`, found without running its package."""
+    path: Sequence[str] | None = None
+    spec: ModuleSpec | None = None
+    parts = module.split(".")
+    for depth in range(len(parts)):
+        spec = _spec(".".join(parts[: depth + 1]), path)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+        if path is None and depth + 1 < len(parts):
+            return None
+    if spec is None or not spec.has_location or spec.origin is None:
+        return None
+    return Path(spec.origin).resolve()
+
+
+def _spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    for finder in sys.meta_path:
+        if (spec := finder.find_spec(name, path)) is not None:
+            return spec
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _imported(file: Path, mtime_ns: int, size: int, module: str) -> tuple[str, ...]:
+    """Names of modules that the source in `file` may import, in all of its scopes. mtime_ns and
+    size make another file of one that was edited.
+    """
+    if file.suffix != ".py":
+        return ()
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:  # told when it is imported
+        return ()
+    is_package = file.name == "__init__.py"
+    return tuple(dict.fromkeys(_names(tree, module.split("."), is_package)))
+
+
+def _names(tree: ast.AST, module: Sequence[str], is_package: bool) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = module[: len(module) - node.level + is_package] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            if base:
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -1,0 +1,36 @@
+"""Installed packages that bring registry entries of their own.
+
+A package names its folder of TOML files in its pyproject.toml, as PACKAGE:FOLDER:
+
+    [project.entry-points."odnbench.registry"]
+    my-plugin = "my_package:registry"
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from odnbench.errors import OdnbenchError
+
+GROUP = "odnbench.registry"
+
+
+def plugin_folders() -> list[Path]:
+    """The registry folders of all installed plug-ins, in the order of the plug-ins' names.
+
+    Raises OdnbenchError for a plug-in whose package or folder is not there.
+    """
+    return [_folder_of(point) for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)]
+
+
+def _folder_of(point: EntryPoint) -> Path:
+    spec = find_spec(point.module.partition(".")[0])  # of the package alone, so that it is not run
+    places = spec.submodule_search_locations if spec is not None else None
+    below = Path(*point.module.split(".")[1:], *(point.attr or "registry").split("."))
+    for place in places or ():
+        if (Path(place) / below).is_dir():
+            return Path(place) / below
+    raise OdnbenchError(
+        f"plug-in '{point.name}': its entry point '{point.value}' must name a package and a folder "
+        f"in it, as my_package:registry; '{point.module.partition('.')[0]}' has no folder '{below}'"
+    )

@@ -1,0 +1,48 @@
+"""Titles of trials, made of their values; nothing reads a title back."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from odnbench.errors import OdnbenchError
+from odnbench.plan.conversion import get_at
+from odnbench.plan.entries import LossWeight, Variant
+from odnbench.plan.pipelines import differing_fields
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import TrialSpec
+
+
+def told_apart_by(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
+    """The dotted keys in which trials of one variant differ; what differs between variants only is
+    said by their titles.
+    """
+    by_variant: dict[str, list[TrialSpec]] = defaultdict(list)
+    for spec in specs:
+        by_variant[spec.variant].append(spec)
+    return tuple(
+        dict.fromkeys(key for group in by_variant.values() for key in differing_fields(group))
+    )
+
+
+def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
+    """The variant's title, and the values at `keys`; the variant's name where `registry` does not
+    know it.
+    """
+    try:
+        title = registry.get(Variant, spec.variant).title
+    except OdnbenchError:
+        title = spec.variant
+    return ", ".join([title, *(f"{key.rpartition('.')[2]} {get_at(spec, key)}" for key in keys)])
+
+
+def weights_title(spec: TrialSpec, registry: Registry, names: Sequence[str]) -> str:
+    """The loss weights `names` of a trial, and whether they are the paper's."""
+    weights = [(registry.get(LossWeight, name), get_at(spec, f"loss.{name}")) for name in names]
+    title = " ".join(f"{weight.symbol}={value:.1e}" for weight, value in weights)
+    return f"{title} (paper)" if has_paper_weights(spec, registry, names) else title
+
+
+def has_paper_weights(spec: TrialSpec, registry: Registry, names: Iterable[str]) -> bool:
+    """Whether the loss weights `names` of a trial are the registry's defaults, the paper's."""
+    return all(
+        get_at(spec, f"loss.{name}") == registry.get(LossWeight, name).default for name in names
+    )

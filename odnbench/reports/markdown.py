@@ -1,0 +1,45 @@
+"""A report as Markdown, through reports/templates/report.md.j2, with its figures beside it."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import jinja2
+
+from odnbench.plan.shipped import shipped
+from odnbench.reports import texts
+from odnbench.reports.figures import figures_of
+from odnbench.reports.report import Report
+
+
+def write_markdown(report: Report, folder: Path) -> Path:
+    """Writes the report and its figures into `folder`; returns the report's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = figures_of(report)
+    for name, figure in figures.items():
+        figure.savefig(folder / name, dpi=150)
+    shutil.copyfile(report.exemplar.folder.examples, folder / _examples_name(report))
+    path = folder / f"{report.pipeline.name}.md"
+    path.write_text(as_markdown(report, figures), encoding="utf-8")
+    return path
+
+
+def as_markdown(report: Report, figures: Iterable[str]) -> str:
+    """The report as Markdown, with `figures` (file names) beside it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(shipped("reports/templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    for text in (texts.with_interval, texts.rounded, texts.counted, texts.relative):
+        environment.filters[text.__name__] = text
+    template = environment.get_template("report.md.j2")
+    return template.render(report=report, figures=list(figures), examples=_examples_name(report))
+
+
+def _examples_name(report: Report) -> str:
+    """File name of the examples beside the report."""
+    return f"{report.pipeline.name}-examples.jpg"

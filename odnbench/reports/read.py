@@ -1,0 +1,178 @@
+"""From trial folders to a report: each finished trial is scored under its own protocol.
+
+A report knows nothing of training: it reads predictions. What is rendered, partial or missing
+stands next to the number that it concerns.
+"""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from odnbench.errors import OdnbenchError
+from odnbench.plan.entries import LossWeight, Metric, Published, Variant
+from odnbench.plan.pipelines import Search
+from odnbench.plan.protocols import Protocol
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import TrialSpec
+from odnbench.plan.titles import has_paper_weights, told_apart_by, trial_title, weights_title
+from odnbench.reports.report import (
+    Measured,
+    Missing,
+    Report,
+    Row,
+    ScoredTrial,
+    errors_of,
+    nme_interval,
+)
+from odnbench.results.folder import TrialFolder
+from odnbench.results.plans import PlanRecord, is_at_work
+from odnbench.scoring.prediction_files import PredictionFile
+from odnbench.scoring.score import score_files
+from odnbench.scoring.scores import Score, main_values, occlusion_scores, scores
+from odnbench.scoring.truth import truth_in_predictions
+
+
+def read_report(
+    plan_file: Path, registry: Registry, foreign: Sequence[PredictionFile] = ()
+) -> Report:
+    """The report of the plan in `plan_file` (plan.json), with other tools' predictions beside it.
+
+    It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
+    protocols, or a file of `foreign` has none of its columns' faces.
+    """
+    record, at_work = PlanRecord.load(plan_file), is_at_work(plan_file.parent)
+    pipeline = record.pipeline
+    finished: list[ScoredTrial] = []
+    missing = []
+    for folder, title in record.folders(plan_file.parent):
+        if folder.finished:
+            finished.append(_scored(folder, pipeline.columns, registry))
+        else:
+            missing.append(Missing(title, folder.standing(at_work=at_work)))
+    protocols = {scored.trial.protocol for scored in finished}
+    if len(protocols) > 1:
+        names = ", ".join(sorted(protocol.name for protocol in protocols))
+        raise OdnbenchError(f"{plan_file}: its trials follow unlike protocols ({names})")
+    rows = _rows(finished, pipeline.reference, pipeline.search, registry)
+    published = tuple(registry.get(Published, name) for name in pipeline.published)
+    own = next(iter(protocols), None)
+    unlike = {
+        table.name: differs
+        for table in published
+        if own and (differs := registry.get(Protocol, table.protocol).differs_from(own))
+    }
+    return Report(
+        pipeline=pipeline,
+        notes=record.notes,
+        rows=rows,
+        missing=tuple(missing),
+        published=published,
+        unlike=unlike,
+        metrics=tuple(registry.all(Metric).values()),
+        weights=tuple(registry.get(LossWeight, name) for name in _searched(pipeline.search)),
+        factors={
+            name: variant.factors
+            for name, variant in registry.all(Variant).items()
+            if variant.factors is not None
+        },
+        saved_at=record.saved_at,
+        rules={
+            column: split.rule
+            for column in pipeline.columns
+            if (split := registry.split(column)[1]).rule
+        },
+        foreign=tuple(
+            _foreign_row(file, rows[0].trials[0], pipeline.columns, registry)
+            for file in foreign
+            if rows
+        ),
+    )
+
+
+def _scored(folder: TrialFolder, columns: Sequence[str], registry: Registry) -> ScoredTrial:
+    """A finished trial with its numbers."""
+    trial, predictions = folder.trial, folder.predictions
+    return ScoredTrial(
+        trial,
+        folder,
+        folder.result,
+        tuple(folder.epochs),
+        {score.column: score for score in scores(predictions, trial, registry, columns)},
+        occlusion_scores(predictions, registry, columns),
+        folder.versions,
+    )
+
+
+def _rows(
+    finished: Sequence[ScoredTrial], reference: str, search: Search | None, registry: Registry
+) -> tuple[Row, ...]:
+    """The lines of our trials: a line for all that differ in nothing but the seed; those of a
+    search by their error on validation faces.
+    """
+    groups: dict[TrialSpec, list[ScoredTrial]] = defaultdict(list)
+    for scored in finished:
+        groups[dataclasses.replace(scored.trial.spec, seed=0)].append(scored)
+    keys = [key for key in told_apart_by(groups) if key != "seed"]
+    searched = _searched(search)
+    only = sum(spec.variant == reference for spec in groups) == 1
+    rows = []
+    for spec, trials in groups.items():
+        row = Row(
+            title=weights_title(spec, registry, searched)
+            if search
+            else trial_title(spec, registry, keys),
+            variant=spec.variant,
+            trials=tuple(trials),
+            numbers=_numbers([trial.scores for trial in trials], registry),
+            is_reference=only and spec.variant == reference,
+            has_paper_weights=bool(search) and has_paper_weights(spec, registry, searched),
+        )
+        rows.append(row)
+    if search is not None:
+        rows.sort(key=lambda row: row.trials[0].result.validation_nme_percent)
+    return tuple(rows)
+
+
+def _numbers(
+    by_seed: Sequence[Mapping[str, Score]], registry: Registry
+) -> dict[str, dict[str, Measured]]:
+    """Metric → column → number; the NME has an interval."""
+    numbers: dict[str, dict[str, Measured]] = defaultdict(dict)
+    for column in dict.fromkeys(column for one in by_seed for column in one):
+        found = [one[column] for one in by_seed if column in one]
+        values = [main_values(score, registry) for score in found]
+        errors = errors_of(found)
+        assert errors is not None
+        for name in values[0]:
+            interval = nme_interval(errors) if name == "nme" else None
+            numbers[name][column] = Measured(tuple(one[name] for one in values), interval)
+    return dict(numbers)
+
+
+def _searched(search: Search | None) -> tuple[str, ...]:
+    return search.parameters if search else ()
+
+
+def _foreign_row(
+    file: PredictionFile, scored: ScoredTrial, columns: Iterable[str], registry: Registry
+) -> Row:
+    """`file` on the columns of which it has every face, against the annotations of a trial."""
+    trial, predictions = scored.trial, scored.folder.predictions
+    found: dict[str, Score] = {}
+    reasons = []
+    for column in columns:
+        truth = truth_in_predictions(column, predictions, trial, registry)
+        if truth is None:
+            continue
+        try:
+            (one,) = score_files([file], truth, trial.protocol, registry)
+        except OdnbenchError as error:
+            reasons.append(str(error))
+            continue
+        found[column] = one.score
+    if not found:
+        raise OdnbenchError(
+            "\n".join(dict.fromkeys(reasons)) or f"{file.path}: the run has no faces to score it on"
+        )
+    return Row(file.name, "", (), _numbers([found], registry), found)
