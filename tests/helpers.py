@@ -63,7 +63,6 @@ TINY_TRIAL = (
     "pretrained=none",
     "input_size=32",
     "batch_size=8",
-    "epochs=3",
 )
 FACES = Faces(
     train=random_faces(24, name="train"),
@@ -74,10 +73,11 @@ FACES = Faces(
 
 
 def trial_of(variant: str = "odn", overrides: Sequence[str] = ()) -> Trial:
+    tiny = TINY_TRIAL if variant == "mean-shape" else (*TINY_TRIAL, "epochs=3")
     (spec,) = resolve(
         load_pipeline("ablation"),
         REGISTRY,
-        overrides=[*TINY_TRIAL, f"variant={variant}", *overrides],
+        overrides=[*tiny, f"variant={variant}", *overrides],
     )
     return Trial(
         id="id",

@@ -41,6 +41,7 @@ from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrialSpec
 
 _MOST_TRIALS = 10_000
+_WITHOUT = (NONE, 0)  # values by which a variant does without what others have
 Fields = Mapping[str, Any]  # dotted key → type
 
 
@@ -130,7 +131,7 @@ def _resolve(
     for key, value in changes.items():
         base = replace_at(base, key, convert(value, fields[key], key))
     trials = []
-    ignored: dict[str, list[bool]] = {}  # key that was asked for → whether each trial leaves it out
+    reached: dict[str, bool] = dict.fromkeys(asked, False)
     for point in itertools.product(*axes.values()):
         plain = base
         for key, value in zip(axes, point, strict=True):
@@ -138,35 +139,47 @@ def _resolve(
         trial = plain
         for key, value in _changes_of(plain.variant, registry, fields).items():
             trial = replace_at(trial, key, value)
-            if (key in asked or len(axes.get(key, ())) > 1) and value != get_at(plain, key):
-                _refuse_unless_empty(key, value, get_at(plain, key), plain.variant, key in asked)
+            wanted = get_at(plain, key)
+            if value not in (wanted, *_WITHOUT) and (key in asked or len(axes.get(key, ())) > 1):
+                source = f"-s {key}={wanted}" if key in asked else f"[axes] {key} = {wanted!r}"
+                raise OdnbenchError(_contradiction(source, key, value, plain.variant))
         for key in asked:
-            ignored.setdefault(key, []).append(get_at(trial, key) != get_at(plain, key))
+            reached[key] |= get_at(trial, key) == get_at(plain, key)
         trials.append(trial)
-    for key, without in ignored.items():
-        if all(without):
-            names = ", ".join(sorted({trial.variant for trial in trials}))
-            raise OdnbenchError(
-                f"-s {key}={asked[key]} changes nothing: variant {names} leaves that slot empty; "
-                f"choose other variants with -s variant=…"
-            )
+    for key in (key for key, reaches in reached.items() if not reaches):
+        last = trials[-1]
+        raise OdnbenchError(
+            _contradiction(f"-s {key}={asked[key]}", key, get_at(last, key), last.variant)
+        )
     for trial in trials:
         _check(trial, registry)
     return trials
 
 
-def _refuse_unless_empty(
-    key: str, value: object, wanted: object, variant: str, was_asked: bool
-) -> None:
-    """Raises OdnbenchError where a variant sets `key` to another value than the user wants.
-
-    A variant that leaves a slot of the network empty does not contradict what stands in that slot
-    elsewhere: so `-s geometry=gm-outer` changes those trials of an ablation that have the slot.
+def overruled(
+    specs: Iterable[TrialSpec], registry: Registry, overrides: Sequence[str]
+) -> list[str]:
+    """What is to be told of `overrides` that some of the variants do without, a line each: the
+    mean shape is not trained however many epochs the others get.
     """
-    if value == NONE and key.startswith("model."):
-        return
-    source = f"-s {key}={wanted}" if was_asked else f"[axes] {key} = {wanted!r}"
-    raise OdnbenchError(
+    fields = spec_fields(registry)
+    notes = []
+    for text in overrides:
+        key, value = _split_override(text, fields)
+        without = {
+            spec.variant: get_at(spec, key)
+            for spec in specs
+            if key in _changes_of(spec.variant, registry, fields)
+            and get_at(spec, key) != parse(value.split(",")[0], fields[key], f"-s {key}")
+        }
+        if without:
+            kept = ", ".join(f"{variant} ({kept})" for variant, kept in without.items())
+            notes.append(f"-s {key}={value} does not reach what is defined without it: {kept}")
+    return notes
+
+
+def _contradiction(source: str, key: str, value: object, variant: str) -> str:
+    return (
         f"{source} contradicts variant '{variant}', which sets {key} = {value!r}; leave one of "
         "them out, or choose other variants with -s variant=…"
     )

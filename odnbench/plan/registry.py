@@ -36,6 +36,7 @@ from odnbench.plan.entries import (
 from odnbench.plan.plugins import plugin_folders
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.shipped import shipped
+from odnbench.plan.specs import NONE
 
 E = TypeVar("E")
 _DEEPEST = 20  # tables in tables
@@ -97,7 +98,24 @@ class Registry:
                         )
                     entries[family][name] = from_mapping(kind, {"name": name, **table}, where)
                     origins[family, name] = path
-        return cls(entries, origins)
+        registry = cls(entries, origins)
+        registry._check_slots()
+        return registry
+
+    def _check_slots(self) -> None:
+        """Every module is for a slot that is there, and every slot starts with one of its own."""
+        for name, module in self.all(Module).items():
+            if module.slot not in self.entries["slots"]:
+                where = f"{self.origins['modules', name]}: {name}: slot"
+                raise OdnbenchError(f"{where}: {unknown('slot', module.slot, self.all(Slot))}")
+        for name, slot in self.all(Slot).items():
+            if slot.default == NONE:
+                continue
+            if self.get(Module, slot.default).slot != name:
+                raise OdnbenchError(
+                    f"{self.origins['slots', name]}: {name}: default: module '{slot.default}' is "
+                    f"for the slot {self.get(Module, slot.default).slot}"
+                )
 
     def get(self, kind: type[E], name: str) -> E:
         """The entry `name` of the family of dataclass `kind`."""

@@ -24,7 +24,7 @@ from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.ids import content_id, trial_id, weights_file
-from odnbench.plan.pipelines import Pipeline, resolve
+from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
@@ -181,6 +181,7 @@ def make_plan(
             "--select test: epochs are chosen on the test set, so the errors are too small"
         )
     varied = told_apart_by(specs)
+    notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
     trials = []
     for spec in specs:

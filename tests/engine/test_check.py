@@ -15,6 +15,7 @@ from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.networks.odn import OcclusionAdaptiveNetwork
+from odnbench.plan.conversion import replace_at
 from odnbench.plan.entries import Criterion, Module, Variant
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -156,7 +157,7 @@ def test_a_module_that_fails_is_told_with_its_key(fits: bool, told: str) -> None
     module = Module("bad", "", f"{HERE}:BadModule", {"fits": fits}, slot="geometry")
     registry = registry_with(modules={"bad": module})
     spec = trial_of().spec
-    spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, geometry="bad"))
+    spec = replace_at(spec, "model.geometry", "bad")
     with pytest.raises(OdnbenchError, match=f"^variant odn: {told}"):
         check_trial(dataclasses.replace(trial_of(), spec=spec), registry)
 

@@ -1,5 +1,6 @@
 """Registry, pipelines, overrides: names and types are checked, and the later decides."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, get_at, to_mapping
 from odnbench.plan.entries import Buildable, LossWeight, Published, Variant
 from odnbench.plan.ids import canonical_json, content_id
-from odnbench.plan.pipelines import FIELDS, load_pipeline, resolve
+from odnbench.plan.pipelines import load_pipeline, overruled, resolve, spec_fields
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import FAMILIES, Registry, import_target
 from odnbench.plan.shipped import shipped
@@ -42,7 +43,7 @@ def test_every_target_of_the_registry_can_be_imported() -> None:
 def test_the_ablation_has_the_full_factorial_and_the_variant_without_l1() -> None:
     trials = resolve(load_pipeline("ablation"), REGISTRY)
     built = {
-        (t.model.geometry, t.model.distillation, t.model.low_rank)
+        tuple(t.model.module(slot) for slot in REGISTRY.all(Slot))
         for t in trials
         if t.variant != "mean-shape"
     }
@@ -147,7 +148,7 @@ def test_a_folder_of_ones_own_adds_and_replaces_entries(tmp_path: Path) -> None:
     assert registry.get(Variant, "odn").title == "ODN, renamed"
     assert registry.get(Variant, "brnet") == REGISTRY.get(Variant, "brnet")
     (spec,) = resolve(load_pipeline("ablation"), registry, overrides=["variant=mine"])
-    assert spec.model.geometry == "gm-outer"
+    assert spec.model.module("geometry") == "gm-outer"
 
 
 @pytest.mark.parametrize("name", REGISTRY.all(Scheme))
@@ -217,10 +218,53 @@ CHANGED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("key", [k for k in FIELDS if k not in ("variant", "data.protocol")])
+NOT_HERE = ("variant", "data.protocol", "model.head")  # there is one head as yet
+
+
+@pytest.mark.parametrize("key", [k for k in spec_fields(REGISTRY) if k not in NOT_HERE])
 def test_every_field_of_a_spec_moves_its_content_id(key: str) -> None:
     changed = one(f"{key}={CHANGED.get(key, '17')}")
     assert content_id(changed) != content_id(one())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["variant=brnet", "attach=stride-16"], ["attach=stride-16", "'brnet'", "'whole'"]),
+        (["variant=odn,brnet", "attach=stride-16"], ["attach=stride-16", "'brnet'"]),
+        (["variant=odn-without-l1", "eta=1e-3"], ["loss.eta", "'odn-without-l1'", "0.0"]),
+        (["variant=brnet,lm", "geometry=gm-outer"], ["model.geometry", "'lm'", "'none'"]),
+        (["variant=mean-shape", "epochs=3"], ["train.epochs=3", "'mean-shape'"]),
+    ],
+)
+def test_an_override_that_a_variant_contradicts_is_refused(
+    overrides: list[str], told: list[str]
+) -> None:
+    with pytest.raises(OdnbenchError) as caught:
+        resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
+    assert all(text in str(caught.value) for text in told), caught.value
+
+
+def test_an_override_reaches_the_variants_that_have_what_it_changes_and_the_others_are_told() -> (
+    None
+):
+    overrides = ["variant=mean-shape,brnet,odn", "geometry=gm-outer", "epochs=3"]
+    specs = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
+    assert [s.model.module("geometry") for s in specs] == ["gm-outer", "none", "gm-outer"]
+    assert [s.train.epochs for s in specs] == [0, 3, 3]
+    assert overruled(specs, REGISTRY, overrides) == [
+        "-s model.geometry=gm-outer does not reach what is defined without it: brnet (none)",
+        "-s train.epochs=3 does not reach what is defined without it: mean-shape (0)",
+    ]
+
+
+def test_an_axis_that_a_variant_contradicts_is_refused() -> None:
+    pipeline = dataclasses.replace(
+        load_pipeline("ablation"),
+        axes={"variant": ["odn", "brnet"], "model.attach": ["stride-16", "stride-32"]},
+    )
+    with pytest.raises(OdnbenchError, match="'brnet'.*'whole'"):
+        resolve(pipeline, REGISTRY)
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
