@@ -21,6 +21,7 @@ from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import to_mapping
 from odnbench.plan.entries import Dataset
+from odnbench.plan.foreign import source_digest
 from odnbench.plan.ids import content_id
 from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.registry import Registry
@@ -202,7 +203,10 @@ class FaceSource:
         name = f"{archive.dataset.name}/{part}"
         dataset = archive.dataset
         counts = [archive.official(part) for part in dataset.parts]
-        folder = self._folder(name, dataset.target, dataset.scheme, counts, archive.signature(part))
+        code = [digest] if (digest := source_digest(dataset.target)) else []
+        folder = self._folder(
+            name, dataset.target, *code, dataset.scheme, counts, archive.signature(part)
+        )
         faults: list[str] = []
         read = archive.faces(part, faults)
         rendered = bool(archive.rendered)

@@ -62,6 +62,11 @@ def fit(
     judged = faces.test if spec.train.select == "test" else faces.train[validation_rows]
     judged_images = on_device(judged.images, device)
 
+    def judge() -> float:
+        """NME of the network as it is, on the faces that the epoch is chosen on, in percent."""
+        found = predict(network, judged, judged_images, size, bf16).points
+        return mean_nme_percent(found, judged, trial.protocol, trial.scheme)
+
     if progress.epoch:
         training.load_state_dict(progress.training)
     best_nme, best_epoch = progress.best_nme, progress.best_epoch
@@ -75,8 +80,7 @@ def fit(
         sigma = spectrum(network)
         penalties = training.objective.penalties(sigma)
         loss = sum(terms.values()) + sum(penalties.values())
-        predicted = predict(network, judged, judged_images, size, bf16).points
-        nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
+        nme = judge()
         if not np.isfinite([loss, nme]).all():
             raise TrialFailed(f"epoch {epoch}: loss is {loss}, validation NME is {nme} %")
         if nme < best_nme or spec.train.select == "last":
@@ -102,26 +106,34 @@ def fit(
 
     network.load_state_dict(best_state)
     if not best_epoch:  # nothing to train
-        predicted = predict(network, judged, judged_images, size, bf16).points
-        best_nme = mean_nme_percent(predicted, judged, trial.protocol, trial.scheme)
+        best_nme = judge()
     test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
     predictions = _predict_test(network, faces.test, test_images, size, bf16, folder)
     seconds = progress.seconds + time.perf_counter() - started
-    seen = spec.train.epochs * len(training.batches) * training.batches.size
+    result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds)
+    folder.finish(result, predictions)
+    return result
+
+
+def _result(
+    training: Training, epochs: int, best_epoch: int, best_nme: float, seconds: float
+) -> Result:
+    """What a trial of so many epochs says of itself, with the selected weights in its network."""
+    network = training.network
+    seen = epochs * len(training.batches) * training.batches.size
     sigma = spectrum(network)
-    result = Result(
+    on_gpu = network.mean_shape.device.type == "cuda"
+    return Result(
         parameters=sum(p.numel() for p in network.parameters()),
         best_epoch=best_epoch,
         validation_nme_percent=best_nme,
         seconds=seconds,
         images_per_second=seen / seconds,
-        precision="bf16" if bf16 else "float32",
-        device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        precision="bf16" if training.bf16 else "float32",
+        device=torch.cuda.get_device_name() if on_gpu else "cpu",
         torch=torch.__version__,
         spectrum=() if sigma is None else tuple(sigma.tolist()),
     )
-    folder.finish(result, predictions)
-    return result
 
 
 def _predict_test(

@@ -45,6 +45,8 @@ def source_digest(target: str) -> str:
         waiting += [".".join(parts[:depth]) for depth in range(1, len(parts))]
         stat = file.stat()
         waiting += _imported(file, stat.st_mtime_ns, stat.st_size, name)
+    if module not in files:
+        return ""
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")

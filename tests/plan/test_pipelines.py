@@ -7,7 +7,7 @@ import pytest
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, get_at, to_mapping
-from odnbench.plan.entries import Buildable, LossWeight, Published, Variant
+from odnbench.plan.entries import Buildable, LossWeight, Published, Slot, Variant
 from odnbench.plan.ids import canonical_json, content_id
 from odnbench.plan.pipelines import load_pipeline, overruled, resolve, spec_fields
 from odnbench.plan.protocols import Scheme
@@ -263,7 +263,7 @@ def test_an_axis_that_a_variant_contradicts_is_refused() -> None:
         load_pipeline("ablation"),
         axes={"variant": ["odn", "brnet"], "model.attach": ["stride-16", "stride-32"]},
     )
-    with pytest.raises(OdnbenchError, match="'brnet'.*'whole'"):
+    with pytest.raises(OdnbenchError, match=r"'brnet'.*'whole'"):
         resolve(pipeline, REGISTRY)
 
 
