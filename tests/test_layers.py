@@ -36,7 +36,7 @@ HOMES = {
         "testing",
         "cli.bench",
         "tracking.network",
-    ),  # fmt: skip
+    ),
     "torchvision": ("networks.torchvision_import",),
     "ray": ("sweep.on_ray",),
     "optuna": ("sweep.study",),
