@@ -41,7 +41,7 @@ from odnbench.errors import OdnbenchError
 
 if TYPE_CHECKING:
     from odnbench.reports.report import Report
-    from odnbench.storage.place import Storage as ResultStorage
+    from odnbench.storage.place import ResultStore
     from odnbench.sweep.plan import Executor, Plan
     from odnbench.tracking.runs import MlflowMirror
 
@@ -370,7 +370,7 @@ def _print_error(text: str) -> None:
     console_of_errors.print(f"[bold red]error:[/] {plain(text)}", soft_wrap=True)
 
 
-def _plan(pipeline: str, options: SweepOptions, storage: "ResultStorage") -> "Plan":
+def _plan(pipeline: str, options: SweepOptions, storage: "ResultStore") -> "Plan":
     """Makes the plan and prints it."""
     from odnbench.plan.pipelines import load_pipeline
     from odnbench.plan.registry import Registry
@@ -423,12 +423,12 @@ def _plan(pipeline: str, options: SweepOptions, storage: "ResultStorage") -> "Pl
 
 
 def _carry_out(
-    plan: "Plan", storage: "ResultStorage", executor: "Executor", *, searching: bool = False
+    plan: "Plan", storage: "ResultStore", executor: "Executor", *, searching: bool = False
 ) -> None:
     """Runs the plan under the progress table and MLflow, prints the numbers, and exits by them."""
     from odnbench.cli.progress import ProgressTable
     from odnbench.reports.report import read_report
-    from odnbench.storage.place import StorageMirror
+    from odnbench.storage.mirror import StorageMirror
     from odnbench.sweep.plan import run, search
 
     label = "rendered" if plan.trials[0].rendered else "real"
