@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from odnbench.reports.report import Report
     from odnbench.storage.place import ResultStore
     from odnbench.sweep.plan import Executor, Plan
-    from odnbench.tracking.runs import MlflowMirror
+    from odnbench.tracking.mirror import MlflowMirror
 
 app = typer.Typer(
     help="Benchmarks and ablations for occlusion-robust facial landmark detection.",
@@ -288,7 +288,7 @@ def sync_command(
 ) -> None:
     """Bring results on disk into MLflow; what is there already stays as it is."""
     with _needs("mlflow", "install it to log to it"):
-        from odnbench.tracking.runs import sync
+        from odnbench.tracking.sync import sync
     from odnbench.plan.registry import Registry
 
     registry = Registry.load(plugins)
@@ -305,9 +305,9 @@ def ui_command(
 ) -> None:
     """Open MLflow's page of the runs of this folder."""
     with _needs("mlflow", "install it to see its page"):
-        from odnbench.tracking.runs import ui_command
+        from odnbench.tracking.client import mlflow_ui_arguments
 
-    raise typer.Exit(subprocess.run(ui_command(port), check=False).returncode)
+    raise typer.Exit(subprocess.run(mlflow_ui_arguments(port), check=False).returncode)
 
 
 @registry_app.command("list")
@@ -453,7 +453,7 @@ def _carry_out(
 def _mirror(plan: "Plan") -> "MlflowMirror | None":
     """The mirror of `plan` in MLflow, or None, said aloud, where MLflow is not installed."""
     try:
-        from odnbench.tracking.runs import MlflowMirror
+        from odnbench.tracking.mirror import MlflowMirror
     except ModuleNotFoundError as error:
         if not _is_about(error, "mlflow"):
             raise

@@ -52,7 +52,7 @@ class PipelineCopies:
         """
         found = self._stamps_there()
         # What is no longer there was removed there, and is to be pushed again.
-        self.last_equal = {unit: self.last_equal[unit] for unit in self.last_equal.keys() & found}
+        self.last_equal = {unit: both for unit, both in self.last_equal.items() if unit in found}
         for unit, theirs in found.items():
             try:
                 self._pull(unit, theirs, progress)
