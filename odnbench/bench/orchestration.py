@@ -15,7 +15,7 @@ from odnbench.results.observers import Observer
 from odnbench.results.records import State
 from odnbench.sweep.on_ray import Resources, run_on_ray
 from odnbench.sweep.plan import Places, make_plan, run
-from odnbench.tracking.runs import MlflowMirror
+from odnbench.tracking.mirror import MlflowMirror
 
 _TINY = (
     "variant=brnet", "epochs=1", "input_size=32", "rendered_train=24", "rendered_test=6",

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from odnbench.storage.place import Storage as ResultStorage
+    from odnbench.storage.place import ResultStore
 
 piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
 console = Console(highlight=False, width=200 if piped else None)
@@ -51,14 +51,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ODNBENCH_CACHE") or Path(base) / "odnbench")
 
 
-def results_in(storage: str) -> "ResultStorage":
+def results_in(storage: str) -> "ResultStore":
     """The place that the option --storage names."""
     from odnbench.storage.place import open_storage
 
     return open_storage(storage, cache_folder())
 
 
-def plans_of(results: "ResultStorage", pipelines: Sequence[str] | None) -> list[Path]:
+def plans_of(results: "ResultStore", pipelines: Sequence[str] | None) -> list[Path]:
     """The plans of `pipelines`, or of all; what a URI holds of them is brought here first."""
     from odnbench.results.plans import plan_files
 

@@ -14,13 +14,15 @@ from helpers import Run, plan_in
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.trials import Trial
+from odnbench.reports.markdown import as_markdown
 from odnbench.reports.read import read_report
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import plan_files
 from odnbench.results.records import Epoch, State
 from odnbench.results.status import read_status
-from odnbench.storage.place import Storage, StorageMirror, open_storage
+from odnbench.storage.mirror import StorageMirror
+from odnbench.storage.place import ResultStore, open_storage
 from odnbench.sweep.plan import Outcome, Plan, run, run_inline
 
 FILES = (
@@ -95,7 +97,7 @@ class Flaky:
 
 def flaky(machine: Machine, fails: Callable[[str, str], bool]) -> None:
     good = machine.storage
-    machine.storage = Storage(good.folder, good.uri, Flaky(good.remote, fails), good.base)
+    machine.storage = ResultStore(good.folder, good.uri, Flaky(good.remote, fails), good.base)
 
 
 def names(folder: Path) -> list[str]:
@@ -111,7 +113,7 @@ def assert_same_bits(ours: Path, theirs: Path) -> None:
 
 def test_a_folder_is_worked_on_where_it_is(tmp_path: Path, cache: Path) -> None:
     storage = open_storage(str(tmp_path / "runs"), tmp_path / "cache")
-    assert storage == Storage(tmp_path / "runs")
+    assert storage == ResultStore(tmp_path / "runs")
     storage.pull()
     plan = plan_in(storage.folder, cache, "variant=mean-shape")
     with StorageMirror(storage, "ablation") as copies:
@@ -135,7 +137,7 @@ def test_another_machine_reports_and_reuses_what_is_behind_the_uri(
     second.storage.pull()
     (plan_file,) = plan_files(second.storage.folder, [])
     report, original = (
-        read_report(file, plan.registry).markdown([]) for file in (plan_file, plan.file)
+        as_markdown(read_report(file, plan.registry), []) for file in (plan_file, plan.file)
     )
     assert report == original
 

@@ -1,0 +1,38 @@
+"""The network of a finished trial, and a form of it that other tools can call."""
+
+# B images, L landmarks, s side of the network's input
+
+from torch import Tensor, nn
+
+from odnbench.engine.augment import central_crop, normalise, to_pixels
+from odnbench.engine.checkpoint import load_checkpoint
+from odnbench.engine.training import build_network
+from odnbench.networks.base import LandmarkNetwork
+from odnbench.plan.conversion import replace_at
+from odnbench.plan.registry import Registry
+from odnbench.plan.trials import Trial
+from odnbench.results.folder import TrialFolder
+
+
+class ServedNetwork(nn.Module):
+    """(B, s, s, 3) uint8 RGB crops → (B, L, 2) landmarks, x y in pixels of the crop."""
+
+    def __init__(self, network: LandmarkNetwork, size: int):
+        super().__init__()
+        self.network, self.size = network, size
+
+    def forward(self, images: Tensor) -> Tensor:
+        points: Tensor = self.network(normalise(central_crop(images, self.size))).points
+        return to_pixels(points, self.size)
+
+
+def load_network(trial: Trial, folder: TrialFolder, registry: Registry) -> LandmarkNetwork:
+    """The network of `trial` on the CPU, with the weights of the selected epoch from `folder`.
+
+    Raises OdnbenchError where the network cannot be built or the weights are not its own.
+    """
+    # The weights that training began with may be gone, and are replaced in any case.
+    spec = replace_at(trial.spec, "model.pretrained", "none")
+    network = build_network(spec, registry, trial.scheme.points)
+    load_checkpoint(network, folder.checkpoint)
+    return network

@@ -1,0 +1,84 @@
+"""The connection to MLflow: where it is, and what it raises where it does not answer."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import create_sqlalchemy_engine
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
+# What a client raises where MLflow does not answer; the errors of `requests` are OSErrors.
+UNREACHABLE = (MlflowException, SQLAlchemyError, OSError)
+_DATABASE_SERVERS = ("postgresql", "mysql", "mssql")
+_Entity = TypeVar("_Entity")
+
+
+def tracking_uri() -> str:
+    """Where runs go: MLFLOW_TRACKING_URI, or the SQLite store in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+
+
+def mlflow_ui_arguments(port: int) -> list[str]:
+    """The program and the arguments that serve MLflow's page of the runs, on this machine's
+    loopback only.
+    """
+    arguments = ["--backend-store-uri", tracking_uri(), "--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "mlflow", "ui", *arguments]
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client of MLflow at `uri`. Raises one of UNREACHABLE at once where a database server is
+    away, for which MLflow itself waits 100 seconds.
+    """
+    if uri.startswith(_DATABASE_SERVERS):
+        engine = create_sqlalchemy_engine(uri)
+        engine.connect().close()
+        engine.dispose()
+    return MlflowClient(tracking_uri=uri)
+
+
+def find_or_create(
+    find: Callable[[], list[_Entity]],
+    create: Callable[[], object],
+    delete: Callable[[_Entity], object],
+) -> _Entity:
+    """The first of what `find` finds, after `create` if there is none; the others are deleted.
+
+    There are several where the answer to an earlier `create` was lost: MLflow's client then asks
+    again, or the next synchronisation does.
+    """
+    found = find()
+    if not found:
+        create()
+        found = find()
+    first, *others = found
+    for other in others:
+        delete(other)
+    return first
+
+
+def tag_filter(tags: Mapping[str, str]) -> str:
+    """The condition, in MLflow's search language, that an entity has all of `tags`."""
+    return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+
+
+def without_password(uri: str) -> str:
+    """`uri` without its user name and password."""
+    return re.sub(r"//[^/\s]*@", "//", uri)
+
+
+def reason_of(error: Exception) -> str:
+    """What is at the bottom of an error, in one line and without passwords."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    cause = re.search(r"""Caused by \w+\(["']?(.*?)["']?\)\)""", line)
+    return without_password(cause[1] if cause else line)[:300]
+
+
+def does_not_answer(uri: str, error: Exception) -> str:
+    """The beginning of the message that MLflow at `uri` is away."""
+    return f"MLflow at {without_password(uri)} does not answer ({reason_of(error)})"

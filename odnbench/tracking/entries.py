@@ -1,0 +1,134 @@
+"""What a trial is in MLflow's terms: its tags, parameters, data sets and metrics."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+from odnbench.plan.conversion import leaves, to_mapping
+from odnbench.plan.registry import Registry
+from odnbench.plan.trials import Coverage, Trial
+from odnbench.results.folder import TrialFolder
+from odnbench.results.plans import PlanRecord
+from odnbench.results.records import Epoch
+from odnbench.scoring.scores import occlusion_scores, scores, values_of
+
+PLAN_TAG = "odnbench.plan"  # id of the plan
+TRIAL_TAG = "odnbench.trial"  # id of the trial, "" in the parent run
+COMPLETE_TAG = "odnbench.complete"  # what was delivered when the run was last brought up to date
+PARENT_TAG = "mlflow.parentRunId"
+LONGEST_TAG = 5000
+
+# Metrics whose names in MLflow are older than the registry of metrics.
+_OLDER_NAMES = {"median": "nme_median_percent", "failures": "failure_percent"}
+
+
+def plan_tags(record: PlanRecord, trial: Trial) -> dict[str, str]:
+    """The tags of the run of a plan, of which `trial` is one trial."""
+    pipeline = record.pipeline
+    return {
+        "mlflow.runName": pipeline.name,
+        "pipeline": pipeline.name,
+        "dataset": _datasets(trial),
+        "protocol": f"{trial.protocol.describe()}; {trial.box.describe()}",
+        "faces": faces_tag(trial),
+        "mlflow.note.content": "\n\n".join([pipeline.title, *record.notes])[:LONGEST_TAG],
+    }
+
+
+def trial_tags(trial: Trial) -> dict[str, str]:
+    """The tags of the run of a trial that are known before it begins."""
+    return {
+        "mlflow.runName": trial.title,
+        "pipeline": trial.pipeline,
+        "variant": trial.spec.variant,
+        "seed": str(trial.spec.seed),
+        "dataset": _datasets(trial),
+        "protocol": trial.protocol.name,
+        "faces": faces_tag(trial),
+        **{f"coverage.{c.split.replace('/', '.')}": str(c) for c in trial.coverage},
+    }
+
+
+def faces_tag(trial: Trial) -> str:
+    """Whether a trial is trained and tested on rendered or on real faces."""
+    return "rendered" if trial.rendered else "real"
+
+
+def parameters(trial: Trial) -> list[Param]:
+    """Every field of a trial's spec."""
+    return [Param(key, str(value)) for key, value in leaves(trial.spec).items()]
+
+
+def inputs(trial: Trial) -> list[DatasetInput]:
+    """The split that a trial trains on, and those that it is tested on."""
+    contexts = ("testing" if index else "training" for index in range(len(trial.coverage)))
+    return [
+        DatasetInput(_dataset(part, trial.faces), [InputTag("mlflow.data.context", context)])
+        for part, context in zip(trial.coverage, contexts, strict=True)
+    ]
+
+
+def epoch_metrics(epochs: Sequence[Epoch]) -> list[Metric]:
+    """What was measured in `epochs`; the step of a metric is its epoch."""
+    now = now_ms()
+    return [
+        Metric(key, float(value), now, epoch.epoch)
+        for epoch in epochs
+        for key, value in to_mapping(epoch).items()
+        if key != "epoch" and value is not None
+    ]
+
+
+def result_metrics(
+    trial: Trial, folder: TrialFolder, registry: Registry, columns: Sequence[str]
+) -> list[Metric]:
+    """The results of a finished trial, and its test errors in each of the table's `columns`."""
+    result, predictions = folder.result, folder.predictions
+    numbers = {
+        "parameters": float(result.parameters),
+        "images_per_second": result.images_per_second,
+        "best_epoch": float(result.best_epoch),
+        "best_validation_nme_percent": result.validation_nme_percent,
+    }
+    for score in scores(predictions, trial, registry, columns):
+        for value in values_of(score, registry, [score.protocol.failure_percent]):
+            name = _OLDER_NAMES.get(value.metric.name, value.metric.key)
+            numbers[f"test_{name}.{_metric_name(score.column)}"] = value.value
+    for column, by_truth in occlusion_scores(predictions, registry, columns).items():
+        for truth, occlusion in by_truth.items():
+            numbers[f"test_occlusion_auroc.{truth}.{_metric_name(column)}"] = occlusion.auroc
+    now, step = now_ms(), trial.spec.train.epochs
+    return [Metric(key, value, now, step) for key, value in numbers.items()]
+
+
+def now_ms() -> int:
+    """The time in milliseconds since the epoch, as MLflow counts it."""
+    return int(time.time() * 1000)
+
+
+def changed_ms(path: Path) -> int:
+    """When a file was written, as `now_ms`; now, if the file is not there."""
+    return int(path.stat().st_mtime * 1000) if path.is_file() else now_ms()
+
+
+def _metric_name(column: str) -> str:
+    """A column as part of a metric's name, in which MLflow allows no plus."""
+    return column.replace("+", " and ")
+
+
+def _datasets(trial: Trial) -> str:
+    """Names of the data sets that a trial trains on and is tested on."""
+    return ", ".join(dict.fromkeys(c.split.partition("/")[0] for c in trial.coverage))
+
+
+def _dataset(part: Coverage, digest: str) -> Dataset:
+    return Dataset(
+        name=part.split,
+        digest=digest,
+        source_type="rendered" if part.rendered else "archive",
+        source=json.dumps({"split": part.split, "rendered": part.rendered}),
+        profile=json.dumps({"faces": part.faces, "official": part.official}),
+    )
