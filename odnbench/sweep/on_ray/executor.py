@@ -22,16 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Read by Ray at import or start: no statistics sent home, no second progress display.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-# A trial that fails ends without the metric.
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-
 import ray
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
