@@ -42,7 +42,8 @@ from odnbench.errors import OdnbenchError
 if TYPE_CHECKING:
     from odnbench.reports.report import Report
     from odnbench.storage.place import Storage as ResultStorage
-    from odnbench.sweep.plan import Executor, Plan
+    from odnbench.sweep.plan import Plan
+    from odnbench.sweep.run import Executor
     from odnbench.tracking.runs import MlflowMirror
 
 app = typer.Typer(
@@ -181,7 +182,7 @@ def run_command(
         print_forecast(plan, options.cpus, options.gpus, slots=slots, address=options.address)
         return
     if executor is ExecutorName.inline:
-        from odnbench.sweep.plan import run_inline
+        from odnbench.sweep.inline import run_inline
 
         _carry_out(plan, storage, partial(run_inline, threads=max(1, int(options.cpus))))
         return
@@ -429,7 +430,7 @@ def _carry_out(
     from odnbench.cli.progress import ProgressTable
     from odnbench.reports.report import read_report
     from odnbench.storage.place import StorageMirror
-    from odnbench.sweep.plan import run, search
+    from odnbench.sweep.run import run, search
 
     label = "rendered" if plan.trials[0].rendered else "real"
     mirror = _mirror(plan)

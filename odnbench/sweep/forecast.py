@@ -17,7 +17,8 @@ import torch
 from odnbench.engine.check import Footprint, check_trials, in_threads, kind_of
 from odnbench.engine.probe import Probe, probe
 from odnbench.plan.specs import Trial
-from odnbench.sweep.plan import Plan, SearchRecord
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import SearchRecord
 
 _SECONDS = 0.4  # for which a network is trained to measure it
 

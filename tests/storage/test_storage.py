@@ -21,7 +21,9 @@ from odnbench.results.plans import plan_files
 from odnbench.results.records import Epoch, State
 from odnbench.results.status import read_status
 from odnbench.storage.place import Storage, StorageMirror, open_storage
-from odnbench.sweep.plan import Outcome, Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import Outcome, run
 
 FILES = (
     "checkpoint.safetensors", "done", "examples.jpg", "metrics.jsonl", "predictions.parquet",

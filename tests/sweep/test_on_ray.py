@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers import plan_in
 
-from odnbench.sweep.plan import run
+from odnbench.sweep.run import run
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ from odnbench.results.observers import Observer
 from odnbench.results.plans import plan_files
 from odnbench.results.records import Epoch, State
 from odnbench.scoring.prediction_files import read_prediction_file
-from odnbench.sweep.plan import Places, Plan, make_plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Places, Plan, make_plan
+from odnbench.sweep.run import run
 
 
 class Recorder(Observer):

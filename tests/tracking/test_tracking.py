@@ -37,7 +37,9 @@ from odnbench.results.observers import Observer
 from odnbench.results.plans import PlanRecord
 from odnbench.results.records import Epoch
 from odnbench.scoring.scores import scores
-from odnbench.sweep.plan import Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import run
 from odnbench.tracking import runs as tracking
 from odnbench.tracking.runs import Delivered, MlflowMirror, PlanRuns, sync
 
