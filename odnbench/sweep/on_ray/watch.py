@@ -7,7 +7,7 @@ from typing import Any
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
 
-from odnbench.plan.conversion import from_mapping, to_mapping
+from odnbench.plan.conversion import field_types, from_mapping
 from odnbench.plan.specs import Trial
 from odnbench.results.observers import Observer
 from odnbench.results.records import Epoch, State
@@ -16,7 +16,6 @@ from odnbench.sweep.plan import Plan
 
 # How often a trial whose worker or machine is lost is started again.
 RETRIES = 2
-_EPOCH_KEYS = tuple(to_mapping(Epoch(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
 
 
 class Watch(tune.Callback):
@@ -45,7 +44,7 @@ class Watch(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """See tune.Callback."""
-        fields = {key: result[key] for key in _EPOCH_KEYS if key in result}
+        fields = {key: result[key] for key in field_types(Epoch) if key in result}
         if fields:
             epoch = from_mapping(Epoch, fields, "Tune's result")
             for observer in self.observers:
