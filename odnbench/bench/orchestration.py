@@ -14,7 +14,8 @@ from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.records import State
 from odnbench.sweep.on_ray import Resources, run_on_ray
-from odnbench.sweep.plan import Places, make_plan, run
+from odnbench.sweep.plan import Places, make_plan
+from odnbench.sweep.run import run
 from odnbench.tracking.mirror import MlflowMirror
 
 _TINY = (

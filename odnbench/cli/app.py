@@ -9,7 +9,8 @@ import errno
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -39,8 +40,11 @@ from odnbench.cli.terminal import (
 from odnbench.errors import OdnbenchError
 
 if TYPE_CHECKING:
-    from odnbench.storage.place import ResultStore
-    from odnbench.sweep.plan import Executor, Plan
+    from odnbench.reports.report import Report
+    from odnbench.storage.place import Storage as ResultStorage
+    from odnbench.sweep.plan import Plan
+    from odnbench.sweep.run import Executor
+    from odnbench.tracking.runs import MlflowMirror
 
 app = typer.Typer(
     help="Benchmarks and ablations for occlusion-robust facial landmark detection.",
@@ -178,7 +182,7 @@ def run_command(
         print_forecast(plan, options.cpus, options.gpus, slots=slots, address=options.address)
         return
     if executor is ExecutorName.inline:
-        from odnbench.sweep.plan import run_inline
+        from odnbench.sweep.inline import run_inline
 
         _carry_out(plan, storage, partial(run_inline, threads=max(1, int(options.cpus))))
         return
@@ -251,8 +255,8 @@ def report_command(
 ) -> None:
     """Render tables and figures of what was run."""
     from odnbench.plan.registry import Registry
-    from odnbench.reports.markdown import write_markdown
     from odnbench.reports.read import read_report
+    from odnbench.reports.markdown import write_markdown
     from odnbench.scoring.prediction_files import read_prediction_files
 
     registry = Registry.load(plugins)
@@ -286,7 +290,7 @@ def sync_command(
 ) -> None:
     """Bring results on disk into MLflow; what is there already stays as it is."""
     with _needs("mlflow", "install it to log to it"):
-        from odnbench.tracking.sync import sync
+        from odnbench.tracking.runs import sync
     from odnbench.plan.registry import Registry
 
     registry = Registry.load(plugins)
@@ -303,9 +307,9 @@ def ui_command(
 ) -> None:
     """Open MLflow's page of the runs of this folder."""
     with _needs("mlflow", "install it to see its page"):
-        from odnbench.tracking.client import mlflow_ui_arguments
+        from odnbench.tracking.runs import ui_command
 
-    raise typer.Exit(subprocess.run(mlflow_ui_arguments(port), check=False).returncode)
+    raise typer.Exit(subprocess.run(ui_command(port), check=False).returncode)
 
 
 @registry_app.command("list")
@@ -368,7 +372,7 @@ def _print_error(text: str) -> None:
     console_of_errors.print(f"[bold red]error:[/] {plain(text)}", soft_wrap=True)
 
 
-def _plan(pipeline: str, options: SweepOptions, storage: "ResultStore") -> "Plan":
+def _plan(pipeline: str, options: SweepOptions, storage: "ResultStorage") -> "Plan":
     """Makes the plan and prints it."""
     from odnbench.plan.pipelines import load_pipeline
     from odnbench.plan.registry import Registry
@@ -421,6 +425,71 @@ def _plan(pipeline: str, options: SweepOptions, storage: "ResultStore") -> "Plan
 
 
 def _carry_out(
-    plan: "Plan", storage: "ResultStore", executor: "Executor", *, searching: bool = False
+    plan: "Plan", storage: "ResultStorage", executor: "Executor", *, searching: bool = False
 ) -> None:
     """Runs the plan under the progress table and MLflow, prints the numbers, and exits by them."""
+    from odnbench.cli.progress import ProgressTable
+    from odnbench.reports.read import read_report
+    from odnbench.storage.place import StorageMirror
+    from odnbench.sweep.run import run, search
+
+    label = "rendered" if plan.trials[0].rendered else "real"
+    mirror = _mirror(plan)
+    try:
+        copies = StorageMirror(storage, plan.pipeline.name, _tell)
+        observers = [copies, *([mirror] if mirror else [])]
+        with copies, ProgressTable(console, label) as table:
+            outcome = (search if searching else run)(plan, executor, [table, *observers])
+        _print_numbers(read_report(plan.file, plan.registry))
+    finally:
+        if mirror:
+            with console.status("bringing the runs to MLflow"):
+                mirror.close()
+    if not outcome.complete:
+        console.print("not complete: the same command goes on with what is missing")
+    if not (outcome.complete and copies.complete):
+        raise typer.Exit(1)
+    console.print("next: odnbench report --format markdown, or odnbench ui")
+
+
+def _mirror(plan: "Plan") -> "MlflowMirror | None":
+    """The mirror of `plan` in MLflow, or None, said aloud, where MLflow is not installed."""
+    try:
+        from odnbench.tracking.runs import MlflowMirror
+    except ModuleNotFoundError as error:
+        if not _is_about(error, "mlflow"):
+            raise
+        console.print("mlflow is not installed: results are kept on disk and not logged")
+        return None
+    return MlflowMirror(plan.own_file, plan.registry, tell=_tell)
+
+
+def _tell(text: str) -> None:
+    console.print(plain(text), soft_wrap=True)
+
+
+def _print_numbers(report: "Report") -> None:
+    """The test errors as a table, and what has none."""
+    summary = Table("", "parameters", title="Test NME in percent", title_justify="left", box=None)
+    for column, coverage in report.columns.items():
+        summary.add_column(f"{column}\n({coverage})", justify="right")
+    for row in report.rows:
+        summary.add_row(row.title, row.parameters, *(row.nme(column) for column in report.columns))
+    console.print(summary if report.rows else "no trial has finished")
+    for missing in report.missing:
+        console.print(f"no numbers: {missing.title}: {plain(missing.reason)}", soft_wrap=True)
+
+
+def _is_about(error: ModuleNotFoundError, library: str) -> bool:
+    return (error.name or "").partition(".")[0] == library
+
+
+@contextmanager
+def _needs(library: str, cure: str) -> Iterator[None]:
+    """Tells how to get along where `library` is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if not _is_about(error, library):
+            raise
+        raise OdnbenchError(f"{library} is not installed; {cure}") from error

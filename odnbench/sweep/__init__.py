@@ -1,1 +1,1 @@
-"""Many trials: a plan, its check and cost, and who carries it out."""
+"""Many trials: the plan of a sweep, what the plan will cost, and the executors that train it."""

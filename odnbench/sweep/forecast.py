@@ -1,49 +1,53 @@
-"""What carrying out a plan will cost: networks are measured here for a moment, nothing is written.
+"""What a plan will cost: time, core-hours, GPU-hours and bytes on disk.
 
     forecast(plan, Slot(cpus=1), slots=2).seconds
 
-The time that Ray and its workers take to start, a few seconds, is not in it, nor what trials side
-by side take from each other.
+Each network of the plan is trained for a moment on this machine, and the time of all trials is
+computed from the time of a step. Nothing is written. Two things are left out: the few seconds that
+Ray and its workers take to start, and how much slower trials are that run side by side.
 """
 
 import heapq
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from odnbench.engine.check import Footprint, check_trials, in_threads, kind_of
 from odnbench.engine.probe import Probe, probe
 from odnbench.plan.trials import Trial
-from odnbench.sweep.plan import Plan, SearchRecord
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import SearchRecord
 
-_SECONDS = 0.4  # for which a network is trained to measure it
+# How long a network is trained to measure its steps.
+_SECONDS = 0.4
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What a trial gets of a machine while it runs. gpus None: one, where there is any; that trials
-    may share it, as measuring says when they run, is not foretold.
-    """
+    """The part of a machine that one trial gets while it runs."""
 
+    # Cores.
     cpus: float = 1.0
+    # GPUs, or a share of one. None: a whole GPU on a machine that has one. When the plan runs, Ray
+    # may put several trials on that GPU (on_ray/gpu_share.py), so that less time is needed.
     gpus: float | None = None
 
     @property
     def threads(self) -> int:
-        """Of torch."""
+        """The number of torch's threads on the CPU."""
         return max(1, int(self.cpus))
 
     @property
     def gpu_share(self) -> float:
-        """GPUs that it takes on this machine."""
+        """The number of GPUs, or the share of one, that a trial takes on this machine."""
         return float(torch.cuda.is_available()) if self.gpus is None else self.gpus
 
     @property
     def here(self) -> int:
-        """How many of them this machine has."""
+        """How many slots this machine has: as many trials can run side by side."""
         cores = os.cpu_count() or 1
         count = int(cores // self.cpus) if self.cpus else cores
         if self.gpu_share:
@@ -53,36 +57,44 @@ class Slot:
 
 @dataclass(frozen=True)
 class Kind:
-    """Trials that train the same network alike, and so cost the same."""
+    """Trials that train the same network with the same settings, so that a step costs the same."""
 
-    title: str  # of the first of them
+    # Title of the first of these trials.
+    title: str
     footprint: Footprint
     probe: Probe
-    trial_seconds: float  # of the first of them
+    # How long the first of these trials will take.
+    trial_seconds: float
 
     @property
     def trained(self) -> bool:
-        """Whether there is anything to train."""
+        """Whether the network has anything to train; the mean shape has not."""
         return self.footprint.training_bytes > 0
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is left of a plan, and what it costs on machines like this one."""
+    """What the trials of a plan that are not finished will cost on machines like this one."""
 
     kinds: tuple[Kind, ...]
-    finished: int  # trials that are reused
-    trial_seconds: tuple[float, ...]  # of each trial that is to run
-    trial_bytes: int  # largest one's checkpoint and predictions on disk
+    # The number of trials that are finished, which are reused.
+    finished: int
+    # How long each trial that is to run will take.
+    trial_seconds: tuple[float, ...]
+    # Bytes on disk of the trial with the largest checkpoint and predictions.
+    trial_bytes: int
     slot: Slot
-    slots: int | None  # trials side by side; None: not known
-    measured_seconds: float  # that measuring took
+    # How many trials run side by side; None: not known.
+    slots: int | None
+    # How long the measuring has taken.
+    measured_seconds: float
 
     @property
     def seconds(self) -> float:
-        """From the start of the first trial to the end of the last; in one slot if their number is
-        not known.
+        """The time from the start of the first trial to the end of the last, where each trial takes
+        the slot that is free first. If the number of slots is not known, it is taken to be one.
         """
+        # A heap of the times at which the slots become free.
         ends = [0.0] * max(1, min(self.slots or 1, len(self.trial_seconds)))
         for seconds in self.trial_seconds:
             heapq.heapreplace(ends, ends[0] + seconds)
@@ -90,27 +102,28 @@ class Forecast:
 
     @property
     def core_hours(self) -> float:
-        """Of all trials that are to run."""
+        """Core-hours of all trials that are to run."""
         return sum(self.trial_seconds) * self.slot.cpus / 3600
 
     @property
     def gpu_hours(self) -> float:
-        """Of all trials that are to run; 0 where they take no GPU."""
+        """GPU-hours of all trials that are to run; 0 if trials take no GPU."""
         return sum(self.trial_seconds) * self.slot.gpu_share / 3600
 
     @property
     def bytes(self) -> int:
-        """On disk, of all trials that are to run, at most."""
+        """An upper bound of the bytes on disk of all trials that are to run."""
         return self.trial_bytes * len(self.trial_seconds)
 
 
 def forecast(
     plan: Plan, slot: Slot, *, slots: int | None, search_trials: int | None = None
 ) -> Forecast:
-    """Measures each network that is still to be trained, with the threads that a trial gets.
+    """Measures each network that is still to be trained, on the threads that `slot` gives a trial.
 
-    slots: trials that run side by side; None: not known. search_trials: in all, of a search around
-    the plan's one trial.
+    slots: how many trials run side by side; None: not known.
+    search_trials: None for a plan that is run as it is; for a search around the plan's one trial,
+    the number of trials of the search, with those that have ended.
     """
     if search_trials is None:
         to_run = [trial for trial in plan.trials if not plan.folder(trial).finished]
@@ -119,8 +132,11 @@ def forecast(
         finished = min(_searched(plan), search_trials)
         to_run = [plan.trials[0]] * (search_trials - finished)
     started = time.perf_counter()
+    kinds: dict[tuple[Any, ...], Kind] = {}
     with in_threads(slot.threads):
-        kinds = {kind_of(trial): _measure(plan, trial) for trial in _one_of_each(to_run)}
+        for trial in to_run:
+            if kind_of(trial) not in kinds:
+                kinds[kind_of(trial)] = _measure(plan, trial)
     return Forecast(
         kinds=tuple(kinds.values()),
         finished=finished,
@@ -134,13 +150,11 @@ def forecast(
     )
 
 
-def _one_of_each(trials: Sequence[Trial]) -> list[Trial]:
-    return list({kind_of(trial): trial for trial in reversed(trials)}.values())[::-1]
-
-
 def _measure(plan: Plan, trial: Trial) -> Kind:
+    """The kind of `trial`, measured on the faces of `trial`."""
     footprint = plan.footprints.get(trial.id)
-    if footprint is None:  # of a search whose first trial is finished
+    # A plan has no footprint of a trial that is finished; the first of a search may be.
+    if footprint is None:
         footprint = check_trials([trial], plan.registry)[trial.id]
     faces = plan.faces[trial.faces]
     measured = probe(trial, faces, plan.registry, _SECONDS)
@@ -148,13 +162,17 @@ def _measure(plan: Plan, trial: Trial) -> Kind:
 
 
 def _searched(plan: Plan) -> int:
-    """Trials of the plan's search that have ended, whole or early."""
+    """The number of trials of the plan's search that have ended, also of those stopped early."""
     folders = [plan.folder(trial) for trial in SearchRecord(plan).trials]
     return sum(folder.finished or folder.status[0] == "stopped" for folder in folders)
 
 
 def _disk_bytes(plan: Plan, trial: Trial, kind: Kind) -> int:
-    """Of checkpoint and predictions; float64 are hardly made smaller by compression."""
-    per_point = 8 * 2 * 2 + 8 + 1  # predicted, true, occlusion, flag
+    """Bytes on disk of the checkpoint and the predictions of `trial`.
+
+    The predictions' float64 numbers are taken as they are, since compression hardly shrinks them.
+    """
+    per_point = 8 * 2 * 2 + 8 + 1  # predicted x and y, true x and y, occlusion, flag
     per_face = trial.scheme.points * per_point + 8 * 4
+    # A parameter is a float32.
     return 4 * kind.footprint.parameters + len(plan.faces[trial.faces].test) * per_face

@@ -16,7 +16,9 @@ from odnbench.results.observers import Observer
 from odnbench.results.plans import is_at_work
 from odnbench.results.records import Epoch
 from odnbench.results.status import PlanStatus, TrialStatus, read_status
-from odnbench.sweep.plan import Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import run
 
 
 class Impatient(Observer):

@@ -14,7 +14,6 @@ from helpers import Run, plan_in
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.trials import Trial
-from odnbench.reports.markdown import as_markdown
 from odnbench.reports.read import read_report
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
@@ -23,7 +22,9 @@ from odnbench.results.records import Epoch, State
 from odnbench.results.status import read_status
 from odnbench.storage.mirror import StorageMirror
 from odnbench.storage.place import ResultStore, open_storage
-from odnbench.sweep.plan import Outcome, Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import Outcome, run
 
 FILES = (
     "checkpoint.safetensors", "done", "examples.jpg", "metrics.jsonl", "predictions.parquet",

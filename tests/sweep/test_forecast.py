@@ -8,7 +8,9 @@ import torch
 from helpers import plan_in
 
 from odnbench.sweep.forecast import Forecast, Slot, forecast
-from odnbench.sweep.plan import SearchRecord, run, run_inline, with_weights
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import with_weights
+from odnbench.sweep.run import SearchRecord, run
 
 ONE_CORE = Slot()
 

@@ -1,12 +1,15 @@
-"""Ray: what a trial gets of a GPU."""
+"""Ray: what a trial gets of a GPU, and a search whose trials fail."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from helpers import plan_in
 
-from odnbench.sweep.plan import run
+from odnbench.results.folder import TrialFolder
+from odnbench.results.plans import PlanRecord
+from odnbench.sweep.run import run, search
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def counted_gpu() -> Iterator[None]:
 def test_trials_share_a_gpu_as_measuring_says(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from odnbench.sweep import on_ray
+    from odnbench.sweep.on_ray import gpu_share, run_on_ray
 
     plan = plan_in(tmp_path, cache, "variant=brnet", "seed=0,1,2")
     tried: list[int] = []
@@ -37,13 +40,35 @@ def test_trials_share_a_gpu_as_measuring_says(
         chosen.append(2)
         return 2
 
-    monkeypatch.setattr(on_ray, "trials_per_gpu", choose)
-    share = on_ray._gpu_share(plan, on_ray.Resources())
+    monkeypatch.setattr(gpu_share, "trials_per_gpu", choose)
+    share = gpu_share.gpu_share(plan, cpus=1.0)
     assert share == 0.5
     assert tried == [2]  # two cores, for three trials
-    outcome = run(plan, on_ray.run_on_ray, [])
+    outcome = run(plan, run_on_ray, [])
     assert outcome.complete
     assert len(tried) == 2
 
     one = plan_in(tmp_path / "one", cache, "variant=brnet")
-    assert on_ray._gpu_share(one, on_ray.Resources()) == 1.0
+    assert gpu_share.gpu_share(one, cpus=1.0) == 1.0
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_does_not_end_the_search(tmp_path: Path, cache: Path) -> None:
+    from odnbench.sweep.on_ray import Resources, search_on_ray
+
+    diverging = ("optimizer=sgd", "learning_rate=1e30", "schedule=constant")
+    plan = plan_in(tmp_path, cache, *diverging, pipeline="tune")
+    executor = partial(
+        search_on_ray,
+        resources=Resources(gpus=0),
+        algorithm="random",
+        total=2,
+        scheduler="asha",
+    )
+    outcome = search(plan, executor, [])
+    assert not outcome.complete
+    assert list(outcome.states.values()) == ["failed", "failed"]
+    for trial in PlanRecord.load(plan.file).trials:
+        state, reason = TrialFolder(plan.file.parent / trial).status
+        assert state == "failed"
+        assert "epoch 1: the data term is" in reason

@@ -1,0 +1,83 @@
+"""The callback in the driver that tells the observers what happens to the trials."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from ray import tune
+from ray.exceptions import RayError, RayTaskError
+
+from odnbench.plan.conversion import from_mapping
+from odnbench.plan.trials import Trial
+from odnbench.results.observers import Observer
+from odnbench.results.records import Epoch, State
+from odnbench.sweep.on_ray.worker import FAILED, MEASURED, TrialOf
+from odnbench.sweep.plan import Plan
+
+# How often a trial whose worker or machine is lost is started again.
+RETRIES = 2
+
+
+class Watch(tune.Callback):
+    """Turns Tune's events into calls of the observers, and keeps how each trial ended.
+
+    states: state of each trial that has ended, by the trial's id.
+    """
+
+    def __init__(self, plan: Plan, trial_of: TrialOf, observers: Sequence[Observer]):
+        self.plan, self.trial_of, self.observers = plan, trial_of, observers
+        self.states: dict[str, State] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles its callbacks to restore a sweep by itself, which we do not use.
+        return tune.Callback, ()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """See tune.Callback."""
+        ours = self.trial_of(trial.config)
+        with suppress(OSError):  # the disk may be full; then the trial fails with that reason
+            self.plan.folder(ours).announce(ours)
+        for observer in self.observers:
+            observer.started(ours)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """See tune.Callback."""
+        if MEASURED in result:
+            epoch = from_mapping(Epoch, result[MEASURED], "Tune's result")
+            for observer in self.observers:
+                observer.epoch_ended(self.trial_of(trial.config), epoch)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """See tune.Callback."""
+        ours = self.trial_of(trial.config)
+        reason = trial.last_result.get(FAILED, "")
+        if reason:
+            self._ended(ours, "failed", reason)
+        elif self.plan.folder(ours).finished:
+            self._ended(ours, "done", "")
+        else:
+            self.plan.folder(ours).forget_progress()  # the trial will not be gone on with
+            self._ended(ours, "stopped", "early, by the scheduler")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """See tune.Callback."""
+        ours = self.trial_of(trial.config)
+        if self.plan.folder(ours).finished:  # the worker was lost after its last report
+            self._ended(ours, "done", "")
+            return
+        error = trial.get_pickled_error()
+        what = str(error).strip().splitlines()[0] if error is not None else "no reason is known"
+        # A RayTaskError wraps an exception of the trial itself; the worker is alive.
+        is_lost = isinstance(error, RayError) and not isinstance(error, RayTaskError)
+        lost = f"its worker was lost {RETRIES + 1} times: " if is_lost else ""
+        self._ended(ours, "failed", f"{lost}{what}")
+
+    def _ended(self, trial: Trial, state: State, reason: str) -> None:
+        self.states[trial.id] = state
+        if state != "done":
+            with suppress(OSError):
+                self.plan.folder(trial).set_status(state, reason)
+        for observer in self.observers:
+            observer.ended(trial, self.plan.folder(trial), state, reason)

@@ -1,0 +1,94 @@
+"""What a worker does: it trains one trial and reports each epoch to Tune."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import RayTaskError
+
+from odnbench.datasets.sources import Faces
+from odnbench.plan.conversion import to_mapping
+from odnbench.plan.registry import Registry
+from odnbench.plan.trials import Trial
+from odnbench.results.folder import TrialFolder
+from odnbench.results.records import Epoch
+from odnbench.sweep.on_ray.folders import KeptFolder
+from odnbench.sweep.run import run_trial
+
+# A worker reports to Tune the fields of `Epoch`, and METRIC: the smallest validation NME of the
+# epochs so far, in percent; in the last report, the validation NME of the epoch that was chosen.
+METRIC = "best_validation_nme_percent"
+# The last report of a trial that failed has no other key than FAILED: the reason.
+FAILED = "failed"
+
+# Tune's configuration of a trial → the trial.
+TrialOf = Callable[[Mapping[str, Any]], Trial]
+
+
+def train(
+    config: dict[str, Any],
+    trial_of: TrialOf,
+    faces: Mapping[str, Faces],
+    registry: Registry,
+    weights: Mapping[str, bytes],
+    keeper: Any,
+) -> None:
+    """Trains the trial that `config` stands for, in a temporary folder of this worker, and sends
+    the files of the trial's folder to the driver after each epoch.
+
+    faces: by the fingerprint that `Trial.faces` names.
+    weights: path of a weights file on the driver's disk → content of the file.
+    keeper: handle of the `Keeper` actor.
+    """
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # set by Ray to the trial's cores
+    if not ray.get_gpu_ids():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray would leave every GPU in sight
+    trial = trial_of(config)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = TrialFolder(Path(temporary) / trial.id)
+        kept = KeptFolder(folder, trial, keeper)
+        # An earlier worker was lost after it had finished the trial, or the search has proposed
+        # the same weights before.
+        if folder.finished:
+            _report_end(folder)
+            return
+        if (content := weights.get(trial.spec.model.pretrained)) is not None:
+            file = Path(temporary) / Path(trial.spec.model.pretrained).name
+            file.write_bytes(content)
+        else:
+            file = None
+
+        def on_epoch(epoch: Epoch) -> None:
+            kept.send()
+            if epoch.epoch < trial.spec.train.epochs:
+                best = min(epoch.validation_nme_percent for epoch in folder.epochs)
+                tune.report({**_measured(epoch), METRIC: best})
+
+        try:
+            reason = run_trial(
+                trial, faces[trial.faces], registry, folder, on_epoch, threads, weights=file
+            )
+            kept.send()
+        except RayTaskError as error:  # the keeper could not write, as on a full disk
+            reason = str(error.cause)
+        if reason:
+            tune.report({FAILED: reason})
+            return
+        _report_end(folder)
+
+
+def _report_end(folder: TrialFolder) -> None:
+    """Reports the last epoch to Tune. It is reported only once the folder is finished, since a
+    scheduler may stop the trial as soon as it gets the report.
+    """
+    last = _measured(folder.epochs[-1]) if folder.epochs else {}
+    tune.report({**last, METRIC: folder.result.validation_nme_percent})
+
+
+def _measured(epoch: Epoch) -> dict[str, Any]:
+    """An epoch as a part of a report to Tune, whose schedulers count epochs."""
+    return {"epoch": epoch.epoch, MEASURED: to_mapping(epoch)}
