@@ -1,4 +1,4 @@
-"""Results on disk, read by `report` and `status`: those of an earlier version give the same numbers."""
+"""`report` and `status` on results of an earlier version, and on many trials."""
 
 import json
 import re
