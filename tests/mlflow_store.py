@@ -16,7 +16,9 @@ from odnbench.results.folder import FOR_PEOPLE, TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import PlanRecord
 from odnbench.scoring.scores import scores
-from odnbench.sweep.plan import Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import run
 from odnbench.tracking.mirror import MlflowMirror
 from odnbench.tracking.sync import sync
 

@@ -1,4 +1,8 @@
-"""`odnbench bench …`: speed and memory on this machine, as ratios, printed and kept as JSON."""
+"""`odnbench bench …`: speed and memory on this machine, as ratios, printed and kept as JSON.
+
+--registry is taken where the user names an entry. The other benchmarks time fixed work, so that
+their numbers can be compared from one machine to the next.
+"""
 
 import json
 import os
@@ -11,21 +15,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from odnbench.cli.terminal import DataRoot, console, data_root_of
+from odnbench.cli.options import DataRootOption, RegistryOption
+from odnbench.cli.terminal import console, data_root_of, load_registry, plain, say
 
 if TYPE_CHECKING:
     from odnbench.bench.subject import Subject
     from odnbench.bench.timing import Benchmark
+    from odnbench.plan.registry import Registry
 
 bench_app = typer.Typer(help="Speed and memory, measured here.", no_args_is_help=True)
 
-Repeats = Annotated[int, typer.Option(help="Repeats of each contender.", min=1)]
-Out = Annotated[Path, typer.Option(help="Folder of the JSON file.")]
-Variant = Annotated[str, typer.Option(help="A variant of the registry.")]
-Backbone = Annotated[str, typer.Option(help="A backbone of the registry.")]
-Size = Annotated[int, typer.Option(help="Side of the network's input in pixels.", min=32)]
-Batch = Annotated[int, typer.Option(help="Images in a batch.", min=2)]
-Threads = Annotated[int, typer.Option(help="Of torch on the CPU; 0: as many as cores.", min=0)]
+RepeatsOption = Annotated[int, typer.Option(help="Repeats of each contender.", min=1)]
+OutOption = Annotated[Path, typer.Option(help="Folder of the JSON file.")]
+VariantOption = Annotated[str, typer.Option(help="A variant of the registry.")]
+BackboneOption = Annotated[str, typer.Option(help="A backbone of the registry.")]
+SizeOption = Annotated[int, typer.Option(help="Side of the network's input in pixels.", min=32)]
+BatchOption = Annotated[int, typer.Option(help="Images in a batch.", min=2)]
+ThreadsOption = Annotated[
+    int, typer.Option(help="Of torch on the CPU; 0: as many as cores.", min=0)
+]
 
 
 @bench_app.command("prepare")
@@ -35,17 +43,17 @@ def bench_prepare_command(
     memory_faces: Annotated[
         int, typer.Option(help="Rendered faces prepared to measure memory.", min=1)
     ] = 1000,
-    repeats: Repeats = 5,
-    data_root: DataRoot = None,
-    out: Out = Path("bench"),
+    repeats: RepeatsOption = 5,
+    data_root: DataRootOption = None,
+    registry_folders: RegistryOption = None,
+    out: OutOption = Path("bench"),
 ) -> None:
     """Preparing faces, beside a bare loop over cv2.imread and cv2.warpAffine."""
     from odnbench.bench.prepare import AGAIN, BARE, FIRST, KEPT, bench_prepare
-    from odnbench.plan.registry import Registry
 
     with tempfile.TemporaryDirectory() as folder:
         found = bench_prepare(
-            Registry.load(),
+            load_registry(registry_folders),
             dataset,
             data_root_of(data_root),
             size=size,
@@ -55,64 +63,63 @@ def bench_prepare_command(
         )
     _show(found, out)
     facts, again = found.facts, next(t for t in found.timings if t.name == AGAIN)
-    console.print(
+    say(
         f"{facts['faces']:.0f} faces of {size} px: preparing takes {found.ratio(FIRST, BARE):.2f} "
         f"of the bare loop's time ({found.ratio(FIRST, KEPT):.2f} where that keeps its crops), the "
         f"second time {again.median:.2f} s; "
-        f"{facts['memory_faces']:.0f} rendered faces take {facts['peak_memory_mb']:.0f} MB at most",
-        soft_wrap=True,
+        f"{facts['memory_faces']:.0f} rendered faces take {facts['peak_memory_mb']:.0f} MB at most"
     )
 
 
 @bench_app.command("metrics")
 def bench_metrics_command(
     faces: Annotated[int, typer.Option(help="Faces of 68 points.", min=100)] = 1_000_000,
-    repeats: Repeats = 5,
-    out: Out = Path("bench"),
+    repeats: RepeatsOption = 5,
+    out: OutOption = Path("bench"),
 ) -> None:
     """Errors, intervals and tests, each beside the plain NumPy loop."""
     from odnbench.bench.metrics import bench_metrics
-    from odnbench.plan.registry import Registry
 
-    found = bench_metrics(Registry.load(), faces=faces, repeats=repeats)
+    found = bench_metrics(load_registry(None), faces=faces, repeats=repeats)
     _show(found, out)
     console.print(f"peak memory {found.facts['peak_memory_mb']:.0f} MB")
 
 
 @bench_app.command("train")
 def bench_train_command(
-    variant: Variant = "odn",
-    backbone: Backbone = "resnet18",
-    size: Size = 224,
-    batch: Batch = 32,
+    variant: VariantOption = "odn",
+    backbone: BackboneOption = "resnet18",
+    size: SizeOption = 224,
+    batch: BatchOption = 32,
     steps: Annotated[int, typer.Option(help="Steps of a repeat.", min=1)] = 4,
-    threads: Threads = 0,
-    repeats: Repeats = 5,
-    data_root: DataRoot = None,
-    out: Out = Path("bench"),
+    threads: ThreadsOption = 0,
+    repeats: RepeatsOption = 5,
+    data_root: DataRootOption = None,
+    registry_folders: RegistryOption = None,
+    out: OutOption = Path("bench"),
 ) -> None:
     """Training steps, beside a bare loop on one batch and the field's habit."""
-    with _subject(variant, backbone, size, batch, threads, data_root) as subject:
+    registry = load_registry(registry_folders)
+    with _subject(variant, backbone, size, batch, threads, data_root, registry) as subject:
         from odnbench.bench.train import BARE, FULL, HABIT, PLAIN, bench_train
 
         found = bench_train(subject, steps=steps, repeats=repeats)
     _show(found, out)
     facts = found.facts
     speeds = {timing.name: facts["images"] / timing.median for timing in found.timings}
-    console.print(
+    say(
         f"{variant}, {size} px, batch {batch}: {speeds[FULL]:.1f} images/s; "
         f"{speeds[FULL] / speeds[BARE]:.3f} of the bare loop's, "
         f"{speeds[FULL] / speeds[PLAIN]:.2f} × plain float32's, "
         f"{speeds[FULL] / speeds[HABIT]:.2f} × the habit's; "
         f"{speeds[FULL] * facts['flops_per_image'] / facts['bf16_flops_per_second']:.0%} "
-        "of the speed of a large bf16 matrix product",
-        soft_wrap=True,
+        "of the speed of a large bf16 matrix product"
     )
 
 
 @bench_app.command("nuclear")
 def bench_nuclear_command(
-    threads: Threads = 0, repeats: Repeats = 9, out: Out = Path("bench")
+    threads: ThreadsOption = 0, repeats: RepeatsOption = 9, out: OutOption = Path("bench")
 ) -> None:
     """The nuclear norm's subgradient, beside autograd through torch.linalg."""
     from odnbench.bench.nuclear import bench_nuclear
@@ -126,15 +133,16 @@ def bench_nuclear_command(
 
 @bench_app.command("augment")
 def bench_augment_command(
-    size: Size = 224,
-    batch: Batch = 32,
-    threads: Threads = 0,
-    repeats: Repeats = 9,
-    data_root: DataRoot = None,
-    out: Out = Path("bench"),
+    size: SizeOption = 224,
+    batch: BatchOption = 32,
+    threads: ThreadsOption = 0,
+    repeats: RepeatsOption = 9,
+    data_root: DataRootOption = None,
+    out: OutOption = Path("bench"),
 ) -> None:
     """Augmenting a batch, beside cv2.warpAffine for each sample."""
-    with _subject("odn", "resnet18", size, batch, threads, data_root) as subject:
+    registry = load_registry(None)
+    with _subject("odn", "resnet18", size, batch, threads, data_root, registry) as subject:
         from odnbench.bench.augment import bench_augment
 
         _show(bench_augment(subject, repeats=repeats), out)
@@ -142,23 +150,25 @@ def bench_augment_command(
 
 @bench_app.command("evaluate")
 def bench_evaluate_command(
-    variant: Variant = "odn",
-    backbone: Backbone = "resnet18",
-    size: Size = 224,
-    threads: Threads = 0,
-    repeats: Repeats = 3,
-    data_root: DataRoot = None,
-    out: Out = Path("bench"),
+    variant: VariantOption = "odn",
+    backbone: BackboneOption = "resnet18",
+    size: SizeOption = 224,
+    threads: ThreadsOption = 0,
+    repeats: RepeatsOption = 3,
+    data_root: DataRootOption = None,
+    registry_folders: RegistryOption = None,
+    out: OutOption = Path("bench"),
 ) -> None:
     """Predictions, beside one face at a time in float32."""
-    with _subject(variant, backbone, size, 32, threads, data_root) as subject:
+    registry = load_registry(registry_folders)
+    with _subject(variant, backbone, size, 32, threads, data_root, registry) as subject:
         from odnbench.bench.evaluate import bench_evaluate
 
         _show(bench_evaluate(subject, repeats=repeats), out)
 
 
 @bench_app.command("startup")
-def bench_startup_command(repeats: Repeats = 5, out: Out = Path("bench")) -> None:
+def bench_startup_command(repeats: RepeatsOption = 5, out: OutOption = Path("bench")) -> None:
     """Commands that only show something, beside Python's own start."""
     from odnbench.bench.startup import bench_startup
 
@@ -170,28 +180,35 @@ def bench_orchestration_command(
     trials: Annotated[
         list[int] | None, typer.Option(help="Trials of a sweep; default: 20, then 200.", min=3)
     ] = None,
-    out: Out = Path("bench"),
+    out: OutOption = Path("bench"),
 ) -> None:
     """What a trial costs beside its training: worker, files, MLflow."""
     from odnbench.bench.orchestration import bench_orchestration
-    from odnbench.plan.registry import Registry
 
     with tempfile.TemporaryDirectory() as folder:
         found = bench_orchestration(
-            Registry.load(), trials or [20, 200], Path(folder), side_by_side=os.cpu_count() or 1
+            load_registry(None), trials or [20, 200], Path(folder), side_by_side=os.cpu_count() or 1
         )
     _show(found, out)
     for name, seconds in found.facts.items():
-        console.print(f"{name.removesuffix(', s')}: {seconds:.2f} s")
+        say(f"{name.removesuffix(', s')}: {seconds:.2f} s")
 
 
 @contextmanager
 def _subject(
-    variant: str, backbone: str, size: int, batch: int, threads: int, data_root: Path | None
+    variant: str,
+    backbone: str,
+    size: int,
+    batch: int,
+    threads: int,
+    data_root: Path | None,
+    registry: "Registry",
 ) -> "Iterator[Subject]":
-    """A trial and its faces, in a folder that is removed."""
+    """A trial of that network and its faces, which are prepared in a folder that is removed when
+    the context ends. size: side of the network's input in pixels. batch: images in a batch.
+    threads: of torch; 0 for as many as there are cores.
+    """
     from odnbench.bench.subject import make_subject
-    from odnbench.plan.registry import Registry
 
     _set_threads(threads)
     overrides = [
@@ -202,9 +219,7 @@ def _subject(
     ]
     with tempfile.TemporaryDirectory() as folder:
         with console.status("preparing faces"):
-            subject = make_subject(
-                Registry.load(), data_root_of(data_root), Path(folder), overrides
-            )
+            subject = make_subject(registry, data_root_of(data_root), Path(folder), overrides)
         yield subject
 
 
@@ -227,10 +242,10 @@ def _show(found: "Benchmark", out: Path) -> None:
         numbers = (timing.median, min(timing.seconds), max(timing.seconds))
         baseline = found.baselines.get(timing.name, "")
         ratio = f"{ratios[timing.name]:.3f}" if baseline else ""
-        table.add_row(timing.name, *(f"{n:.4f}" for n in numbers), ratio, baseline)
+        table.add_row(plain(timing.name), *(f"{n:.4f}" for n in numbers), ratio, plain(baseline))
     console.print(table)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{found.name}.json"
     written = to_mapping(found) | {"ratios": ratios}
     path.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    console.print(f"written: {path}")
+    say(f"written: {path}")

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
+from odnbench.cli.options import DataRootOption, RegistryOption
 from odnbench.cli.terminal import (
-    DataRoot,
-    Plugins,
     cache_folder,
-    console,
     data_root_of,
-    plain,
+    load_registry,
     progress_bar,
+    say,
 )
+from odnbench.errors import OdnbenchError
 
 data_app = typer.Typer(
     help="Faces: check a data set, prepare it, look at it, render one.", no_args_is_help=True
@@ -23,24 +23,22 @@ data_app = typer.Typer(
 
 
 @data_app.command("doctor")
-def data_doctor(
+def data_doctor_command(
     datasets: Annotated[
         list[str] | None, typer.Argument(help="Data sets; default: all below the data root.")
     ] = None,
-    data_root: DataRoot = None,
+    data_root: DataRootOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-    plugins: Plugins = [],  # noqa: B006  typer copies it
+    registry_folders: RegistryOption = None,
 ) -> None:
     """Check data sets on disk; exit status 1 where something is wrong."""
     from odnbench.datasets.archives.archive import find_root, open_archive
     from odnbench.datasets.inspection.doctor import examine
-    from odnbench.errors import OdnbenchError
     from odnbench.plan.conversion import to_mapping
     from odnbench.plan.entries import Dataset
     from odnbench.plan.protocols import Scheme
-    from odnbench.plan.registry import Registry
 
-    registry, place = Registry.load(plugins), data_root_of(data_root)
+    registry, place = load_registry(registry_folders), data_root_of(data_root)
     named = [registry.get(Dataset, name) for name in datasets or registry.all(Dataset)]
     roots = {dataset.name: find_root(dataset, place) for dataset in named}
     if not datasets:
@@ -63,13 +61,13 @@ def data_doctor(
     if as_json:
         print(json.dumps([to_mapping(diagnosis) for diagnosis in diagnoses], indent=1))
     for diagnosis in diagnoses if not as_json else ():
-        console.print(plain(diagnosis.text()), soft_wrap=True)
+        say(diagnosis.text())
     if any(not diagnosis.healthy for diagnosis in diagnoses):
         raise typer.Exit(1)
 
 
 @data_app.command("prepare")
-def data_prepare(
+def data_prepare_command(
     splits: Annotated[
         list[str], typer.Argument(help="Data sets or splits of them: 300w, cofw68/test.")
     ],
@@ -80,18 +78,16 @@ def data_prepare(
     margin: Annotated[
         float, typer.Option(help="Side of the prepared picture over that of the input.")
     ] = 1.25,
-    data_root: DataRoot = None,
-    plugins: Plugins = [],  # noqa: B006
+    data_root: DataRootOption = None,
+    registry_folders: RegistryOption = None,
 ) -> None:
     """Crop and resize every face once, for all trials to come."""
     from odnbench.datasets.sources import FaceSource
-    from odnbench.errors import OdnbenchError
     from odnbench.plan.entries import Dataset
     from odnbench.plan.protocols import Protocol
-    from odnbench.plan.registry import Registry
     from odnbench.plan.specs import DataSpec
 
-    registry, place = Registry.load(plugins), data_root_of(data_root)
+    registry, place = load_registry(registry_folders), data_root_of(data_root)
     if protocol:
         registry.get(Protocol, protocol)
     for name in splits:
@@ -116,32 +112,30 @@ def data_prepare(
             raise OdnbenchError("\n".join(source.faults))
         seconds = time.perf_counter() - started
         there = ", ".join(f"{c.split} {c}" for c in coverage if c.faces)
-        console.print(
+        say(
             f"{name}: {there or 'no faces'}; {data.stored_size} px, {seconds:.1f} s, "
-            f"kept in {source.cache}",
-            soft_wrap=True,
+            f"kept in {source.cache}"
         )
 
 
 @data_app.command("show")
-def data_show(
+def data_show_command(
     split: Annotated[str, typer.Argument(help="A split, as 300w/common.")] = "300w/challenging",
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("faces.png"),
     faces: Annotated[int, typer.Option(help="How many faces.", min=1)] = 30,
-    data_root: DataRoot = None,
-    plugins: Plugins = [],  # noqa: B006
+    data_root: DataRootOption = None,
+    registry_folders: RegistryOption = None,
 ) -> None:
     """Draw faces of a split with landmarks, occlusion flags and boxes into one picture."""
     from odnbench.datasets.inspection.contact_sheet import contact_sheet
-    from odnbench.plan.registry import Registry
 
-    place, cache = data_root_of(data_root), cache_folder()
-    coverage = contact_sheet(Registry.load(plugins), split, place, out, faces, cache)
-    console.print(f"{out}: {split} ({coverage})", soft_wrap=True)
+    registry, place = load_registry(registry_folders), data_root_of(data_root)
+    coverage = contact_sheet(registry, split, place, out, faces, cache_folder())
+    say(f"{out}: {split} ({coverage})")
 
 
 @data_app.command("render")
-def data_render(
+def data_render_command(
     folder: Annotated[
         Path, typer.Argument(help="Folder to write to; it must be empty or not there.")
     ],
@@ -149,13 +143,13 @@ def data_render(
     layout: Annotated[str, typer.Option(help="Data set whose official layout to write.")] = "300w",
     size: Annotated[int, typer.Option(help="Side of a picture in pixels.", min=32)] = 256,
     seed: Annotated[int, typer.Option(help="Another seed, other faces.", min=0)] = 0,
+    registry_folders: RegistryOption = None,
 ) -> None:
     """Draw faces and write them as a data set on disk."""
     from odnbench.datasets.rendering.layouts import render_layout
     from odnbench.plan.entries import Dataset
-    from odnbench.plan.registry import Registry
 
-    dataset = Registry.load().get(Dataset, layout)
+    dataset = load_registry(registry_folders).get(Dataset, layout)
     with progress_bar("rendering", faces * len(dataset.parts)) as advance:
         count = render_layout(dataset, folder, faces, size, seed, advance)
-    console.print(f"{count} rendered faces in {folder}, in the layout of {layout}", soft_wrap=True)
+    say(f"{count} rendered faces in {folder}, in the layout of {layout}")

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from odnbench.cli.options import DataRootOption, RegistryOption, StorageOption
 from odnbench.cli.terminal import (
-    DataRoot,
-    Plugins,
-    Storage,
     console,
     data_root_of,
+    load_registry,
     plain,
     plans_of,
     results_in,
+    say,
 )
+from odnbench.errors import OdnbenchError
 
 if TYPE_CHECKING:
     from odnbench.metrics.significance import Comparison
     from odnbench.scoring.score import ScoredFile
     from odnbench.scoring.scores import Value
 
-Digits = Annotated[int, typer.Option(help="Digits after the point.", min=0, max=12)]
+DigitsOption = Annotated[int, typer.Option(help="Digits after the point.", min=0, max=12)]
 
 
 def score_command(
@@ -50,26 +51,25 @@ def score_command(
     allow_partial: Annotated[
         bool, typer.Option(help="Score the faces that are there where some have no prediction.")
     ] = False,
-    digits: Digits = 3,
+    digits: DigitsOption = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
-    data_root: DataRoot = None,
-    plugins: Plugins = [],  # noqa: B006  typer copies it
+    data_root: DataRootOption = None,
+    registry_folders: RegistryOption = None,
 ) -> None:
     """Score predictions of any tool: NME, failures, area under the CED, intervals, tests."""
     from odnbench.plan.protocols import Protocol
-    from odnbench.plan.registry import Registry
     from odnbench.scoring.prediction_files import read_prediction_file, read_prediction_files
     from odnbench.scoring.score import compare_files, score_files
     from odnbench.scoring.truth import truth_in_file, truth_of
 
-    registry = Registry.load(plugins)
+    registry = load_registry(registry_folders)
     splits = {name: registry.split(name) for name in dataset}
     predictions = read_prediction_files(files)
     annotations = read_prediction_file(truth, truth=True) if truth else None
     records = []
     for name, (entry, members) in splits.items():
         if members.rule and not as_json:
-            console.print(f"{name}: {members.rule}", soft_wrap=True)
+            say(f"{name}: {members.rule}")
         target = (
             truth_in_file(name, registry, annotations)
             if annotations
@@ -96,17 +96,15 @@ def rescore_command(
     protocol: Annotated[
         list[str] | None, typer.Option(help="Protocol to score under; may be repeated.")
     ] = None,
-    storage: Storage = "runs",
-    digits: Digits = 2,
-    plugins: Plugins = [],  # noqa: B006
+    storage: StorageOption = "runs",
+    digits: DigitsOption = 2,
+    registry_folders: RegistryOption = None,
 ) -> None:
     """Score the trials of a run under other protocols: does the ranking depend on them?"""
-    from odnbench.errors import OdnbenchError
-    from odnbench.plan.registry import Registry
     from odnbench.reports.read import read_report
     from odnbench.reports.rescoring import protocols_for, rescore
 
-    registry = Registry.load(plugins)
+    registry = load_registry(registry_folders)
     (plan_file,) = plans_of(results_in(storage), [run])
     report = read_report(plan_file, registry)
     if not report.rows:
@@ -123,14 +121,17 @@ def rescore_command(
             rescored.rows, rescored.nme_percent, rescored.ranks, strict=True
         ):
             cells = (f"{nme:.{digits}f} ({rank})" for nme, rank in zip(nmes, ranks, strict=True))
-            table.add_row(row, *cells)
+            table.add_row(plain(row), *cells)
         console.print(table)
-        console.print(rescored.verdict, soft_wrap=True)
+        say(rescored.verdict)
 
 
 def _print_scores(
     scored: "list[ScoredFile]", compared: "tuple[Comparison, ...]", digits: int
 ) -> None:
+    """Prints a line for each file: faces, every metric, the interval of the NME, and, where they
+    are known, occlusion flags and the comparison with the reference.
+    """
     first = scored[0].score
     console.print(
         f"[bold]{first.column}[/] under [bold]{first.protocol.name}[/]: "
@@ -159,23 +160,25 @@ def _print_scores(
                 cells.append(" – ".join(f"{end:.{digits}f}" for end in ends) if ends else "–")
         if with_flags:
             flags = one.flags
-            told = flags is not None and flags.called_percent > 0
+            calls_any = flags is not None and flags.called_percent > 0
             cells.append(
                 f"{flags.precision_percent:.2f} / {flags.recall_percent:.2f}"
-                if flags and told
+                if flags and calls_any
                 else "–"
             )
         if compared:
             cells.append(verdicts.get(one.name, "reference"))
-        table.add_row(one.name, *cells)
+        table.add_row(plain(one.name), *cells)
     console.print(table)
 
 
 def _print_groups(scored: "list[ScoredFile]", digits: int) -> None:
-    """Mean error in percent and number of points of each group, one column per file."""
+    """Prints the mean error in percent and the number of points of each group of points, with one
+    column per file.
+    """
     table = Table("by", "", box=None)
     for one in scored:
-        table.add_column(f"{one.name}\nmean distance % (points)", justify="right")
+        table.add_column(f"{plain(one.name)}\nmean distance % (points)", justify="right")
     by_file = [{(g.by, g.name): g for g in one.groups} for one in scored]
     for key in dict.fromkeys(key for groups in by_file for key in groups):
         found = [groups.get(key) for groups in by_file]

@@ -1,39 +1,32 @@
-"""What the commands share: the console, and where data and caches are."""
+"""What the commands share besides option types: the console, the places that the options name,
+and texts for people.
+"""
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from odnbench.errors import OdnbenchError
+
 if TYPE_CHECKING:
+    from odnbench.plan.registry import Registry
     from odnbench.storage.place import ResultStore
 
 piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
 console = Console(highlight=False, width=200 if piped else None)
 
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the data sets, or of one of them.", envvar="ODNBENCH_DATA"),
-]
-Plugins = Annotated[
-    list[Path], typer.Option("--registry", help="Folder with registry entries of your own.")
-]
-Storage = Annotated[
-    str,
-    typer.Option(
-        help="Folder of results, or a URI as s3://bucket/prefix.", envvar="ODNBENCH_STORAGE"
-    ),
-]
-
 
 def data_root_of(option: Path | None) -> Path | None:
-    """The option or $ODNBENCH_DATA, else `data_root` in the user's configuration file."""
+    """The folder of the data sets: the value of --data-root or $ODNBENCH_DATA, else `data_root` in
+    the user's configuration file; None where neither is given.
+    """
     if option is not None:
         return option
     file = Path(typer.get_app_dir("odnbench")) / "config.toml"
@@ -51,15 +44,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ODNBENCH_CACHE") or Path(base) / "odnbench")
 
 
+def load_registry(folders: Sequence[Path] | None) -> "Registry":
+    """The shipped registry entries and those of the folders that --registry names."""
+    from odnbench.plan.registry import Registry
+
+    return Registry.load(folders or ())
+
+
 def results_in(storage: str) -> "ResultStore":
-    """The place that the option --storage names."""
+    """The place of results that the option --storage names."""
     from odnbench.storage.place import open_storage
 
     return open_storage(storage, cache_folder())
 
 
 def plans_of(results: "ResultStore", pipelines: Sequence[str] | None) -> list[Path]:
-    """The plans of `pipelines`, or of all; what a URI holds of them is brought here first."""
+    """The plan files of `pipelines`, or of all pipelines with results. Where the results are behind
+    a URI, those of the pipelines are copied to this machine first.
+    """
     from odnbench.results.plans import plan_files
 
     with console.status(f"bringing results from {plain(str(results))}"):
@@ -67,8 +69,31 @@ def plans_of(results: "ResultStore", pipelines: Sequence[str] | None) -> list[Pa
     return plan_files(results.folder, pipelines or [], str(results))
 
 
+def is_about(error: ModuleNotFoundError, library: str) -> bool:
+    """Whether `error` says that `library` is missing, and not some module that it imports."""
+    return (error.name or "").partition(".")[0] == library
+
+
+@contextmanager
+def needs(library: str, cure: str) -> Iterator[None]:
+    """Turns the error of an import inside the context into one that gives the `cure` where
+    `library` is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if not is_about(error, library):
+            raise
+        raise OdnbenchError(f"{library} is not installed; {cure}") from error
+
+
+def say(text: str) -> None:
+    """Prints `text` as it is: no character of it is read as markup, and no line is wrapped."""
+    console.print(text, markup=False, emoji=False, soft_wrap=True)
+
+
 def plain(text: str) -> str:
-    """Text in which rich sees no markup."""
+    """`text` in a form in which rich sees no markup."""
     return text.replace("[", r"\[")
 
 
@@ -86,7 +111,9 @@ def amount(count: float) -> str:
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error that goes when it is done. Yields what to call after each step."""
+    """A bar on standard error that disappears when the context ends. Yields a function that is to
+    be called after each of the `total` steps.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

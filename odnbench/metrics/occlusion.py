@@ -5,7 +5,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from odnbench.arrays import Flags, Floats
 
@@ -57,18 +56,20 @@ def score_probabilities(probability: Floats, true: Flags) -> ProbabilityScore:
     share = positives / len(p)
     if not positives or not negatives:
         return ProbabilityScore(float("nan"), float("nan"), _calibration(p, occluded), share)
-    ranks = rankdata(p)
-    auroc = (ranks[occluded].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    at_least = len(p) + 1 - rankdata(p, "min")  # (M,) points with this probability or more
-    hits = positives + 1 - _rank_among(p, p[occluded])  # occluded ones among them
-    precision = hits[occluded] / at_least[occluded]
+    # Points of the same probability are a group; groups are counted from the lowest probability.
+    order = np.argsort(p)
+    starts = np.diff(p[order], prepend=-np.inf) != 0  # (M,) in sorted order
+    group = np.empty(len(p), np.int64)  # (M,) of each point
+    group[order] = np.cumsum(starts) - 1
+    size = np.bincount(group)
+    hits = np.bincount(group[occluded], minlength=len(size))  # occluded points of each group
+    rank = np.cumsum(size) - (size - 1) / 2  # mean rank of a group's points, from 1
+    own = group[occluded]
+    auroc = (rank[own].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    at_least = np.cumsum(size[::-1])[::-1]  # points with this group's probability or more
+    hits_at_least = np.cumsum(hits[::-1])[::-1]
+    precision = hits_at_least[own] / at_least[own]
     return ProbabilityScore(float(auroc), float(precision.mean()), _calibration(p, occluded), share)
-
-
-def _rank_among(p: Floats, chosen: Floats) -> Floats:
-    """(M,) 1 + how many of `chosen` are below each of `p`."""
-    below: Floats = np.searchsorted(np.sort(chosen), p, side="left").astype(np.float64)
-    return below + 1
 
 
 def _calibration(p: Floats, occluded: Flags) -> float:

@@ -75,6 +75,8 @@ def to_mapping(value: Any) -> Any:
 
 def convert(value: Any, wanted: Any, where: str) -> Any:
     """`value` as type `wanted` (a scalar, Literal, Optional, tuple, mapping or dataclass)."""
+    if type(value) is wanted:  # most values, and looking into a type takes its time
+        return value
     origin, args = get_origin(wanted), get_args(wanted)
     if wanted is Any:
         return value
@@ -102,11 +104,8 @@ def convert(value: Any, wanted: Any, where: str) -> Any:
     elif wanted is Names:
         if isinstance(value, Mapping):
             return Names({key: convert(item, str, f"{where}.{key}") for key, item in value.items()})
-    elif wanted is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    elif type(value) is wanted:
-        return value
+    elif wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
     raise OdnbenchError(f"{where}: expected {_type_name(wanted)}, got {value!r}")
 
 

@@ -42,21 +42,26 @@ def read_predictions(path: Path) -> Predictions:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        # pq.read_table would look for more files and start threads, for one file of a megabyte.
+        with pq.ParquetFile(path) as file:
+            table = file.read(use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise OdnbenchError(f"{path}: cannot be read as predictions: {error}") from error
     n = table.num_rows
 
+    def flat(column: str) -> NDArray[Any]:
+        values = table[column].combine_chunks().flatten()
+        return np.asarray(values).reshape(n, -1)
+
     def numbers(column: str) -> Floats:
-        flat = np.asarray(table[column].combine_chunks().flatten())
-        return flat.reshape(n, -1).astype(np.float64)
+        return flat(column).astype(np.float64)
 
     return Predictions(
         ids=tuple(table["face"].to_pylist()),
         parts=tuple(table["part"].to_pylist()),
         predicted=numbers("predicted").reshape(n, -1, 2),
         true=numbers("true").reshape(n, -1, 2),
-        occluded=np.array(table["occluded"].to_pylist(), bool).reshape(n, -1),
+        occluded=flat("occluded").astype(np.bool_),
         boxes=numbers("box"),
         labels=tuple(table["labels"].to_pylist()),
         occlusion=Occlusion(

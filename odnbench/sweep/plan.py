@@ -6,7 +6,6 @@ Making a plan trains nothing; run.py carries it out.
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,15 +14,14 @@ from pathlib import Path
 from odnbench.datasets.archives.archive import find_root
 from odnbench.datasets.sources import Faces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
-from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import get_at, replace_at
-from odnbench.plan.pipelines import Pipeline, differing_fields, resolve
-from odnbench.plan.entries import LossWeight, Variant
-from odnbench.plan.registry import Registry
-from odnbench.plan.ids import ENGINE_VERSION, content_id
+from odnbench.plan.conversion import replace_at
+from odnbench.plan.ids import content_id, trial_id, weights_file
+from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
-from odnbench.plan.trials import Trial
+from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
+from odnbench.plan.titles import told_apart_by, trial_title, weights_title
+from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
 

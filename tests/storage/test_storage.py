@@ -14,6 +14,7 @@ from helpers import Run, plan_in
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.trials import Trial
+from odnbench.reports.markdown import as_markdown
 from odnbench.reports.read import read_report
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer

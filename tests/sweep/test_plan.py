@@ -13,11 +13,11 @@ from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
 from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage
-from odnbench.plan.protocols import Protocol
-from odnbench.reports.read import read_report
 from odnbench.reports.markdown import write_markdown
+from odnbench.reports.read import read_report
 from odnbench.reports.rescoring import protocols_for, rescore
 from odnbench.results.plans import plan_files
 from odnbench.scoring.prediction_files import read_prediction_file

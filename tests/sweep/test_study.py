@@ -8,8 +8,8 @@ from optuna.distributions import FloatDistribution
 from optuna.storages.journal import JournalFileBackend
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.pipelines import load_pipeline
 from odnbench.plan.entries import LossWeight
+from odnbench.plan.pipelines import load_pipeline
 from odnbench.plan.registry import Registry
 from odnbench.results.plans import STUDY
 from odnbench.sweep.study import Study, open_study

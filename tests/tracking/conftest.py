@@ -12,7 +12,9 @@ from mlflow.tracking import MlflowClient
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
-from odnbench.sweep.plan import Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import run
 from odnbench.tracking import network, runs
 from odnbench.tracking.machine import LoadMonitor
 

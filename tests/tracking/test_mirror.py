@@ -27,7 +27,9 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.observers import Observer
 from odnbench.results.records import Epoch
-from odnbench.sweep.plan import Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import run
 from odnbench.tracking import runs as plan_runs
 from odnbench.tracking.client import DEFAULT_STORE
 from odnbench.tracking.mirror import MlflowMirror

@@ -17,7 +17,9 @@ from odnbench.plan.conversion import replace_at, to_mapping
 from odnbench.results.folder import INTERRUPTED, TrialFolder
 from odnbench.results.plans import PlanRecord, alone_in
 from odnbench.results.records import State
-from odnbench.sweep.plan import Plan, run, run_inline
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import run
 from odnbench.tracking import client as mlflow_client
 from odnbench.tracking.client import UNREACHABLE
 from odnbench.tracking.runs import Delivered, PlanRuns

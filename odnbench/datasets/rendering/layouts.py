@@ -23,21 +23,23 @@ def render_layout(
 ) -> int:
     """Writes `faces` faces for each part of `dataset` below `folder`; returns how many in all.
 
-    `advance` is called after each face. Raises OdnbenchError if the folder holds something already.
+    `advance` is called after each face. Raises OdnbenchError, before anything is written, if the
+    folder holds something already or the faces of `dataset` cannot be rendered.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OdnbenchError(f"{folder} is not an empty folder; give a new one")
 
-    def drawn(part: str) -> Iterator[Face]:
-        for face in islice(draw_faces(dataset, part, size, seed=seed), faces):
+    def counted(drawn: Iterator[Face]) -> Iterator[Face]:
+        for face in islice(drawn, faces):
             yield face
             advance()
 
+    drawn = {part: draw_faces(dataset, part, size, seed=seed) for part in dataset.parts}
+    archive = open_archive(dataset, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        archive = open_archive(dataset, folder)
         archive.write_note(dict.fromkeys(dataset.parts, faces))
-        archive.write({part: drawn(part) for part in dataset.parts})
+        archive.write({part: counted(stream) for part, stream in drawn.items()})
     except OSError as error:
         raise OdnbenchError(f"{folder}: cannot be written: {error}") from error
     return faces * len(dataset.parts)

@@ -12,8 +12,10 @@ import numpy as np
 from odnbench.arrays import Bytes
 from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
+from odnbench.datasets.rendering.face_model import SCHEME_POINTS
+from odnbench.datasets.rendering.face_parameters import DIFFICULTIES
 from odnbench.datasets.rendering.render import render_face
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, unknown
 from odnbench.plan.entries import Dataset
 
 _BOX_FACTOR = 1.15  # side of the annotated box over that of the landmarks' tight box
@@ -27,8 +29,25 @@ def draw_faces(
     """Endless faces for `part`, with `label` if one is given: the same for the same arguments.
 
     Pictures are size × size; those of scenes without colour are grey. Boxes are whole pixels. Parts
-    share no face. Raises OdnbenchError where faces with `label` are too rare.
+    share no face. Raises OdnbenchError at once for a point scheme or a difficulty that the renderer
+    does not know, and, while faces are drawn, where those with `label` are too rare.
     """
+    if dataset.scheme not in SCHEME_POINTS:
+        raise OdnbenchError(
+            f"data set '{dataset.name}': faces are rendered with the points of scheme "
+            f"{', '.join(SCHEME_POINTS)} alone, got scheme '{dataset.scheme}'; give the data set "
+            "itself (--data-root or ODNBENCH_DATA), or choose one with the points of these schemes"
+        )
+    difficulty = dataset.parts[part].rendered
+    if difficulty not in DIFFICULTIES:
+        raise OdnbenchError(
+            f"data set '{dataset.name}': parts.{part}.rendered: "
+            f"{unknown('difficulty', difficulty, DIFFICULTIES)}"
+        )
+    return _drawn(dataset, part, size, seed, label)
+
+
+def _drawn(dataset: Dataset, part: str, size: int, seed: int, label: str) -> Iterator[Face]:
     name = f"{dataset.name}/{part}"
     stream = zlib.crc32(name.encode()) ^ seed
     tries = 0

@@ -19,8 +19,10 @@ from odnbench.results.records import Epoch
 from odnbench.sweep.on_ray.folders import KeptFolder
 from odnbench.sweep.run import run_trial
 
-# A worker reports to Tune the fields of `Epoch`, and METRIC: the smallest validation NME of the
-# epochs so far, in percent; in the last report, the validation NME of the epoch that was chosen.
+# A worker reports to Tune the number of the epoch, under MEASURED all that the epoch measured, and
+# METRIC: the smallest validation NME of the epochs so far, in percent; in the last report, the
+# validation NME of the epoch that was chosen.
+MEASURED = "measured"
 METRIC = "best_validation_nme_percent"
 # The last report of a trial that failed has no other key than FAILED: the reason.
 FAILED = "failed"
