@@ -14,21 +14,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.arrays import Bytes, Flags, Floats, Rows
+from odnbench.arrays import Bytes, Flags, Floats, Floats32, Rows
 from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.average_face import (
+    COLUMN_ANGLES_RAD,
+    JAW_ROW_MM,
+    ROW_HEIGHTS_MM,
+    section_mm,
+)
+from odnbench.datasets.rendering.canvas import Canvas
+from odnbench.datasets.rendering.easel import View
 from odnbench.datasets.rendering.face_paint import (
     EAR_CENTRE_MM,
-    Canvas,
     ear_outline,
     ear_tile,
     hairline,
 )
 from odnbench.datasets.rendering.face_parameters import FaceParameters, Light
-from odnbench.datasets.rendering.occluders import View
 
 NO_DEPTH_MM = -1e4  # depth of the background
-
-Floats32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def _head_patch(face: FaceParameters, canvas: Canvas) -> Patch:
 
 @cache
 def _grid_chart() -> tuple[Floats, Floats]:
-    angle, height = np.meshgrid(fm.COLUMN_ANGLES_RAD, fm.ROW_HEIGHTS_MM)
+    angle, height = np.meshgrid(COLUMN_ANGLES_RAD, ROW_HEIGHTS_MM)
     return angle, height
 
 
@@ -86,7 +90,7 @@ def _curtain_patch(face: FaceParameters, canvas: Canvas) -> Patch:
         np.linspace(CURTAIN_EDGE_RAD, 2 * np.pi - CURTAIN_EDGE_RAD, 25),
         np.linspace(-88, hair.length_mm, 14),
     )
-    half_width, front, back = np.moveaxis(fm.section_mm(np.minimum(height, -10.0)), -1, 0)
+    half_width, front, back = np.moveaxis(section_mm(np.minimum(height, -10.0)), -1, 0)
     out = np.clip((height + 70) / 50, -0.3, 1) * (5 + 0.8 * hair.volume_mm)
     wave = np.random.default_rng(face.seed + 5).normal(0, 0.6 * hair.ragged_mm, angle.shape)
     out = out + wave * (height > -40)
@@ -149,7 +153,7 @@ def _pose_patch(patch: Patch, view: View, face: FaceParameters) -> Floats:
     centred = patch.vertices - view.pivot_mm
     stiff = np.interp(patch.vertices[..., 1], [85, 175], [0, 1])[..., None]
     if patch.vertices.shape[:2] == _openness().shape:  # the jaw belongs to the head
-        stiff = stiff * (_grid_chart()[1] > fm.JAW_ROW_MM)[..., None]
+        stiff = stiff * (_grid_chart()[1] > JAW_ROW_MM)[..., None]
     posed: Floats = centred @ view.rotation.T * (1 - stiff) + centred @ trunk.T * stiff
     return posed
 

@@ -6,23 +6,29 @@ Legend: h, w, H, W the canvas in texels; M points of a curve.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.arrays import Bytes, Floats
-from odnbench.datasets.rendering import face_model as fm
+from odnbench.arrays import Floats, Floats32
+from odnbench.datasets.rendering.average_face import (
+    BROWS,
+    EYES,
+    INNER_LIPS,
+    OUTER_LIPS,
+    PUPILS,
+    chart_of_frontal,
+)
+from odnbench.datasets.rendering.canvas import (
+    CHART_RADIUS_MM,
+    CHART_TOP_MM,
+    EAR_TILE_MM,
+    Canvas,
+)
+from odnbench.datasets.rendering.easel import SHIFT, Colour, fixed_point, shade
 from odnbench.datasets.rendering.face_parameters import FaceParameters, Hair, colour_of
-from odnbench.datasets.rendering.occluders import SHIFT, Colour, fixed_point, shade
-
-Floats32 = NDArray[np.float32]
-
-CHART_RADIUS_MM = 72.0  # of the cylinder that the painted chart is wrapped around
-CHART_TOP_MM, CHART_BOTTOM_MM = -127.0, 205.0
-EAR_TILE_MM = 44.0  # a square to the right of the chart shows the ear
 
 # Where a face's colour departs from its tone: centre (±x, height), spread, and change of R G B
 # per unit of the strength that the third column names.
@@ -44,62 +50,6 @@ HAIRLINE_DEG_MM = np.array(
     [[0, -60], [12, -62], [28, -60], [40, -50], [52, -34], [64, -24], [72, -8], [80, 14], [87, 18],
      [90, -14], [104, -16], [110, 10], [118, 60], [140, 100], [180, 112]]
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """The painted chart: skin, hair and clothes, unrolled. Points go in as frontal mm or chart."""
-
-    paint: Bytes  # (H, W, 3)
-    px_per_mm: float
-
-    @classmethod
-    def blank(cls, size: int) -> "Canvas":
-        """A canvas with texels about as large as the pixels of a picture of `size`."""
-        px_per_mm = size / 185.0
-        height = round((CHART_BOTTOM_MM - CHART_TOP_MM) * px_per_mm)
-        width = round((2 * np.pi * CHART_RADIUS_MM + EAR_TILE_MM) * px_per_mm)
-        return cls(np.zeros((height, width, 3), np.uint8), px_per_mm)
-
-    def texels(self, chart: Floats) -> Floats:
-        """Chart (angle, height) to canvas coordinates: (..., 2) px."""
-        clothes = np.array([np.inf, CHART_BOTTOM_MM - 3])  # below, all is of one colour
-        scale = np.array([CHART_RADIUS_MM, 1.0]) * self.px_per_mm
-        origin = np.array([np.pi * CHART_RADIUS_MM, -CHART_TOP_MM]) * self.px_per_mm - 0.5
-        texels: Floats = np.minimum(chart, clothes) * scale + origin
-        return texels
-
-    def fill(self, chart: Floats, colour: Colour, into: Bytes | None = None) -> None:
-        """A filled polygon."""
-        points = [fixed_point(self.texels(chart))]
-        target = self.paint if into is None else into
-        cv2.fillPoly(target, points, colour if into is None else 255, cv2.LINE_AA, SHIFT)
-
-    def line(self, chart: Floats, width_mm: float, colour: Colour) -> None:
-        """An open line; thinner than a texel it pales into what is below it."""
-        points = [fixed_point(self.texels(chart))]
-        width = width_mm * self.px_per_mm
-        if width >= 1:
-            cv2.polylines(self.paint, points, False, colour, round(width), cv2.LINE_AA, SHIFT)
-            return
-        x, y, w, h = cv2.boundingRect(np.rint(self.texels(chart)).astype(np.int32))
-        part = np.s_[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
-        before = self.paint[part].copy()
-        cv2.polylines(self.paint, points, False, colour, 1, cv2.LINE_AA, SHIFT)
-        cv2.addWeighted(self.paint[part], width, before, 1 - width, 0, dst=before)
-        self.paint[part] = before
-
-    def inside(self, outline: Floats, other: "Canvas") -> None:
-        """Copy what `other` shows inside of `outline`, with a soft edge."""
-        points = self.texels(outline)
-        x0, y0 = np.floor(points.min(axis=0)).astype(int) - 2
-        x1, y1 = np.ceil(points.max(axis=0)).astype(int) + 3
-        cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(cover, [fixed_point(points - [x0, y0])], 255, cv2.LINE_AA, SHIFT)
-        weight = cover[..., None] * np.float32(1 / 255)
-        part = np.s_[y0:y1, x0:x1]
-        blend = self.paint[part] * (1 - weight) + other.paint[part] * weight
-        self.paint[part] = np.rint(blend).astype(np.uint8)
 
 
 def _moved(chart: Floats, right_mm: float = 0.0, down_mm: float = 0.0) -> Floats:
@@ -142,7 +92,7 @@ def _zone_maps(size: int) -> Floats32:
     along = np.abs((np.arange(w)[None] + 0.5) * mm - np.pi * CHART_RADIUS_MM)
     maps = []
     for (x, y, sx, sy), _, _ in SKIN_ZONES.values():
-        ((angle, _),) = fm.chart_of_frontal(np.array([[x, y]]))
+        ((angle, _),) = chart_of_frontal(np.array([[x, y]]))
         u, v = (along - angle * CHART_RADIUS_MM) / sx, (height - y) / sy
         maps.append(np.exp(-u * u - v * v))
     return np.stack(maps, axis=-1).reshape(h * w, -1).astype(np.float32)
@@ -262,14 +212,14 @@ def _beard_outlines(face: FaceParameters, chart: Floats) -> list[Floats]:
 
 def _paint_brows(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
     brow = np.multiply(face.hair.colour, 0.55) + np.multiply(face.skin.tone, 0.18)
-    for part in fm.BROWS:
+    for part in BROWS:
         outline = _spline(chart[part], steps=4)
         canvas.fill(outline, colour_of(brow))
 
 
 def _paint_eye(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Floats, k: int) -> None:
     """One eye: ball, iris, pupil and glint inside of the lids, then lashes and the lid's fold."""
-    lids, pupil = chart[fm.EYES[k]], chart[fm.PUPILS[k]]
+    lids, pupil = chart[EYES[k]], chart[PUPILS[k]]
     outline = _spline(lids)
     lower = _spline(lids[[0, 7, 6, 5, 4]], closed=False)
     upper = _spline(lids[:5] if k == 0 else lids[[4, 3, 2, 1, 0]], closed=False)
@@ -337,7 +287,7 @@ def _paint_teeth(canvas: Canvas, inner: Floats) -> None:
 
 def _paint_mouth(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Floats) -> None:
     """Lips, and between them teeth, tongue and darkness, or the line where they meet."""
-    lips, inner = chart[fm.OUTER_LIPS], chart[fm.INNER_LIPS]
+    lips, inner = chart[OUTER_LIPS], chart[INNER_LIPS]
     colour = face.skin.lips
     canvas.fill(_spline(lips, steps=4), colour)
     upper = np.concatenate([_spline(lips[:7], False, 4), _spline(inner[:5], False, 4)[::-1]])

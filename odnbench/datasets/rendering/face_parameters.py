@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from odnbench.arrays import Floats
 from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.easel import Colour
 from odnbench.datasets.rendering.face_model import FaceShape
-from odnbench.datasets.rendering.occluders import Colour, Occluder, sample_occluder
+from odnbench.datasets.rendering.occluders import Occluder, sample_occluder
 
 
 @dataclass(frozen=True)
