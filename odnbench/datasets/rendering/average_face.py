@@ -1,5 +1,10 @@
 """The average head and the average face on it, written by hand from anthropometric proportions.
 
+The surface of head, neck and shoulders is described over a chart (angle, height): `angle` in rad
+around the vertical axis (0 in front, positive to the image's right), `height` in mm below the eye
+line. The 98 control points of the face are given in the frontal plane (x, height) and in the order
+of WFLW.
+
 Legend: R rows, C columns of the grid; x to the image's right, y down, z to the viewer, in mm.
 """
 
@@ -11,10 +16,11 @@ import numpy as np
 from odnbench.arrays import Floats
 
 CHIN_HEIGHT_MM = 113.0
-JAW_ROW_MM = CHIN_HEIGHT_MM  # below this row of the grid the surface turns in, under the jaw
+# Below this row of the grid the surface bends inwards, under the jaw.
+JAW_ROW_MM = CHIN_HEIGHT_MM
 
-# Horizontal sections of an average adult head, neck and trunk: height, then half-width,
-# front depth and back depth from the vertical axis through the ears (mm).
+# Horizontal sections of an average adult head, neck and trunk. Columns: height, half-width, and the
+# depths in front of and behind the vertical axis through the ears (mm).
 SECTIONS_MM = np.array(
     [
         [-125, 2, 3, 3], [-123, 22, 26, 30], [-117, 42, 52, 56], [-100, 62, 77, 82],
@@ -36,9 +42,10 @@ COLUMN_ANGLES_RAD = np.radians(
     np.concatenate([np.linspace(-180, -65, 10)[:-1], np.linspace(-65, 65, 27),
                     np.linspace(65, 180, 10)[1:]])
 )  # fmt: skip
-JAW_LIFT_MM = 47.0  # the jaw angle stands this much above the chin
+# The angle of the jaw is this much higher than the chin.
+JAW_LIFT_MM = 47.0
 
-# Ridge of the nose: height on the face, elevation over the cheeks, half-width of the ridge (mm).
+# Ridge of the nose. Columns: height on the face, elevation over the cheeks, half-width (mm).
 NOSE_RIDGE_MM = np.array(
     [[-24, 0, 9], [-12, 1, 9], [0, 5, 7], [12, 11, 8], [24, 18, 9], [34, 24.5, 11], [38, 25, 12],
      [43, 20, 12.5], [47, 9, 12], [50, 3, 11], [55, 0, 10]]
@@ -58,12 +65,12 @@ RELIEF_MM = {
     "chin": (7.0, 0, 100, 17, 11),
 }
 
-# Control points in the WFLW order. Jaw line from the ear to the chin: angle in degrees, height.
+# Control points 0 to 16, the jaw line from the ear to the chin: angle in degrees, height in mm.
 JAW_POINTS_DEG_MM = (
     (75, 0), (75, 17), (75, 34), (75, 52), (75, 72), (74, 91), (71, 105), (65, 113), (58, 113),
     (51, 113), (44, 113), (37, 113), (30, 113), (22.5, 113), (15, 113), (7.5, 113), (0, 113),
 )  # fmt: skip
-# The others: index on the image's left, its mirror image, |x| and height (mm, frontal plane).
+# Control points in pairs: index on the image's left, index of its mirror image, |x|, height (mm).
 PAIRED_POINTS_MM = (
     (33, 46, 52, -13), (34, 45, 46, -20), (35, 44, 36, -23.5), (36, 43, 24, -22.5),
     (37, 42, 13, -19), (38, 50, 13, -14), (39, 49, 24, -17), (40, 48, 35, -18.5),
@@ -73,6 +80,7 @@ PAIRED_POINTS_MM = (
     (76, 82, 26, 68), (77, 81, 16.5, 62.6), (78, 80, 6.5, 59), (87, 83, 16.5, 75.8),
     (86, 84, 8, 79.8), (88, 92, 22.5, 68.2), (89, 91, 9, 67.4), (95, 93, 9, 68.6),
 )  # fmt: skip
+# Control points on the midline: index, height (mm).
 CENTRE_POINTS_MM = (
     (51, -2), (52, 10.5), (53, 23.5), (54, 36.5), (57, 48.8), (79, 60.6), (85, 81), (90, 67.8),
     (94, 69),
@@ -80,10 +88,13 @@ CENTRE_POINTS_MM = (
 
 BROWS, EYES = (slice(33, 42), slice(42, 51)), (slice(60, 68), slice(68, 76))
 OUTER_LIPS, INNER_LIPS = slice(76, 88), slice(88, 96)
-UPPER_LIDS = ((61, 67), (62, 66), (63, 65), (69, 75), (70, 74), (71, 73))  # and the lower lid below
+# Each point of an upper lid with the point of the lower lid below it.
+UPPER_LIDS = ((61, 67), (62, 66), (63, 65), (69, 75), (70, 74), (71, 73))
 LOWER_LIP = (83, 84, 85, 86, 87, 93, 94, 95)
 UPPER_LIP = (77, 78, 79, 80, 81, 89, 90, 91)
-PUPILS, EYE_CORNERS = (96, 97), ((60, 64), (72, 68))  # corners: outer, inner
+PUPILS = (96, 97)
+# Of each eye: the outer corner, the inner corner.
+EYE_CORNERS = ((60, 64), (72, 68))
 
 
 def section_mm(height_mm: Floats) -> Floats:
@@ -100,21 +111,27 @@ def chart_of_frontal(points_mm: Floats) -> Floats:
 
 
 def ramp(value: Floats, start: float, end: float) -> Floats:
-    """0 at `start`, 1 at `end`, smooth between and flat beyond: the smoothstep polynomial."""
+    """The smoothstep polynomial 3t² − 2t³: 0 up to `start`, 1 from `end` on, smooth between."""
     t = np.clip((value - start) / (end - start), 0.0, 1.0)
     smooth: Floats = t * t * (3 - 2 * t)
     return smooth
 
 
 def bump(x: Floats, height: Floats, centre: Sequence[float], spread: Sequence[float]) -> Floats:
-    """A smooth hill of height 1 at (±centre x, centre height), the same on both sides of a face."""
+    """A Gaussian hill of elevation 1 at (±x, height) = `centre`, on both sides of the face.
+
+    x, height: of any one shape, mm. spread: (x, height), distances at which it falls to 1/e.
+    """
     u, v = (np.abs(x) - centre[0]) / spread[0], (height - centre[1]) / spread[1]
     hill: Floats = np.exp(-u * u - v * v)
     return hill
 
 
 def nose_ridge(x: Floats, height: Floats, width: float = 1.0, lower_mm: float = 0.0) -> Floats:
-    """Elevation of the nose's ridge, stretched in width, its tip `lower_mm` further down."""
+    """Elevation of the nose over the cheeks at (x, height), in mm.
+
+    The ridge is `width` times as wide as the average one, and its tip is `lower_mm` lower.
+    """
     tip = NOSE_RIDGE_MM[:, 1].argmax()
     tip_height = NOSE_RIDGE_MM[tip, 0]
     ridge_heights = NOSE_RIDGE_MM[:, 0] + lower_mm * np.clip(NOSE_RIDGE_MM[:, 0] / tip_height, 0, 1)
@@ -149,7 +166,10 @@ def average_head() -> Floats:
 
 @cache
 def frontal_template() -> Floats:
-    """The control points of the average face, frontal plane: (98, 2) mm; jaw rows are not used."""
+    """The control points of the average face in the frontal plane: (98, 2) mm.
+
+    Rows 0 to 32, the jaw line, are zero: `jaw_chart` gives these points.
+    """
     points = np.zeros((98, 2))
     for left, right, x, height in PAIRED_POINTS_MM:
         points[left], points[right] = (-x, height), (x, height)
@@ -160,7 +180,7 @@ def frontal_template() -> Floats:
 
 @cache
 def jaw_chart() -> Floats:
-    """The jaw line in the chart, the same 33 points of the skin for every face: (33, 2)."""
+    """Chart coordinates of the jaw line, which are the same for every face: (33, 2)."""
     right = np.array(JAW_POINTS_DEG_MM, dtype=float) * [np.pi / 180, 1.0]
     left = right * [-1.0, 1.0]
     return np.concatenate([left, right[-2::-1]])

@@ -13,42 +13,47 @@ import numpy as np
 from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.rendering.easel import SHIFT, Colour, fixed_point
 
-CHART_RADIUS_MM = 72.0  # of the cylinder that the painted chart is wrapped around
+# Radius of the cylinder: one radian of the chart is this many mm of paint.
+CHART_RADIUS_MM = 72.0
 CHART_TOP_MM, CHART_BOTTOM_MM = -127.0, 205.0
-EAR_TILE_MM = 44.0  # a square to the right of the chart shows the ear
+# Side of the square to the right of the chart that shows the ear.
+EAR_TILE_MM = 44.0
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """The painted chart: skin, hair and clothes, unrolled. Points go in as frontal mm or chart."""
+    """The painted chart: skin, hair and clothes, unrolled. Points are (N, 2) chart coordinates
+    (angle in rad, height in mm).
+    """
 
     paint: Bytes  # (H, W, 3)
     px_per_mm: float
 
     @classmethod
     def blank(cls, size: int) -> "Canvas":
-        """A canvas with texels about as large as the pixels of a picture of `size`."""
+        """A black canvas, its texels about as large as the pixels of a picture of side `size`."""
         px_per_mm = size / 185.0
         height = round((CHART_BOTTOM_MM - CHART_TOP_MM) * px_per_mm)
         width = round((2 * np.pi * CHART_RADIUS_MM + EAR_TILE_MM) * px_per_mm)
         return cls(np.zeros((height, width, 3), np.uint8), px_per_mm)
 
     def texels(self, chart: Floats) -> Floats:
-        """Chart (angle, height) to canvas coordinates: (..., 2) px."""
-        clothes = np.array([np.inf, CHART_BOTTOM_MM - 3])  # below, all is of one colour
+        """(..., 2) chart coordinates → (..., 2) texels, x to the right and y down."""
+        # The chart ends in the clothes, which have one colour: lower points take it from there.
+        clothes = np.array([np.inf, CHART_BOTTOM_MM - 3])
         scale = np.array([CHART_RADIUS_MM, 1.0]) * self.px_per_mm
         origin = np.array([np.pi * CHART_RADIUS_MM, -CHART_TOP_MM]) * self.px_per_mm - 0.5
         texels: Floats = np.minimum(chart, clothes) * scale + origin
         return texels
 
     def fill(self, chart: Floats, colour: Colour, into: Bytes | None = None) -> None:
-        """A filled polygon."""
+        """Fills a polygon with `colour`, or with 255 in the mask `into` (H, W) if one is given."""
         points = [fixed_point(self.texels(chart))]
         target = self.paint if into is None else into
         cv2.fillPoly(target, points, colour if into is None else 255, cv2.LINE_AA, SHIFT)
 
     def line(self, chart: Floats, width_mm: float, colour: Colour) -> None:
-        """An open line; thinner than a texel it pales into what is below it."""
+        """An open line. One that is thinner than a texel is blended with the paint below it."""
         points = [fixed_point(self.texels(chart))]
         width = width_mm * self.px_per_mm
         if width >= 1:
@@ -62,7 +67,7 @@ class Canvas:
         self.paint[part] = before
 
     def inside(self, outline: Floats, other: "Canvas") -> None:
-        """Copy what `other` shows inside of `outline`, with a soft edge."""
+        """Copies the paint of `other` inside of `outline` to this canvas, with a soft edge."""
         points = self.texels(outline)
         x0, y0 = np.floor(points.min(axis=0)).astype(int) - 2
         x1, y1 = np.ceil(points.max(axis=0)).astype(int) + 3

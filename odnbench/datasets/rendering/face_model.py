@@ -1,11 +1,11 @@
 """A parametric 3-D head: geometry, identity, expression, and the landmarks that lie on it.
 
-The head, neck and shoulders are one grid of vertices over a chart (angle, height): `angle` in rad
-around the vertical axis (0 in front, positive to the image's right), `height` in mm below the eye
-line. What a face wears on its skin (lids, lips, brows) is 98 control points in the same chart. Each
-mode of identity or expression moves vertices and control points together and linearly, as in a
-morphable model (Blanz and Vetter, SIGGRAPH 1999). Departure: the modes are written by hand from
-anthropometric proportions, so that no scan, and nobody's licence, is behind them.
+The head, neck and shoulders are one grid of vertices over a chart (angle, height), which
+average_face.py describes. Lids, lips, brows and landmarks are given by 98 control points in the
+same chart. Each mode of identity or expression moves vertices and control points together and
+linearly, as in a morphable model (Blanz and Vetter, SIGGRAPH 1999). Departure: the modes are
+written by hand from anthropometric proportions, so no scan of a person, and no licence, is behind
+them.
 
 Legend: R rows, C columns of the grid; x to the image's right, y down, z to the viewer, in mm.
 """
@@ -36,9 +36,11 @@ from odnbench.datasets.rendering.average_face import (
     ramp,
 )
 
-NECK_PIVOT_MM = np.array([0.0, 105.0, -25.0])  # the head turns about this point on the body
+# The head turns about this point of the neck.
+NECK_PIVOT_MM = np.array([0.0, 105.0, -25.0])
 
-# Each scheme's points as means of control points, taken in the chart, so that they lie on the skin.
+# Each landmark of a scheme is the mean of these control points. The mean is taken in the chart, so
+# that the landmark lies on the skin.
 _WFLW_OF_68 = (
     *range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60),
     60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96),
@@ -63,6 +65,7 @@ IDENTITY_MODES = (
     "eye_size", "eye_tilt", "brow_height", "brow_arch", "brow_thickness", "mouth_width",
     "upper_lip", "lower_lip", "mouth_height",
 )  # fmt: skip
+# Share of the average width by which a face grows per standard deviation of "face_width".
 FACE_WIDTH_PER_SD = 0.045
 EXPRESSION_MODES = (
     "jaw_open", "lips_part", "smile", "frown", "pucker", "brows_raised", "brows_knit",
@@ -71,15 +74,16 @@ EXPRESSION_MODES = (
 
 @dataclass(frozen=True)
 class FaceShape:
-    """Coefficients of a face: identity in standard deviations, expression from 0 to 1.
+    """Coefficients of the modes of one face, and the state of its eyes."""
 
-    `closed` are the lids, image-left eye first: 0 relaxed, 1 shut, −0.3 wide open.
-    `gaze` is the pupils' shift to the right and down, from −1 to 1.
-    """
-
+    # In standard deviations.
     identity: tuple[float, ...] = (0.0,) * len(IDENTITY_MODES)
+    # From 0 to 1.
     expression: tuple[float, ...] = (0.0,) * len(EXPRESSION_MODES)
+    # How far each eye's lids are closed, the image's left eye first: −0.3 wide open, 0 relaxed,
+    # 1 shut.
     closed: tuple[float, float] = (0.0, 0.0)
+    # Shift of both pupils to the image's right and down, each from −1 to 1.
     gaze: tuple[float, float] = (0.0, 0.0)
 
     def amount(self, mode: str) -> float:
@@ -102,7 +106,7 @@ def control_points(shape: FaceShape) -> Floats:
     _, _, modes = _linear_model()
     coefficients = np.array([*shape.identity, *shape.expression])
     frontal = frontal_template() + np.tensordot(coefficients, modes, axes=1)  # (98, 2)
-    # A mouth never closes beyond contact: the lower lip yields to the upper one.
+    # Where the modes would push the lower lip into the upper one, the lower lip gives way.
     for upper, lower in ((89, 95), (90, 94), (91, 93)):
         frontal[lower, 1] = max(frontal[lower, 1], frontal[upper, 1] + 0.4)
     for upper, lower in UPPER_LIDS:
@@ -119,7 +123,7 @@ def control_points(shape: FaceShape) -> Floats:
 
 
 def scheme_points(chart_98: Floats, scheme: str) -> Floats:
-    """The landmarks of `scheme` in the chart, from the 98 control points: (L, 2).
+    """Chart coordinates of the landmarks of `scheme`: (L, 2), from those of the control points.
 
     Raises ValueError for an unknown scheme.
     """
@@ -140,9 +144,9 @@ def _scheme_means(scheme: str) -> Floats:
 
 
 def on_surface(vertices: Floats, chart: Floats) -> Floats:
-    """Points of the grid's surface at chart coordinates, bilinear in its cells: (N, K).
+    """Values of a grid at chart coordinates, interpolated bilinearly in each cell: (N, K).
 
-    vertices: (R, C, K) any values on the grid. chart: (N, 2).
+    vertices: (R, C, K), for example positions with K = 3. chart: (N, 2).
     """
     row = np.interp(chart[:, 1], ROW_HEIGHTS_MM, np.arange(len(ROW_HEIGHTS_MM)))
     column = np.interp(chart[:, 0], COLUMN_ANGLES_RAD, np.arange(len(COLUMN_ANGLES_RAD)))
@@ -169,7 +173,9 @@ def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Floats:
 
 @cache
 def _linear_model() -> tuple[Floats, Floats, Floats]:
-    """The average head (R, C, 3); the modes on vertices (K, R, C, 3), on points (K, 98, 2)."""
+    """The average head (R, C, 3), and the displacements that one unit of each of the K modes
+    gives to vertices (K, R, C, 3) and to control points (K, 98, 2).
+    """
     modes = {**_identity_modes(), **_expression_modes()}
     names = IDENTITY_MODES + EXPRESSION_MODES
     return (
@@ -180,7 +186,7 @@ def _linear_model() -> tuple[Floats, Floats, Floats]:
 
 
 def _move(dx: Floats | float = 0.0, dy: Floats | float = 0.0, dz: Floats | float = 0.0) -> Floats:
-    """A displacement of the vertices: (R, C, 3) mm."""
+    """A displacement of all vertices by dx, dy, dz, each one number or (R, C): (R, C, 3) mm."""
     shape = chart_grid()[0].shape
     return np.stack([np.broadcast_to(d, shape) for d in (dx, dy, dz)], axis=-1)
 
@@ -188,7 +194,10 @@ def _move(dx: Floats | float = 0.0, dy: Floats | float = 0.0, dz: Floats | float
 def _shift(
     indices: Sequence[int], dx: float = 0.0, dy: float = 0.0, scale_x: float = 0.0
 ) -> Floats:
-    """A displacement of control points: `dx` outwards from the midline, `dy` down: (98, 2) mm."""
+    """A displacement of the control points `indices`, none of the others: (98, 2) mm.
+
+    dx: outwards from the midline. dy: downwards. scale_x: outwards, as a share of the point's x.
+    """
     template, shift = frontal_template(), np.zeros((98, 2))
     chosen = list(indices)
     x = template[chosen, 0]
@@ -198,7 +207,7 @@ def _shift(
 
 
 def _identity_modes() -> dict[str, tuple[Floats, Floats]]:
-    """Effect of one standard deviation of each identity mode on vertices and control points."""
+    """Mode → displacement of vertices and of control points by one standard deviation."""
     angle, height, x = chart_grid()
     front = np.maximum(np.cos(angle), 0.0)
     head = 1 - ramp(height, 118, 140)
@@ -248,7 +257,7 @@ def _identity_modes() -> dict[str, tuple[Floats, Floats]]:
 
 
 def _expression_modes() -> dict[str, tuple[Floats, Floats]]:
-    """Effect of the full expression on vertices and control points."""
+    """Mode → displacement of vertices and of control points by the full expression."""
     angle, height, x = chart_grid()
     front = np.maximum(np.cos(angle), 0.0)
     head = 1 - ramp(height, 118, 136)
@@ -262,7 +271,8 @@ def _expression_modes() -> dict[str, tuple[Floats, Floats]]:
     smile = _shift(corners, dx=6.5, dy=-5.5) + _shift(beside, dx=3.5, dy=-2.5)
     smile += _shift((79, 78, 80), dy=1.2) + _shift((83, 84, 85, 86, 87), dy=-1.2)
     smile += _shift(lower_lids, dy=-1.4) + _shift((55, 59), dx=1.2, dy=-0.8)
-    # The painted lips open by what the skin below them does not already stretch.
+    # The jaw's vertices carry the skin of the lower lip down in part: its control points, which
+    # move on that skin, add the rest of the opening.
     open_mouth = _shift(LOWER_LIP, dy=19.0) + _shift((88, 92), dy=6.0, scale_x=-0.12)
     open_mouth += _shift((76, 82), dy=6.0, scale_x=-0.1) + _shift((83, 87, 93, 95), dy=-3.0)
     part = _shift(LOWER_LIP, dy=4.0) + _shift(UPPER_LIP, dy=-2.6) + _shift((89, 91), dy=0.6)

@@ -1,5 +1,5 @@
-"""Rendered faces written as a data set stands on disk, so that its loader can be tried without
-it.
+"""Rendered faces in the files of an official data set, so that its loader can be tried without
+the data set.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,9 +21,10 @@ def render_layout(
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> int:
-    """Writes `faces` faces for each part of `dataset` below `folder`; returns how many in all.
+    """Writes `faces` faces of each part of `dataset` below `folder`; returns their total number.
 
-    `advance` is called after each face. Raises OdnbenchError if the folder holds something already.
+    size: side of the pictures in px. `advance` is called after each face. Raises OdnbenchError for
+    a folder that is not empty or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OdnbenchError(f"{folder} is not an empty folder; give a new one")

@@ -1,9 +1,8 @@
-"""What stands before a rendered face: glasses, sunglasses, masks, scarves, hands, objects, hair.
+"""Occluders of rendered faces: glasses, sunglasses, masks, scarves, hands, objects, hair.
 
-Each occluder is drawn with the same primitives on the picture and on a mask, so that the mask is
-exact: `Easel.mask` is 255 where an opaque shape covers the picture. Clear glasses leave the mask
-alone: what is behind them is seen. Shapes that are worn follow the head in 3-D; hands and objects
-are flat and placed relative to a point of the face.
+Each occluder is drawn on the picture and on the mask by the same calls, so that the mask is exact.
+Clear glasses are not drawn on the mask, since the face is seen through them. Occluders that are
+worn follow the head in 3-D; hands and objects are flat and placed relative to a point of the face.
 
 Legend: S the picture's side in px; head frame in mm as in face_model; picture frame x y in px.
 """
@@ -22,10 +21,12 @@ from odnbench.datasets.rendering.easel import Colour, Easel, View, shade
 
 @dataclass(frozen=True)
 class Occluder:
-    """One occluder: what, where on the face (frontal mm), how large, how turned, what colour."""
+    """One occluder of a face."""
 
-    kind: str
+    kind: str  # a key of OCCLUDERS
+    # The point of the face that it is placed at: x, height in the frontal plane.
     anchor_mm: tuple[float, float] = (0.0, 0.0)
+    # Factor on its usual size.
     size: float = 1.0
     angle_deg: float = 0.0
     colour: Colour = (40.0, 40.0, 45.0)
@@ -33,7 +34,7 @@ class Occluder:
 
 
 def draw_occluder(occluder: Occluder, view: View, easel: Easel) -> None:
-    """Draw `occluder` on the easel's picture and mask.
+    """Draws `occluder` on the easel's picture and mask.
 
     Raises ValueError for an unknown kind.
     """
@@ -44,7 +45,9 @@ def draw_occluder(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _ellipse(centre: Any, radii: Any, power: float = 1.0, points: int = 32) -> Floats:
-    """A closed superellipse, rounder (power 1) or more like a rectangle (towards 0): (N, 2)."""
+    """A superellipse of `points` points: (points, 2). power: 1 gives an ellipse, towards 0 it
+    becomes a rectangle.
+    """
     t = np.linspace(0, 2 * np.pi, points, endpoint=False)
     ring = np.column_stack([np.cos(t), np.sin(t)])
     ellipse: Floats = np.sign(ring) * np.abs(ring) ** power * radii + np.asarray(centre)
@@ -52,12 +55,13 @@ def _ellipse(centre: Any, radii: Any, power: float = 1.0, points: int = 32) -> F
 
 
 def _hull(points_px: Floats) -> Floats:
+    """(N, 2) px → the corners of the convex hull, (M, 2) px."""
     hull: Floats = cv2.convexHull(points_px.astype(np.float32))[:, 0].astype(np.float64)
     return hull
 
 
 def _flat(occluder: Occluder, view: View, outline_mm: Floats) -> Floats:
-    """A flat outline (mm, around 0) turned, sized and put at the occluder's anchor: (N, 2) px."""
+    """An outline in mm around 0, turned, scaled and moved to the occluder's anchor: (N, 2) px."""
     a = np.radians(occluder.angle_deg)
     turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
     centre = view.on_skin([occluder.anchor_mm])[0]
@@ -68,23 +72,25 @@ def _flat(occluder: Occluder, view: View, outline_mm: Floats) -> Floats:
 # Worn on the head -----------------------------------------------------------------------------
 
 LENS_CENTRE_MM, LENS_RADII_MM = (32.0, 4.0), (25.0, 19.0)
-LENS_PLANE_MM, LENS_CURVE = 100.0, 0.007  # depth of the bridge, and bend towards the temples
+# Lenses lie on the surface z = LENS_PLANE_MM − LENS_CURVE · x², in the head's frame.
+LENS_PLANE_MM, LENS_CURVE = 100.0, 0.007
 
 
 def _spectacle_points(outline_mm: Floats, view: View) -> tuple[Floats, float]:
-    """Picture points of an outline on the lenses' surface, and its mean depth in mm."""
+    """An outline on the lenses' surface: (N, 2) px in the picture, and its mean depth in mm."""
     x, y = outline_mm.T
     turned = view.turn(np.column_stack([x, y, LENS_PLANE_MM - LENS_CURVE * x * x]))
     return view.project(turned), float(turned[:, 2].mean())
 
 
 def _spectacles(occluder: Occluder, view: View, easel: Easel, opacity: float) -> None:
-    """Two lenses, rims, bridge and temples; far parts are hidden by the nose."""
+    """Two lenses, rims, bridge and temples; the nose hides what is behind it."""
     rng = np.random.default_rng(occluder.seed)
     power = rng.uniform(0.55, 1.0)
     radii = np.array(LENS_RADII_MM) * occluder.size * [1.0, rng.uniform(0.8, 1.1)]
     rim_px = rng.uniform(1.6, 3.2) * view.px_per_mm
-    facing = view.rotation[2, 0]  # > 0: the head's right side of the picture is turned to us
+    # Above 0 where the side of the head at the image's right is turned to the camera.
+    facing = view.rotation[2, 0]
     for side in (-1, 1) if facing > 0 else (1, -1):
         arm = np.array([[54, -2, 76], [66, -4, 50], [72, -6, 8]]) * [side, 1, 1]
         if side * facing > -0.1:
@@ -110,7 +116,11 @@ def _clear_glasses(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _wrapped(view: View, x_mm: float, top_mm: Any, bottom_mm: float, lift_mm: float) -> Floats:
-    """Rows of picture points of a cloth over the face, top to bottom: (rows, columns, 2) px."""
+    """A cloth on the face as rows of points from top to bottom: (rows, columns, 2) px.
+
+    x_mm: its half-width. top_mm: heights of its upper edge, from the middle to the sides.
+    bottom_mm: height of its lower edge. lift_mm: its distance from the skin.
+    """
     x = np.linspace(-x_mm, x_mm, 15)
     top = np.interp(np.abs(x), np.linspace(0, x_mm, len(top_mm)), top_mm)
     rows = [top + (bottom_mm - top) * t for t in np.linspace(0, 1, 9)]
@@ -173,7 +183,7 @@ def _hair_lock(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _hand(occluder: Occluder, view: View, easel: Easel) -> None:
-    """The back of a hand, four fingers and a thumb, and the forearm to the picture's edge."""
+    """The back of a hand with four fingers and a thumb, and the forearm below it."""
     rng = np.random.default_rng(occluder.seed)
     skin, dark = occluder.colour, shade(occluder.colour, 0.68)
     mm = occluder.size * view.px_per_mm
@@ -237,7 +247,7 @@ def _microphone(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _blob(occluder: Occluder, view: View, easel: Easel) -> None:
-    """Some thing or other near the camera: a rounded shape with spots."""
+    """A rounded shape with spots, as some object close to the camera."""
     rng = np.random.default_rng(occluder.seed)
     t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     radius = 36 + sum(rng.normal(0, 6 / k) * np.cos(k * t + rng.uniform(0, 6)) for k in (1, 2, 3))
@@ -264,7 +274,8 @@ OCCLUDERS: dict[str, Callable[[Occluder, View, Easel], None]] = {
 }
 
 _OBJECTS = ("phone", "book", "cup", "microphone", "blob")
-_PLACES_MM = {  # where hands and objects are held, by name of what they hide
+# Where hands and objects are held, by the part of the face that they hide: x, height.
+_PLACES_MM = {
     "mouth": (0, 72), "chin": (8, 100), "left cheek": (-45, 52), "right cheek": (45, 52),
     "left eye": (-33, 2), "right eye": (33, 2), "nose": (0, 40), "forehead": (0, -40),
 }  # fmt: skip
@@ -273,9 +284,9 @@ _PLACES_MM = {  # where hands and objects are held, by name of what they hide
 def sample_occluder(
     rng: np.random.Generator, skin: Colour, hair: Colour | None, size: float
 ) -> Occluder:
-    """A random occluder; `size` about 1 is moderate, above that it hides more.
+    """A random occluder for a face of these colours; hair: None for a bald head.
 
-    `skin` and `hair` are the face's colours; a bald one's `hair` is None.
+    size: factor on its size; with 1 it hides a moderate part of the face.
     """
     kind = rng.choice(
         ["sunglasses", "hair", "hand", "object", "mask", "scarf"],
