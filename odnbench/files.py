@@ -1,11 +1,14 @@
-"""Files that a reader, or a later process, finds whole or not at all."""
+"""Writing files so that another process reads them whole or not at all."""
 
 import os
 from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes beside `path` and renames. A full disk raises OSError and leaves `path` as it was."""
+    """Writes `content` to a temporary file in the same folder, then renames that file to `path`.
+
+    Raises OSError, for example on a full disk, and then leaves `path` as it was.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)

@@ -1,1 +1,1 @@
-"""Faces: read from official archives or rendered, prepared once, augmented in batches."""
+"""Faces: read from official archives or rendered, and prepared once for all trials."""

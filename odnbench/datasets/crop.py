@@ -1,8 +1,8 @@
 """From a box rule to the pixels that a network sees.
 
-A crop is a window of whole pixels, so that resizing it is exact and fast: its sides are those of
-the rule, rounded to a pixel. `Window.crop_to_image` leads from the resized picture back to the
-image, so that no error comes from the rounding.
+A crop is a window of whole pixels, so that resizing the window is exact and fast: its sides are
+those of the rule, rounded to a pixel. `Window.crop_to_image` maps the resized picture back to the
+image and takes the rounding into account, so the rounding causes no error.
 """
 
 # H×W picture, S side of a prepared picture in pixels
@@ -23,7 +23,7 @@ LARGEST_SIDE_PX = 1 << 15
 
 @dataclass(frozen=True)
 class Window:
-    """A window of whole pixels, which may reach over the picture's edges."""
+    """A window of whole pixels of an image. A part of the window may be outside of the image."""
 
     left: int
     top: int
@@ -31,7 +31,7 @@ class Window:
     height: int
 
     def crop_to_image(self, size: int) -> Floats:
-        """(2, 3): pixels of the window resized to S × S → pixels of the image."""
+        """(2, 3) affine map: pixels of the window resized to S × S → pixels of the image."""
         sx, sy = self.width / size, self.height / size
         return np.array(
             [
@@ -41,9 +41,10 @@ class Window:
         )
 
     def cut(self, picture: Bytes, out: Bytes) -> Bytes:
-        """(H, W, 3) → `out` (S, S, 3), or (H, W) → `out` (S, S); outside of the picture is black.
+        """Cuts the window from (H, W, 3) or (H, W) and resizes it into `out` (S, S, 3) or (S, S).
 
-        Shrinking averages over the pixels' areas: a bilinear sample would see only four of them.
+        Pixels outside of the picture are black. Shrinking averages over areas, because a bilinear
+        sample would use only four of the pixels. Returns `out`.
         """
         size = out.shape[0]
         height, width = picture.shape[:2]
@@ -65,10 +66,10 @@ class Window:
 
 
 def window_of(face: Face, rule: BoxRule, margin: float) -> Window:
-    """The window that `rule` gives `face`, its sides times `margin` (room for augmentation).
+    """The window that `rule` gives `face`, its sides multiplied by `margin` (for augmentation).
 
-    Raises OdnbenchError for a face without the box that the rule needs, or with a box that spans no
-    area or more than LARGEST_SIDE_PX.
+    Raises OdnbenchError for a face without the box that the rule needs, and for a window without
+    area or with a side above LARGEST_SIDE_PX.
     """
     if rule.source == "landmarks":
         (x0, y0), (x1, y1) = face.points.min(axis=0).tolist(), face.points.max(axis=0).tolist()
@@ -89,7 +90,7 @@ def window_of(face: Face, rule: BoxRule, margin: float) -> Window:
             "usable area"
         )
     columns, rows = max(1, round(width)), max(1, round(height))
-    # The box's middle, less half of the window; pixel centres are at integers.
+    # The box's middle minus half of the window; pixel centres are at integers.
     left = math.floor((x0 + x1) / 2 - columns / 2 + 1)
     top = math.floor((y0 + y1) / 2 - rows / 2 + 1)
     return Window(left, top, columns, rows)

@@ -1,11 +1,11 @@
 """Faces as a loader yields them, and the prepared set that trials train and test on.
 
-A loader knows files; a trial knows arrays. Between them stands `prepare`: each face is cropped by
-the protocol's box rule with a margin for augmentation, resized once, and kept as uint8. Errors are
-computed in the image frame, into which `crop_to_image` leads back.
+A loader reads files; a trial reads arrays. `prepare` turns the former into the latter: each face
+is cropped by the protocol's box rule with a margin for augmentation, resized once, and kept as
+uint8. Errors are computed in the image frame, to which `crop_to_image` maps predicted points.
 """
 
-# N faces, L landmarks, S side of a prepared picture in pixels, M cells along it
+# N faces, L landmarks, S side of a prepared picture in pixels, M cells along that side
 
 import dataclasses
 import hashlib
@@ -17,7 +17,8 @@ import numpy as np
 
 from odnbench.arrays import Bytes, Flags, Floats, Rows
 
-LARGEST_PX = 1e6  # a coordinate beyond it comes from a damaged file
+# A coordinate with a larger absolute value comes from a damaged file.
+LARGEST_PX = 1e6
 
 
 @dataclass(frozen=True)
@@ -26,33 +27,40 @@ class Face:
     integers; a box is left, top, right, bottom.
     """
 
-    id: str  # stable, without any path of the machine
-    part: str  # "300w/helen-test"
-    image: Path | Bytes | None  # a file, or (H, W, 3) RGB or (H, W) grey; None: it is not there
+    id: str  # the same on every machine: it holds no path of the machine
+    part: str  # data set and part, such as "300w/helen-test"
+    # A file, or (H, W, 3) RGB or (H, W) grey; None where the picture is missing.
+    image: Path | Bytes | None
     points: Floats  # (L, 2)
-    occluded: Flags | None = None  # (L,)
-    box: Floats | None = None  # (4,) of the annotation
-    detector_box: Floats | None = None  # (4,) of a face detector
-    labels: frozenset[str] = frozenset()  # subsets that it belongs to
-    occlusion_mask: Flags | None = None  # (H, W) where an occluder covers the face
+    # (L,); None where the data set has no flags.
+    occluded: Flags | None = None
+    # (4,) of the annotation; None where the data set has none.
+    box: Floats | None = None
+    # (4,) of a face detector; None where the data set has none.
+    detector_box: Floats | None = None
+    # Subsets of the part that the face belongs to.
+    labels: frozenset[str] = frozenset()
+    # (H, W) where an occluder covers the face; None where that is not known.
+    occlusion_mask: Flags | None = None
 
 
 @dataclass(frozen=True)
 class FaceSet:
     """Prepared faces of one split."""
 
-    name: str  # "300w/train"
+    name: str  # data set and part, such as "300w/helen-train"; joined by "+" for several
     images: Bytes  # (N, S, S, 3) RGB
     points: Floats  # (N, L, 2), image frame
     crop_to_image: Floats  # (N, 2, 3), pixels of the prepared picture → pixels of the image
     occluded: Flags  # (N, L); all False where the data set has no flags
     boxes: Floats  # (N, 4) of the annotation; NaN where the data set has none
-    masks: Bytes  # (N, M, M) share of each cell that occluders cover, of 255; M = 0 if not known
+    # (N, M, M) share of each cell that occluders cover, from 0 to 255; M = 0 where not known.
+    masks: Bytes
     ids: tuple[str, ...]
     parts: tuple[str, ...]
-    labels: tuple[str, ...]  # of each face, sorted, with blanks between them
-    pictures: str  # names the picture files by their sizes, or the renderer's version
-    rendered: bool
+    labels: tuple[str, ...]  # of each face: its labels in order, separated by blanks
+    pictures: str  # hash of the sizes of the picture files and of the renderer's version
+    rendered: bool  # whether any face is rendered
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,7 +82,7 @@ class FaceSet:
 
     @classmethod
     def concatenate(cls, sets: "Sequence[FaceSet]") -> "FaceSet":
-        """All faces of `sets`, one set after the other; a single one is not copied."""
+        """All faces of `sets`, one set after the other. A single set is returned as it is."""
         if len(sets) == 1:
             return sets[0]
         return cls(
@@ -94,7 +102,7 @@ class FaceSet:
 
     @property
     def points_crop(self) -> Floats:
-        """(N, L, 2): the points in pixels of the prepared pictures."""
+        """`points` in pixels of the prepared pictures: (N, L, 2)."""
         return self.to_crop(self.points)
 
     def to_crop(self, points_image: Floats) -> Floats:
@@ -112,8 +120,9 @@ class FaceSet:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the face list and of what decides its pictures, without a pixel, which another
-        version of a decoder may give otherwise. Part of a trial's content id.
+        """Hash of the faces and of the sizes of their picture files; part of a trial's content id.
+
+        No pixel is in the hash, because another version of a decoder may give other pixels.
         """
         digest = hashlib.sha256()
         for text in (*self.ids, *self.parts, *self.labels, self.pictures):
@@ -126,7 +135,7 @@ class FaceSet:
 
 
 def _joined_masks(masks: Sequence[Bytes]) -> Bytes:
-    """All masks, or none where those of a set are not known."""
+    """All masks (N, M, M), or (N, 0, 0) where the masks of one of the sets are not known."""
     if any(m.shape[1] == 0 for m in masks):
         return np.empty((sum(map(len, masks)), 0, 0), np.uint8)
     return np.concatenate(masks)

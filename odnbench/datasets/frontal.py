@@ -1,8 +1,8 @@
 """Which faces of AFLW count as frontal.
 
-The ODN paper tests on 1165 frontal faces of the 4386 and gives no rule. Later papers take those of
-which all 19 points are visible, 1314 in number: label "all-visible". "near-frontal" adds that the
-head is not turned much, as far as the landmarks tell.
+The ODN paper tests on 1165 frontal faces of the 4386 and gives no rule for their choice. Later
+papers take the 1314 faces of which all 19 points are visible: label "all-visible". The label
+"near-frontal" requires in addition that the nose tip is close to the middle of the eyes.
 """
 
 # L landmarks, of the 19-point scheme
@@ -10,7 +10,8 @@ head is not turned much, as far as the landmarks tell.
 from odnbench.arrays import Floats
 
 _OUTER_EYE_CORNERS, _NOSE_TIP = (6, 11), 13
-_MOST_OFF_CENTRE = 0.15  # inter-ocular distances
+# In inter-ocular distances.
+_MOST_OFF_CENTRE = 0.15
 
 
 def frontal_labels(points: Floats, *, all_visible: bool) -> frozenset[str]:
@@ -21,8 +22,8 @@ def frontal_labels(points: Floats, *, all_visible: bool) -> frozenset[str]:
 
 
 def is_near_frontal(points: Floats) -> bool:
-    """Whether the nose tip is at most 0.15 inter-ocular distances off the middle of the outer eye
-    corners, along their line. points (L, 2).
+    """Whether the nose tip, measured along the line of the outer eye corners, is at most 0.15
+    inter-ocular distances from their middle. points (L, 2).
     """
     left, right = points[_OUTER_EYE_CORNERS[0]], points[_OUTER_EYE_CORNERS[1]]
     across = right - left

@@ -1,4 +1,7 @@
-"""Work on a stream of faces in threads: decoding and resizing leave Python's lock."""
+"""Work on a stream of items in threads.
+
+Decoding and resizing of pictures release Python's global lock, so they run at the same time.
+"""
 
 import os
 from collections import deque
@@ -10,13 +13,14 @@ import cv2
 
 T = TypeVar("T")
 R = TypeVar("R")
-_AHEAD = 4  # items per thread that may wait for their turn
+# Items per thread that may be in memory before the first of them is taken.
+_AHEAD = 4
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`work` of each item, in the order of `items`, of which few are in memory at a time.
+    """The results of `work` on each item, in the order of `items`. Few items are in memory at once.
 
-    OpenCV's own threads are off meanwhile: these are enough, and more of them only wait.
+    OpenCV's own threads are off meanwhile, because the threads here already use every core.
     """
     threads = os.cpu_count() or 1
     opencv_threads = cv2.getNumThreads()

@@ -1,4 +1,6 @@
-"""Pictures: read with an error for each file that is missing, truncated or none, and written."""
+"""Reading pictures, with an error for a file that is missing, truncated or no picture, and writing
+them.
+"""
 
 from pathlib import Path
 
@@ -9,15 +11,15 @@ from odnbench.arrays import Bytes
 from odnbench.errors import OdnbenchError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-# Without the rotation that a camera may have noted: landmarks refer to the pixels as stored.
+# The rotation that a camera may have noted is ignored: landmarks refer to the pixels as stored.
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def read_picture(image: Path | Bytes) -> Bytes:
-    """(H, W, 3) RGB, of a file or of an array (H, W, 3) or (H, W).
+    """(H, W, 3) RGB from a file, or from an array (H, W, 3) or (H, W).
 
-    Raises OdnbenchError naming a file that is missing, truncated or no picture.
+    Raises OdnbenchError that names a file that is missing, truncated or no picture.
     """
     if isinstance(image, Path):
         return _decode(image, _RGB)
@@ -25,8 +27,9 @@ def read_picture(image: Path | Bytes) -> Bytes:
 
 
 def read_as_stored(image: Path | Bytes) -> Bytes:
-    """(H, W, 3) RGB, or (H, W) where the picture is stored with one channel. Raises as
-    `read_picture` does.
+    """(H, W, 3) RGB, or (H, W) where the picture is stored with one channel.
+
+    Raises OdnbenchError where `read_picture` does.
     """
     if not isinstance(image, Path):
         return image
@@ -35,8 +38,9 @@ def read_as_stored(image: Path | Bytes) -> Bytes:
 
 
 def write_picture(picture: Bytes, path: Path) -> None:
-    """Writes (H, W, 3) RGB or (H, W) grey as .jpg or .png; OdnbenchError where that cannot be
-    done.
+    """Writes (H, W, 3) RGB or (H, W) grey to a .jpg or .png file.
+
+    Raises OdnbenchError for a file that OpenCV cannot write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
@@ -53,7 +57,7 @@ def _decode(path: Path, flags: int) -> Bytes:
         data = path.read_bytes()
     except OSError as error:
         raise OdnbenchError(f"{path}: {error.strerror}") from error
-    # OpenCV returns what it could decode of a truncated file, so the file's end is looked at first.
+    # OpenCV decodes the first part of a truncated file without an error, so check the file's end.
     jpeg_cut = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     png_cut = data[:4] == b"\x89PNG" and b"IEND" not in data[-64:]
     if jpeg_cut or png_cut:

@@ -1,11 +1,12 @@
 """Preparing: crop and resize each face once, and keep the set in a folder that is mapped to memory.
 
-    faces = prepare(archive.faces(…), name, Recipe(rule, margin=1.25, size=280), cache / key)
+    recipe = Recipe(rule, margin=1.25, size=280)
+    face_set = prepare(archive.faces(…), name, recipe, cache / key, rendered=False, faults=[])
 
-Faces stream through: pictures are decoded in parallel and written straight to `images.npy`, so that
-a set may be larger than memory. A folder is complete or not there: it is written beside its place
-and renamed into it under a lock, which a killed process gives up. So two processes that want the
-same set do the work once, and what a killed one left behind is removed by the next.
+Pictures are decoded in parallel and written straight to `images.npy`, so that a set may be larger
+than memory. A folder of the cache is whole or not there: it is written under another name and then
+renamed, under a lock that the system releases when a process is killed. So two processes that want
+the same set prepare it once, and the next process removes what a killed one left behind.
 """
 
 # N faces, L landmarks, S side of a prepared picture in pixels
@@ -35,21 +36,26 @@ from odnbench.datasets.rendering.render import RENDERER_VERSION
 from odnbench.errors import OdnbenchError
 from odnbench.plan.protocols import BoxRule
 
-_HEADER = 128  # bytes of images.npy before the first picture
-_BATCH = 8  # faces that a thread takes at once: threads seldom meet at Python's lock
-_MOST_OUTSIDE = 4  # a window larger than this many pictures belongs to another picture
-_READ_AHEAD = 512  # faces
-_MASK_CELLS = 64  # along a side of the prepared picture
+# Bytes of images.npy before the first picture.
+_HEADER = 128
+# Faces that a thread takes at once, so that threads seldom wait for Python's global lock.
+_BATCH = 8
+# A window with a side above this many times the picture's was annotated on another picture.
+_MOST_OUTSIDE = 4
+# Faces of which annotations are read before their pictures are decoded.
+_READ_AHEAD = 512
+# Cells of an occlusion mask along a side of the prepared picture.
+_MASK_CELLS = 64
 
-Framed = tuple[Face, Window]
+FaceInWindow = tuple[Face, Window]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a prepared picture is."""
+    """How a face becomes a prepared picture."""
 
     rule: BoxRule
-    margin: float  # side of the prepared picture over that of the rule's crop
+    margin: float  # side of the prepared picture over the side of the rule's crop, both in image px
     size: int  # S
 
 
@@ -63,19 +69,20 @@ def prepare(
     faults: list[str],
     advance: Callable[[], None] = lambda: None,
 ) -> FaceSet:
-    """The prepared set of `faces`, from `folder` if it is there, else made and kept in it.
+    """The prepared set of `faces`, read from `folder`, or written to it where it does not exist.
 
-    A face whose picture is not there is left out. `advance` is called after each face. Raises
-    OdnbenchError for a folder that cannot be written, and one that lists every picture that is
-    unreadable or does not fit its landmarks, after what the loader of `faces` put into `faults`.
+    A face without a picture is left out. `advance` is called after each face. While `faces` is
+    read, its loader adds a line to `faults` for each faulty file. Raises OdnbenchError for a folder
+    that cannot be written, and for faults: it lists them all, those of the loader and pictures that
+    are unreadable or do not fit their landmarks.
     """
     if not folder.is_dir():
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_name(f"{folder.name}.lock")):
-                if not folder.is_dir():  # another process may have been first
+                if not folder.is_dir():  # another process may have written it meanwhile
                     half = folder.with_name(f"{folder.name}.part")
-                    shutil.rmtree(half, ignore_errors=True)  # of a process that was killed
+                    shutil.rmtree(half, ignore_errors=True)  # left by a killed process
                     half.mkdir()
                     try:
                         _write(faces, name, recipe, half, rendered, faults, advance)
@@ -88,7 +95,7 @@ def prepare(
 
 
 def load(folder: Path) -> FaceSet:
-    """The set that `prepare` kept in `folder`; its pictures are mapped to memory.
+    """The set that `prepare` wrote to `folder`; its pictures are mapped to memory.
 
     Raises OdnbenchError for a folder that is not whole.
     """
@@ -97,7 +104,7 @@ def load(folder: Path) -> FaceSet:
             (folder / "rest.npz").open("rb") as file,
             np.load(file, allow_pickle=False) as rest,
         ):
-            faces = FaceSet(
+            face_set = FaceSet(
                 name=str(rest["name"]),
                 images=np.load(folder / "images.npy", mmap_mode="r"),
                 points=rest["points"],
@@ -111,30 +118,30 @@ def load(folder: Path) -> FaceSet:
                 pictures=str(rest["pictures"]),
                 rendered=bool(rest["rendered"]),
             )
-        _check_shapes(faces)
+        _check_shapes(face_set)
     except Exception as error:  # NumPy and zipfile raise almost anything on a damaged file
         raise OdnbenchError(f"{folder}: cannot be read ({error}); remove the folder") from error
-    return faces
+    return face_set
 
 
-def _check_shapes(faces: FaceSet) -> None:
-    """Raises ValueError for arrays that do not belong together."""
-    N, S, L = len(faces), faces.images.shape[1], faces.points.shape[1]
+def _check_shapes(face_set: FaceSet) -> None:
+    """Raises ValueError for arrays of wrong types, of shapes that do not agree, or not finite."""
+    N, S, L = len(face_set), face_set.images.shape[1], face_set.points.shape[1]
     arrays: dict[str, tuple[NDArray[Any], str, tuple[int, ...]]] = {
-        "images": (faces.images, "u1", (N, S, S, 3)),
-        "points": (faces.points, "f8", (N, L, 2)),
-        "crop_to_image": (faces.crop_to_image, "f8", (N, 2, 3)),
-        "occluded": (faces.occluded, "?", (N, L)),
-        "boxes": (faces.boxes, "f8", (N, 4)),
-        "masks": (faces.masks, "u1", (N, *faces.masks.shape[1:2] * 2)),
+        "images": (face_set.images, "u1", (N, S, S, 3)),
+        "points": (face_set.points, "f8", (N, L, 2)),
+        "crop_to_image": (face_set.crop_to_image, "f8", (N, 2, 3)),
+        "occluded": (face_set.occluded, "?", (N, L)),
+        "boxes": (face_set.boxes, "f8", (N, 4)),
+        "masks": (face_set.masks, "u1", (N, *face_set.masks.shape[1:2] * 2)),
     }
     for name, (array, dtype, shape) in arrays.items():
         if array.dtype != dtype or array.shape != shape:
             raise ValueError(f"{name} has {array.dtype} {array.shape} in place of {shape}")
-    if not (np.isfinite(faces.points).all() and np.isfinite(faces.crop_to_image).all()):
+    if not (np.isfinite(face_set.points).all() and np.isfinite(face_set.crop_to_image).all()):
         raise ValueError("a number is not finite")
-    if not len(faces.parts) == len(faces.labels) == N:
-        raise ValueError(f"{N} ids, {len(faces.parts)} parts, {len(faces.labels)} labels")
+    if not len(face_set.parts) == len(face_set.labels) == N:
+        raise ValueError(f"{N} ids, {len(face_set.parts)} parts, {len(face_set.labels)} labels")
 
 
 def _write(
@@ -148,16 +155,18 @@ def _write(
 ) -> None:
     """Writes images.npy and rest.npz; raises OdnbenchError that lists all `faults`."""
     size = recipe.size
-    kept = _Kept()
+    kept = _Annotations()
     buffers, lock = local(), Lock()
 
-    def put(item: tuple[int, list[Framed]]) -> list[str]:
-        """Writes crops to their place in the file; returns what is wrong with each picture."""
+    def put(item: tuple[int, list[FaceInWindow]]) -> list[str]:
+        """Writes the crops of a batch to their places in the file; returns a fault, or "", for each
+        picture.
+        """
         first, batch = item
         if not hasattr(buffers, "crops"):
             buffers.crops = np.empty((_BATCH, size, size, 3), np.uint8)  # one for each thread
         crops = buffers.crops[: len(batch)]
-        found = [_crop(*framed, crop) for framed, crop in zip(batch, crops, strict=True)]
+        found = [_crop(*pair, crop) for pair, crop in zip(batch, crops, strict=True)]
         with lock:
             file.seek(_HEADER + first * size * size * 3)
             if file.write(crops) != crops.nbytes:
@@ -189,20 +198,20 @@ def _write(
 
 
 @dataclass
-class _Kept:
-    """What is known of the faces of a set, beside their pictures."""
+class _Annotations:
+    """All that a prepared set keeps of its faces, except their pictures."""
 
     faces: list[Face] = field(default_factory=list)  # without pictures
     windows: list[Window] = field(default_factory=list)
     masks: list[Bytes] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)  # of pictures, in bytes
+    sizes: list[int] = field(default_factory=list)  # of the picture files, in bytes
 
     def add(self, face: Face, window: Window) -> None:
-        """Keeps a face, without an array that would keep its picture in memory."""
+        """Adds a face, without the array of its picture, which would fill the memory."""
         if isinstance(face.image, Path):
             self.faces.append(face)
-            with suppress(OSError):  # told when it is read
-                self.sizes.append(os.stat(face.image).st_size)  # noqa: PTH116  thrice as fast
+            with suppress(OSError):  # reading the picture reports the error
+                self.sizes.append(os.stat(face.image).st_size)  # noqa: PTH116  Path.stat takes three times as long
         else:
             self.faces.append(replace(face, image=None, occlusion_mask=None))
             self.sizes.append(0 if face.image is None else face.image.size)
@@ -231,10 +240,13 @@ class _Kept:
 
 
 def _batches(
-    faces: Iterable[Face], recipe: Recipe, kept: _Kept, faults: list[str]
-) -> Iterator[tuple[int, list[Framed]]]:
-    """Faces with their windows, and the index of the first of them in the set."""
-    batch: list[Framed] = []
+    faces: Iterable[Face], recipe: Recipe, kept: _Annotations, faults: list[str]
+) -> Iterator[tuple[int, list[FaceInWindow]]]:
+    """Batches of faces with their windows, each with the index of its first face in the set.
+
+    Adds the faces to `kept`, and a line to `faults` for a face without a window.
+    """
+    batch: list[FaceInWindow] = []
     for face in _read_ahead(faces):
         if face.image is None:
             continue
@@ -252,8 +264,9 @@ def _batches(
 
 
 def _read_ahead(faces: Iterable[Face]) -> Iterator[Face]:
-    """`faces`, those with picture files many at a time: reading annotations is Python's work, and
-    would hold up the threads that decode.
+    """`faces`. Up to _READ_AHEAD of those with picture files are read before one is passed on.
+
+    Reading annotations holds Python's global lock and would slow down the threads that decode.
     """
     ahead: list[Face] = []
     for face in faces:
@@ -265,8 +278,9 @@ def _read_ahead(faces: Iterable[Face]) -> Iterator[Face]:
 
 
 def _crop(face: Face, window: Window, out: Bytes) -> str:
-    """Writes the crop of `face` to `out` (S, S, 3); returns what is wrong with its picture, or
-    "".
+    """Writes the crop of `face` to `out` (S, S, 3).
+
+    Returns "", or what is wrong with the picture, and then writes nothing.
     """
     assert face.image is not None
     try:

@@ -1,8 +1,8 @@
-"""From the name of a split to prepared faces: found on disk, or rendered where the data set is
+"""From the name of a split to prepared faces: read from disk, or rendered where the data set is
 absent.
 
-What was found, what is missing and what was substituted is told in `Coverage`, which travels with
-every number into tables, figures, files and MLflow runs.
+`Coverage` records how many faces were found, whether some are missing and whether they are
+rendered. It goes with every number into tables, figures, files and MLflow runs.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,22 +28,23 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import DataSpec
 from odnbench.plan.trials import Coverage
 
-CACHE_VERSION = 4  # raise it whenever the same files give other prepared faces
+# Raise it whenever the same files give other prepared faces.
+CACHE_VERSION = 4
 RENDERED_SEED = 2019
 
 
 @dataclass(frozen=True)
 class Faces:
-    """All that a trial trains on and is tested on. `test` holds the faces of every test split."""
+    """The faces that a trial trains on and is tested on."""
 
-    train: FaceSet
-    test: FaceSet
-    coverage: tuple[Coverage, ...]
-    notes: tuple[str, ...]  # what was substituted or is missing, for people
+    train: FaceSet  # the validation part included
+    test: FaceSet  # the faces of every test split, each face once
+    coverage: tuple[Coverage, ...]  # of the training split, then of each test split
+    notes: tuple[str, ...]  # sentences for people: what was substituted or is missing
 
     @property
     def fingerprint(self) -> str:
-        """Hash of both face lists: part of a trial's content id."""
+        """Hash of the training and the test faces: part of a trial's content id."""
         return content_id(self.train.fingerprint, self.test.fingerprint)
 
 
@@ -100,8 +101,8 @@ def load_faces(
 
 
 def split_validation(train: FaceSet, fraction: float) -> tuple[Rows, Rows]:
-    """Which faces of `train` are trained on and which are validated on: the same for every trial
-    and seed.
+    """Indices of the faces to train on and of those to validate on, the same in every trial and for
+    every seed. fraction: share of the faces to validate on.
 
     Raises OdnbenchError where fewer than two faces would be left to train on.
     """
@@ -117,19 +118,22 @@ def split_validation(train: FaceSet, fraction: float) -> tuple[Rows, Rows]:
 
 @dataclass
 class FaceSource:
-    """Prepared faces by the name of a split, from the cache where they are in it.
+    """Prepared faces by the name of a split. They come from the cache, or are prepared and cached.
 
-    `faults` gathers what is wrong with files, to be told all at once, `missing` the parts that are
-    not whole, and `rules` who is in a split by label.
+    The lists of faults, missing faces and rules grow with every split that is asked for.
     """
 
     data: DataSpec
     registry: Registry
     data_root: Path | None
-    cache: Path  # of prepared sets
-    advance: Callable[[], None] = lambda: None  # called after each face that is prepared
+    cache: Path  # the folder of prepared sets
+    # Called after each face that is prepared.
+    advance: Callable[[], None] = lambda: None
+    # A line for each fault in a file.
     faults: list[str] = field(default_factory=list)
+    # A line for each part that has fewer faces than the official one.
     missing: list[str] = field(default_factory=list)
+    # A line for each split with a rule of its own: the rule and the number of faces.
     rules: list[str] = field(default_factory=list)
     archives: dict[str, Archive | None] = field(default_factory=dict)
 
@@ -143,7 +147,8 @@ class FaceSource:
     ) -> tuple[FaceSet | None, list[Coverage]]:
         """One set of all faces of `splits`, each face once, and the coverage of each split.
 
-        rendered_faces: how many are drawn for a split whose data set is absent.
+        The set is None where there is no face. rendered_faces: the number of faces to render for a
+        split of an absent data set.
         """
         sets: list[FaceSet] = []
         coverage: list[Coverage] = []
@@ -151,19 +156,20 @@ class FaceSource:
         for name in splits:
             found, covered = self.sets(name, rendered_faces)
             coverage.append(covered)
-            for faces in found:
-                names = list(zip(faces.parts, faces.ids, strict=True))
-                new = [i for i, identity in enumerate(names) if identity not in seen]
-                seen.update(names)
-                if len(new) == len(faces):
-                    sets.append(faces)
+            for face_set in found:
+                identities = list(zip(face_set.parts, face_set.ids, strict=True))
+                new = [i for i, identity in enumerate(identities) if identity not in seen]
+                seen.update(identities)
+                if len(new) == len(face_set):
+                    sets.append(face_set)
                 elif new:
-                    sets.append(faces[np.array(new)])
+                    sets.append(face_set[np.array(new)])
         return (FaceSet.concatenate(sets) if sets else None), coverage
 
     def sets(self, name: str, rendered_faces: int) -> tuple[list[FaceSet], Coverage]:
-        """The faces of split `name`, a set for each of its parts, and how many of them there
-        are.
+        """The faces of split `name`, one set for each part with faces, and their coverage.
+
+        rendered_faces: see `union`.
         """
         dataset, split = self.registry.split(name)
         archive = self._archive(dataset)
@@ -171,33 +177,32 @@ class FaceSource:
         found: list[FaceSet] = []
         whole = True
         for part, share in zip(split.parts, shares, strict=True):
-            faces: FaceSet | None
+            face_set: FaceSet | None
             try:
                 if archive is None:
-                    faces = self._rendered(dataset, part, split.label, share)
+                    face_set = self._rendered(dataset, part, split.label, share)
                 else:
-                    faces = self._on_disk(archive, part)
-                    wanted, have = archive.official(part), len(faces) if faces else 0
+                    face_set = self._on_disk(archive, part)
+                    wanted, have = archive.official(part), len(face_set) if face_set else 0
                     if have < wanted:
                         whole = False
                         self.missing.append(f"{name}: {have} of the {wanted} faces of {part}")
             except OdnbenchError as error:
                 self.faults.append(str(error))
                 continue
-            if faces is not None and split.label:
-                faces = faces[
-                    np.flatnonzero([split.label in held.split() for held in faces.labels])
-                ]
-            if faces is not None and len(faces):
-                found.append(faces)
-        count = sum(len(faces) for faces in found)
+            if face_set is not None and split.label:
+                labelled = [split.label in labels.split() for labels in face_set.labels]
+                face_set = face_set[np.flatnonzero(labelled)]
+            if face_set is not None and len(face_set):
+                found.append(face_set)
+        count = sum(len(face_set) for face_set in found)
         rendered = archive is None or bool(archive.rendered)
         if split.rule:
             self.rules.append(f"{name}: {count} faces ({split.rule})")
         return found, Coverage(name, count, split.faces, rendered, whole)
 
     def _on_disk(self, archive: Archive, part: str) -> FaceSet | None:
-        """The prepared faces of one part, or None if there are none."""
+        """The prepared faces of one part, or None where the part has no face on disk."""
         if not archive.files(part):
             return None
         name = f"{archive.dataset.name}/{part}"
@@ -210,8 +215,8 @@ class FaceSource:
         faults: list[str] = []
         read = archive.faces(part, faults)
         rendered = bool(archive.rendered)
-        faces = self._prepare(read, name, folder, rendered=rendered, faults=faults)
-        return faces if len(faces) else None
+        face_set = self._prepare(read, name, folder, rendered=rendered, faults=faults)
+        return face_set if len(face_set) else None
 
     def _rendered(self, dataset: Dataset, part: str, label: str, count: int) -> FaceSet:
         """`count` rendered faces that stand in for one part."""
@@ -235,7 +240,7 @@ class FaceSource:
         )
 
     def _folder(self, *content: object) -> Path:
-        """Where a prepared set of that content is kept."""
+        """The folder of the prepared set that the recipe and `content` decide."""
         recipe = to_mapping(self._recipe)
         recipe["rule"] = {k: v for k, v in recipe["rule"].items() if k not in ("name", "title")}
         return self.cache / content_id(CACHE_VERSION, recipe, *content)
@@ -248,7 +253,7 @@ class FaceSource:
         return Recipe(rule, size / self.data.input_size, size)
 
     def _archive(self, dataset: Dataset) -> Archive | None:
-        """The archive of `dataset`, looked for once."""
+        """The archive of `dataset`, or None where it is absent; looked for only once."""
         if dataset.name not in self.archives:
             root = find_root(dataset, self.data_root)
             self.archives[dataset.name] = None if root is None else open_archive(dataset, root)
@@ -256,6 +261,6 @@ class FaceSource:
 
 
 def _shares(total: int, weights: list[int]) -> list[int]:
-    """Whole numbers in proportion to `weights` that add up to `total`."""
+    """`total` divided into whole numbers in proportion to `weights`."""
     ends = np.round(np.cumsum(weights) * total / sum(weights)).astype(int)
     return [int(n) for n in np.diff(ends, prepend=0)]

@@ -1,1 +1,1 @@
-"""Errors, curves and scores; NumPy alone."""
+"""Errors, curves, scores and tests: arrays in, numbers out. NumPy and SciPy alone."""

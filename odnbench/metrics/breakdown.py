@@ -1,4 +1,4 @@
-"""Where the errors are: by part of the face, by occlusion, by the turn of the head."""
+"""Mean errors by part of the face, by occlusion and by yaw of the head."""
 
 # N faces, L landmarks
 
@@ -11,8 +11,10 @@ import numpy as np
 from odnbench.arrays import Flags, Floats
 from odnbench.plan.protocols import Scheme
 
-OCCLUDED_SHARES = (0.0, 0.1, 0.3, 1.0)  # limits of the groups by occluded fraction
-YAW_DEGREES = (0.0, 15.0, 30.0, 60.0, 180.0)  # limits of the groups by |yaw|
+# Limits of the groups of faces by the share of their landmarks that are occluded.
+OCCLUDED_SHARES = (0.0, 0.1, 0.3, 1.0)
+# Limits of the groups of faces by |yaw|.
+YAW_DEGREES = (0.0, 15.0, 30.0, 60.0, 180.0)
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Group:
     by: str  # "component", "points", "occluded", "yaw"
     name: str
     nme: float  # mean over all points of the group
-    faces: int
-    points: int
+    faces: int  # how many faces have a point in the group
+    points: int  # how many points the group has
 
 
 def breakdown(
@@ -33,10 +35,11 @@ def breakdown(
     occluded: Flags | None,
     yaw_degrees: Floats | None,
 ) -> list[Group]:
-    """Groups of the points of all faces; groups without a point are left out.
+    """The groups of the points of all faces. A group without a point is left out.
 
-    errors (N, L): of `point_errors`, counted (N, L): which of them the protocol counts. occluded
-    (N, L), yaw_degrees (N,): where they are known.
+    errors: (N, L), as `point_errors` gives them. counted: (N, L), whether the protocol counts the
+    point. occluded: (N, L), and yaw_degrees: (N,); None where they are not known, and then the
+    groups by them are left out.
     """
     masks = (
         (by, name, mask & counted)
@@ -52,6 +55,7 @@ def breakdown(
 def _masks(
     shape: tuple[int, ...], scheme: Scheme, occluded: Flags | None, yaw_degrees: Floats | None
 ) -> Iterator[tuple[str, str, Flags]]:
+    """`by` and `name` of each group, and which points (N, L) belong to it."""
     everything = np.ones(shape, np.bool_)
     for name, landmarks in scheme.components.items():
         mask = np.zeros(shape, np.bool_)
@@ -66,7 +70,7 @@ def _masks(
             inside = (share > low) & (share <= high)
             yield "occluded", f"{low:.0%} to {high:.0%}", everything & inside
     if yaw_degrees is not None:
-        turn = np.abs(yaw_degrees)[:, None]  # (N, 1)
+        absolute = np.abs(yaw_degrees)[:, None]  # (N, 1)
         for low, high in pairwise(YAW_DEGREES):
             name = f"{low:g}° to {high:g}°" if high < 180 else f"over {low:g}°"
-            yield "yaw", name, everything & (turn >= low) & (turn < high)
+            yield "yaw", name, everything & (absolute >= low) & (absolute < high)

@@ -13,7 +13,10 @@ def failure_rate(nme: Floats, threshold: float) -> float:
 
 
 def area_under_ced(nme: Floats, threshold: float) -> float:
-    """AUC@threshold in [0, 1], in closed form: no step size moves its digits. nme (N,)."""
+    """AUC@threshold in [0, 1]: the area under the CED from 0 to `threshold`, over `threshold`.
+
+    It is mean(max(0, threshold − nme)) / threshold, so no step size changes its digits. nme (N,).
+    """
     return float(np.maximum(0.0, threshold - nme).mean() / threshold)
 
 

@@ -1,9 +1,12 @@
-"""Which module pays off, and do they help each other? Effects in a 2^k factorial design.
+"""Effects of modules and of their interactions on the error, in a 2^k factorial design.
 
-With all 2^k combinations of k modules trained, the main effect of a module is the mean of the cells
-that have it less the mean of those that have not. An interaction of two is half the difference
-between one's effect with and without the other, and so on for more (Box, Hunter & Hunter,
-Statistics for Experimenters, 2005, ch. 5). All are contrasts of cell means.
+A cell is a combination of modules, and all 2^k combinations of k modules are trained. The main
+effect of a module is the mean over the cells with the module minus the mean over the cells without
+it. The interaction of modules A and B is half the difference between the effect of A in the cells
+with B and the effect of A in the cells without B, and so on for more modules (Box, Hunter & Hunter,
+Statistics for Experimenters, 2005, ch. 5). Each effect is a contrast of cell means:
+
+    effect = Σ_cells sign(effect, cell) · mean(cell) / 2^(k−1).
 """
 
 # S seeds, N faces, k modules
@@ -22,12 +25,12 @@ from odnbench.metrics.significance import SIGNIFICANT, holm, permutation_p
 
 @dataclass(frozen=True)
 class Effect:
-    """What a module, or modules together beyond their single effects, adds to the mean error."""
+    """The main effect of a module, or the interaction of several, on the mean error."""
 
     modules: tuple[str, ...]  # one: main effect; several: interaction
     interval: Interval  # in the unit of the errors; below 0 the error falls
     p: float
-    p_holm: float  # for all effects of the design together
+    p_holm: float  # Holm's correction for all effects of the design
 
     @property
     def text(self) -> str:
@@ -40,9 +43,10 @@ class Effect:
 def factorial_effects(
     cells: Mapping[frozenset[str], ArrayLike], *, draws: int = 10_000, seed: int = 0
 ) -> tuple[Effect, ...]:
-    """The 2^k − 1 effects, main effects first; cells: the modules that are on → errors (S, N).
+    """The 2^k − 1 effects, main effects first. cells: modules of the cell → errors (S, N).
 
-    Raises OdnbenchError for a design with missing cells or no module, and as `contrast` does.
+    Raises OdnbenchError for a design with missing cells or without a module, and where `contrast`
+    does.
     """
     design = subsets(frozenset().union(*cells))
     if len(design) == 1:
@@ -72,13 +76,13 @@ def factorial_effects(
 
 
 def subsets(modules: Iterable[str]) -> list[tuple[str, ...]]:
-    """All of them, the empty one first, then by size."""
+    """All subsets of `modules` from the empty one to the largest."""
     names = sorted(modules)
     return [chosen for size in range(len(names) + 1) for chosen in combinations(names, size)]
 
 
 def sign(effect: Iterable[str], cell: Iterable[str]) -> int:
-    """+1 or −1: the product over the effect's modules of whether the cell has them."""
+    """The product over the effect's modules of +1 where the cell has the module, −1 where not."""
     return -1 if len(set(effect) - set(cell)) % 2 else 1
 
 

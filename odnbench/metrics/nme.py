@@ -1,8 +1,9 @@
 """Normalised mean error (NME) and its normalisers.
 
-The error of a face is the mean over its landmarks of the distance to the ground truth, over the
-normaliser. Eq. (10) of the ODN paper, read to the letter, divides the 2-norm of the whole shape by
-the number of landmarks ("shape-norm"), but its tables are on the scale of the mean distance.
+The NME of a face is the mean over its landmarks of the distance to the ground truth, divided by
+the normaliser, a reference length of the face. Eq. (10) of the ODN paper, read to the letter,
+divides the 2-norm of the whole shape's error by the number of landmarks ("shape-norm"), but the
+numbers in that paper's tables are on the scale of the mean distance.
 """
 
 # N faces, L landmarks
@@ -16,7 +17,8 @@ from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError
 from odnbench.plan.protocols import Protocol, Scheme
 
-_BLOCK = 4096  # faces
+# Faces of which errors are computed at a time, so that these stay in the processor's cache.
+_BLOCK = 4096
 
 
 def normaliser_px(
@@ -28,9 +30,9 @@ def normaliser_px(
 ) -> Floats:
     """(N, L, 2) true points → (N,) the protocol's reference length, in pixels of the image.
 
-    boxes (N, 4), left, top, right, bottom: needed where the protocol takes its length from the face
-    box. faces: ids to name in errors. Raises OdnbenchError for a face whose reference length is
-    zero or not finite.
+    boxes: (N, 4), left, top, right, bottom, needed where the protocol takes its length from the
+    face box. faces: ids by which errors name a face. Raises OdnbenchError for missing boxes, and
+    for a face with a reference length that is zero or not finite.
     """
     length: Floats
     if protocol.normaliser == "inter-ocular":
@@ -66,7 +68,8 @@ def point_errors(
 ) -> Floats:
     """(N, L, 2) predicted and true points, image frame → (N, L) distances over the normaliser.
 
-    boxes (N, 4): see `normaliser_px`. Raises OdnbenchError for shapes that do not fit the scheme.
+    boxes: (N, 4), see `normaliser_px`. Raises OdnbenchError for shapes that do not fit the scheme,
+    and where `normaliser_px` does.
     """
     predicted, true = np.asarray(predicted), np.asarray(true)
     _check_shapes(predicted, true, scheme)
@@ -83,7 +86,7 @@ def _check_shapes(predicted: Floats, true: Floats, scheme: Scheme) -> None:
 
 
 def _distances(predicted: Floats, true: Floats) -> Floats:
-    """(N, L, 2) twice → (N, L)."""
+    """(N, L, 2) predicted and true points → (N, L) distances in px."""
     apart = np.subtract(predicted, true, dtype=np.float64)
     apart *= apart
     distances: Floats = np.sqrt(apart[..., 0] + apart[..., 1])
@@ -91,7 +94,10 @@ def _distances(predicted: Floats, true: Floats) -> Floats:
 
 
 def counted_points(protocol: Protocol, occluded: ArrayLike | None) -> Flags:
-    """(N, L) flags of occlusion → which points `protocol` counts."""
+    """(N, L) whether the point is occluded → (N, L) whether `protocol` counts it.
+
+    Raises OdnbenchError for flags that are None.
+    """
     if occluded is None:
         raise OdnbenchError(f"protocol {protocol.name} needs occlusion flags")
     hidden = np.asarray(occluded, np.bool_)
@@ -108,17 +114,19 @@ def nme_per_face(
     occluded: ArrayLike | None = None,
     boxes: Floats | None = None,
 ) -> Floats:
-    """(N,) NME as a fraction; arguments and errors are those of `point_errors`.
+    """(N,) NME of each face as a fraction of the normaliser; NaN for a face of which the protocol
+    counts no point.
 
-    occluded (N, L): needed where the protocol counts only visible or only occluded points; a face
-    without any such point gets NaN.
+    predicted, true: (N, L, 2), image frame. boxes: (N, 4), see `normaliser_px`. occluded: (N, L),
+    needed where the protocol counts only visible or only occluded points. Raises OdnbenchError
+    where `point_errors` and `counted_points` do.
     """
     predicted, true = np.asarray(predicted), np.asarray(true)
     _check_shapes(predicted, true, scheme)
     length = normaliser_px(true.astype(np.float64, copy=False), protocol, scheme, boxes)
     counted = None if protocol.visibility == "all" else counted_points(protocol, occluded)
     nme = np.empty(len(true))
-    for start in range(0, len(true), _BLOCK):  # a block's errors stay in the processor's cache
+    for start in range(0, len(true), _BLOCK):
         block = slice(start, start + _BLOCK)
         errors = _distances(predicted[block], true[block])
         if protocol.error == "shape-norm":
@@ -138,19 +146,27 @@ def nme_per_face(
 def points_per_face(
     count: int, protocol: Protocol, scheme: Scheme, occluded: ArrayLike | None = None
 ) -> Floats:
-    """(N,) how many points `protocol` counts on each of `count` faces; occluded (N, L)."""
+    """(N,) number of points that `protocol` counts on each of `count` = N faces.
+
+    occluded: (N, L), needed as in `nme_per_face`.
+    """
     if protocol.visibility == "all":
         return np.full(count, float(scheme.points))
     return counted_points(protocol, occluded).sum(axis=1, dtype=np.float64)  # type: ignore[no-any-return]
 
 
 def mean_terms(nme: Floats, points: Floats, protocol: Protocol) -> Floats:
-    """(N,) numbers whose mean is the NME of the set, and whose spread is that of it: `nme` (N,)
-    itself, or, under averaging "point", the mean over all points and each face's influence on it,
-    by its number of `points` (N,).
+    """(N,) terms with the NME of the whole set as their mean, so that intervals and tests of means
+    serve every protocol. nme: (N,) NME of each face. points: (N,) its number of counted points n_f.
+
+    Averaging "face": the terms are `nme`. Averaging "point": the NME of the set is a ratio
+    estimator, R = Σ n_f · nme_f / Σ n_f, and the terms are R + (n_f / mean(n)) · (nme_f − R): R
+    plus the influence of face f on R (Hampel et al., Robust Statistics, 1986, Sec. 2.1). The mean
+    of the terms is R, and their variance over N is the linearised variance of a ratio estimator
+    (Cochran, Sampling Techniques, 1977, ch. 6).
     """
     if protocol.averaging == "face":
         return nme
-    weights = points / points.mean()
-    mean = (weights * nme).mean()
+    weights = points / points.mean()  # n_f / mean(n)
+    mean = (weights * nme).mean()  # R
     return mean + weights * (nme - mean)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""How well occlusion is told: flags of landmarks, and the probabilities behind them."""
+"""Scores of predicted occlusion: flags of landmarks, or probabilities."""
 
 # M points of all faces
 
@@ -8,31 +8,37 @@ import numpy as np
 
 from odnbench.arrays import Flags, Floats
 
-_BINS = 10  # of the calibration
+# Number of equal bins of probability for the calibration error.
+_BINS = 10
 
 
 @dataclass(frozen=True)
 class FlagScore:
-    """Predicted against true occlusion flags, in percent; NaN where there is nothing to count."""
+    """Predicted against true occlusion flags, in percent; NaN for a share of no points."""
 
-    precision_percent: float  # of the points called occluded, those that are
-    recall_percent: float  # of the occluded points, those called so
-    called_percent: float  # of all points, those called occluded
-    occluded_percent: float  # of all points, those that are
+    precision_percent: float  # share of occluded points among the points predicted as occluded
+    recall_percent: float  # share of points predicted as occluded among the occluded points
+    called_percent: float  # share of points predicted as occluded among all points
+    occluded_percent: float  # share of occluded points among all points
 
 
 @dataclass(frozen=True)
 class ProbabilityScore:
     """Predicted probabilities of occlusion against true flags; NaN where one class is absent."""
 
-    auroc: float  # chance that an occluded point has the higher probability; 0.5 tells nothing
+    # The chance that an occluded point has a higher probability than a visible one; 0.5 for
+    # probabilities that say nothing.
+    auroc: float
+    # For probabilities that say nothing, this is `occluded_share`.
     average_precision: float
-    calibration_error: float  # mean gap between probability and frequency over ten equal bins
-    occluded_share: float  # what average_precision is by chance
+    # Expected calibration error: mean gap between probability and frequency over ten equal bins.
+    calibration_error: float
+    # Share of occluded points among all points.
+    occluded_share: float
 
 
 def score_flags(predicted: Flags, true: Flags) -> FlagScore:
-    """Precision and recall over all points together; arrays of one shape."""
+    """Precision and recall over all points together. predicted, true: flags of the same shape."""
     hits = float((predicted & true).sum())
     called, occluded = float(predicted.sum()), float(true.sum())
     nan = float("nan")
@@ -45,10 +51,11 @@ def score_flags(predicted: Flags, true: Flags) -> FlagScore:
 
 
 def score_probabilities(probability: Floats, true: Flags) -> ProbabilityScore:
-    """AUROC, average precision and calibration over all points together; arrays of one shape.
+    """AUROC, average precision and calibration error over all points together.
 
-    AUROC by ranks (Mann & Whitney, 1947), ties counted half. Average precision is the mean over the
-    occluded points of the precision at their probability, ties together.
+    probability, true: arrays of the same shape. AUROC is computed from ranks (Mann & Whitney,
+    1947); equal probabilities count half. Average precision is the mean, over the occluded points,
+    of the precision of the points with that probability or a higher one.
     """
     p, occluded = probability.ravel().astype(np.float64), true.ravel()
     positives = int(occluded.sum())
@@ -76,5 +83,5 @@ def _calibration(p: Floats, occluded: Flags) -> float:
     """Expected calibration error (Naeini et al., AAAI 2015)."""
     bins = np.minimum((p * _BINS).astype(int), _BINS - 1)
     count = np.bincount(bins, minlength=_BINS)
-    gap = np.bincount(bins, p - occluded, minlength=_BINS)  # sum of probability less frequency
+    gap = np.bincount(bins, p - occluded, minlength=_BINS)  # per bin: Σ (probability − flag)
     return float(np.abs(gap[count > 0]).sum() / len(p))

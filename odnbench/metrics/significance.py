@@ -1,23 +1,23 @@
 """Is a variant better than the reference? Paired permutation tests with Holm's correction.
 
-If two variants do equally well, a face on which one is ahead could as well have been a face on
-which the other is: the sign of each face's difference is flipped at random (Good, Permutation,
-Parametric and Bootstrap Tests of Hypotheses, 2005). With one seed each this is the usual exact
-test, about these very runs. It would call a lucky seed an improvement, because a seed shifts all
-faces together. So with several seeds their spread enters each permutation's statistic, which is
-the difference over its standard error (see contrasts.py); the test is then about the variants, in
-the population of seeds and of faces, like the interval.
+If two variants do equally well, the difference on each face is as likely to be positive as
+negative. So the sign of each face's difference is flipped at random (Good, Permutation, Parametric
+and Bootstrap Tests of Hypotheses, 2005). With one seed for each variant this is the usual exact
+test, about these very runs; it takes a lucky seed for an improvement, because a seed shifts the
+errors of all faces together. With several seeds, the variance due to seeds therefore enters the
+statistic of each permutation, the difference over its standard error (contrasts.py), and the test
+is about the variants over new seeds and new faces, as the interval is.
 
-Permuting the labels of runs would be exact, but for these faces only, and 5 + 5 runs have 126
-arrangements: the smallest p is .008, too large for any of seven compared variants to pass
-Holm's correction. With 3 + 3 runs it is .1.
+A permutation of the labels of runs would be exact, but for these faces only. And 5 + 5 runs have
+only 126 arrangements: the smallest possible p is .008, too large for any of seven compared variants
+to pass Holm's correction. With 3 + 3 runs it is .1.
 
-Measured rejections of a true null at 5 %, log-normal errors, 135 and 689 faces, seeds' variance
-from none to 10 times that of the faces: 3.4–6.3 % with 5 and 10 seeds, 2–8 % with 2 and 3. Flips
-that are blind to seeds rejected up to 65 %.
+Measured rejections of a true null hypothesis at 5 %, with log-normal errors, 135 and 689 faces, and
+a variance due to seeds from none to 10 times that due to faces: 3.4–6.3 % with 5 and 10 seeds,
+2–8 % with 2 and 3. Flips that ignore the variance due to seeds rejected up to 65 %.
 """
 
-# S seeds, N faces, V variants, B permutations
+# S seeds, N faces, B permutations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,11 +42,12 @@ class Comparison:
     difference: float  # of the mean errors, in their unit
     interval: Interval  # of the difference
     p: float
-    p_holm: float  # for all comparisons of the table together
+    p_holm: float  # Holm's correction for all comparisons of the table
     effect: float  # Cohen's d_z: mean over standard deviation of the faces' differences
     percent: float  # the difference in percent of the reference's mean
     lower_is_better: bool = True
-    reference_mean: float = float("nan")  # of the errors
+    # Mean error of the reference, in the errors' unit.
+    reference_mean: float = float("nan")
 
     @property
     def text(self) -> str:
@@ -57,7 +58,7 @@ class Comparison:
 
     @property
     def caveat(self) -> str:
-        """What the number of seeds takes from the verdict; empty from 4 seeds on."""
+        """How few seeds limit the verdict; empty from 4 seeds on."""
         return {
             1: "one seed: holds for these runs, not for the variants",
             2: "too few seeds to tell their spread",
@@ -73,9 +74,10 @@ def compare(
     draws: int = 10_000,
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
-    """Every other variant against `reference`, corrected together; errors: name → (S, N).
+    """Every other variant against `reference`, with one Holm correction for all comparisons.
 
-    Raises OdnbenchError for an unknown reference, and as `contrast` does.
+    errors: name of the variant → (S, N). Raises OdnbenchError for an unknown reference, and where
+    `contrast` does.
     """
     if reference not in errors:
         raise unknown("variant", reference, errors)
@@ -94,7 +96,7 @@ def compare(
             contrast_interval(d, resamples=draws, seed=seed),
             p_raw,
             p_holm,
-            float(ratio(d.estimate, d.faces.std(ddof=1))),
+            float(ratio(d.estimate, d.per_face.std(ddof=1))),
             100 * float(ratio(d.estimate, reference_mean)),
             lower_is_better,
             float(reference_mean),
@@ -104,30 +106,33 @@ def compare(
 
 
 def permutation_p(of: Contrast, *, permutations: int = 10_000, seed: int = 0) -> float:
-    """Two-sided p of "the contrast is zero"; at least 1 / (permutations + 1), never 0."""
+    """Two-sided p-value of the null hypothesis that the contrast is zero.
+
+    It is at least 1 / (permutations + 1), never 0.
+    """
     rng = np.random.default_rng(seed)
-    mean, variance = flipped_faces(of.faces, permutations, rng)
+    mean, variance = flipped_faces(of.per_face, permutations, rng)
     pivots = of.pivots(mean, variance, rng)
     observed = abs(ratio(of.estimate, of.standard_error))
-    as_extreme = np.abs(pivots) >= observed * (1 - 1e-12)  # equal ones may differ by rounding
+    as_extreme = np.abs(pivots) >= observed * (1 - 1e-12)  # equal pivots may differ by rounding
     return float((1 + as_extreme.sum()) / (1 + permutations))
 
 
 def flipped_faces(
-    faces: Floats, permutations: int, rng: np.random.Generator
+    per_face: Floats, permutations: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """(N,) differences → (B,) means under random signs, (B,) variances of such means."""
-    N = len(faces)
+    N = len(per_face)
     means = []
     for start in range(0, permutations, rows := max(1, ROW_BLOCK // N)):
         heads = rng.integers(2, size=(min(rows, permutations - start), N), dtype=np.int8)
-        means.append((2.0 * heads - 1) @ faces / N)
+        means.append((2.0 * heads - 1) @ per_face / N)
     mean = np.concatenate(means)
-    return mean, np.maximum((faces**2).mean() - mean**2, 0) / (N - 1)
+    return mean, np.maximum((per_face**2).mean() - mean**2, 0) / (N - 1)
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the order given: Holm's step-down procedure, Scand. J. Stat. 1979."""
+    """p-values adjusted by Holm's step-down procedure (Scand. J. Stat. 1979), in the order of p."""
     order = np.argsort(p)
     stepped = np.maximum.accumulate(np.take(p, order) * np.arange(len(p), 0, -1))
     adjusted = np.empty(len(p))

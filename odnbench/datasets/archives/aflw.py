@@ -1,10 +1,10 @@
 """AFLW with 19 points, Zhu et al., CVPR 2016: AFLWinfo_release.mat and the pictures of AFLW.
 
-The file (MATLAB 5) has a row per face: `nameList` names its picture below flickr/, `data` holds
-19 x then 19 y, `mask_new` 1 where a point is visible, `bbox` left, right, top, bottom, in that
-order. `ra` is a permutation counted from 1; the first 20000 of it are the training set, the others
-the test set. Coordinates are taken as they are, from 0. A picture can show several faces, some of
-them in the training and some in the test set.
+The file (MATLAB 5) has a row for each face: `nameList` names the picture below flickr/, `data`
+holds 19 x, then 19 y, `mask_new` is 1 where a point is visible, and `bbox` is left, right, top,
+bottom, in this order. `ra` is a permutation of the rows, counted from 1: its first 20000 rows are
+the training set, the others the test set. Coordinates are taken as 0-based, without a change. A
+picture can show several faces, some of them in the training set and some in the test set.
 """
 
 # F faces in the file, L landmarks
@@ -29,10 +29,10 @@ _POINTS = 19
 
 
 class Aflw(Archive):
-    """Ids are "0/image00002.jpg/17": the picture, and the face's row in the file from 0."""
+    """Ids are "0/image00002.jpg/17": the picture, and the face's row in the file, from 0."""
 
     def files(self, part: str) -> list[Path]:
-        """See Archive. Pictures are those of both parts: which are whose stands in the file."""
+        """See Archive. Pictures are those of both parts: only the .mat file tells these apart."""
         path = self.tree.find(_FILE, depth=1)
         return [path, *self._pictures.values()] if path else []
 
@@ -82,7 +82,7 @@ class Aflw(Archive):
                 masks.append(~face.occluded)
                 boxes.append([left, right, top, bottom])
         F = len(names)
-        # Rows of the official file are not sorted by part, so these are not either.
+        # The rows of the official file are not sorted by part; neither are these.
         order = np.random.default_rng(0).permutation(F)  # order[i] = row of the i-th face
         place = np.argsort(order)
         variables = {
@@ -96,7 +96,7 @@ class Aflw(Archive):
 
     @cached_property
     def _pictures(self) -> dict[str, Path]:
-        """Each picture by the name that the file has for it, "0/image00002.jpg"."""
+        """Name of a picture in the .mat file, "0/image00002.jpg" → its path."""
         folder = self.tree.find("flickr") or self.tree.find("images")
         places = self.tree.below(folder) if folder else {}
         return {
@@ -108,7 +108,10 @@ class Aflw(Archive):
 
 
 def _names(path: Path, variables: Mapping[str, Any], count: int) -> list[str]:
-    """`nameList` as texts with forward slashes, none of which leads out of the folder."""
+    """The `count` names of `nameList`, with forward slashes.
+
+    Raises OdnbenchError for another number of names.
+    """
     cells = variables.get("nameList")
     try:
         names = [str(np.ravel(cell)[0]).replace("\\", "/") for cell in np.ravel(cells)]  # type: ignore[arg-type]

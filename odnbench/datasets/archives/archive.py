@@ -1,13 +1,13 @@
-"""What a loader is: the official archive of a data set on disk, read as it is.
+"""Loaders: each reads the official archive of a data set as it is on disk.
 
     root = find_root(dataset, data_root)
     archive = open_archive(dataset, root)
     for face in archive.faces("helen-test", faults): …
 
-`faces` never stops at a faulty file: it adds a line to `faults` and goes on, so that all of them
-are told at once. A face whose picture is not there comes with image None. `write` is the inverse
-of `faces`: rendered faces in the official layout, so that every loader runs end to end without the
-data. Such a folder carries a note (rendered.json), by which its faces stay known as rendered.
+`faces` does not stop at a faulty file: it adds a line to `faults` and goes on, so that an error can
+list all faults. A face without its picture has image None. `write` is the inverse of `faces`: it
+writes rendered faces in the official layout, so that every loader can be run without the data. The
+folder then holds the file rendered.json, from which the loader knows that the faces are rendered.
 """
 
 import hashlib
@@ -36,23 +36,23 @@ class Archive(ABC):
 
     @abstractmethod
     def files(self, part: str) -> list[Path]:
-        """Every file that decides the faces of `part`, pictures included; none where the part is
-        not there.
+        """Every file that decides the faces of `part`, pictures included; empty where the part is
+        absent.
         """
 
     @abstractmethod
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
-        """The faces of `part`, in a fixed order; a line for each faulty file goes to `faults`.
+        """The faces of `part`, in a fixed order. Adds a line to `faults` for each faulty file.
 
-        May raise OdnbenchError for a file without which no further face can be read.
+        Raises OdnbenchError for a faulty file without which no further face can be read.
         """
 
     @abstractmethod
     def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
-        """Writes faces (part → faces, with pictures as arrays) as they stand on disk."""
+        """Writes part → faces, with pictures as arrays, in the official layout."""
 
     def faces(self, part: str, faults: list[str]) -> Iterator[Face]:
-        """As `read`, but never raises for a faulty file."""
+        """The faces that `read` gives. An error that `read` raises becomes a line of `faults`."""
         try:
             yield from self.read(part, faults)
         except OdnbenchError as error:
@@ -65,7 +65,10 @@ class Archive(ABC):
 
     @cached_property
     def rendered(self) -> Mapping[str, int]:
-        """Faces per part where `odnbench data render` wrote the folder; empty where it did not."""
+        """Part → number of faces where `odnbench data render` wrote the folder; else empty.
+
+        Raises OdnbenchError for a note that cannot be read.
+        """
         path = self.root / _NOTE
         if not path.is_file():
             return {}
@@ -79,25 +82,25 @@ class Archive(ABC):
         return counts
 
     def official(self, part: str) -> int:
-        """How many faces `part` has where it is whole."""
+        """The number of faces of the whole part, as published or, if rendered, as written."""
         return self.rendered.get(part, self.dataset.parts[part].faces)
 
     def signature(self, part: str) -> str:
-        """Hash of names, sizes and times of the files of `part`: changes when one of them does."""
+        """Hash of names, sizes and modification times of the files of `part`."""
         above = len(os.fspath(self.root.parent))
         lines = []
         for path in sorted(map(os.fspath, self.files(part))):
             try:
-                stat = os.stat(path)  # noqa: PTH116  tens of thousands of files: Path takes its time
+                stat = os.stat(path)  # noqa: PTH116  Path.stat is slow for tens of thousands
             except OSError:  # a link that leads nowhere
                 continue
             lines.append(f"{path[above:]}\0{stat.st_size}\0{stat.st_mtime_ns}")
         text = "\0".join(lines).encode(errors="surrogateescape")  # names need not be UTF-8
         return hashlib.sha256(text).hexdigest()
 
-    def write_note(self, faces: Mapping[str, int]) -> None:
-        """Marks the folder as one of rendered faces."""
-        text = json.dumps(dict(faces), indent=1) + "\n"
+    def write_note(self, counts: Mapping[str, int]) -> None:
+        """Marks the folder as one of rendered faces. counts: part → number of its faces."""
+        text = json.dumps(dict(counts), indent=1) + "\n"
         (self.root / _NOTE).write_text(text, encoding="utf-8")
 
 
@@ -108,10 +111,11 @@ def open_archive(dataset: Dataset, root: Path) -> Archive:
 
 
 def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
-    """The folder of `dataset`: `data_root` itself, or a folder of one of its names below it, or one
-    level further down.
+    """The folder of `dataset`, or None where it is not found.
 
-    Raises OdnbenchError if `data_root` is given and is not a folder.
+    It is `data_root`, a folder in it that has one of the data set's names, or a folder in such a
+    folder: the first that holds one of the files by which the data set is known. Raises
+    OdnbenchError if `data_root` is given and is not a folder.
     """
     if data_root is None:
         return None
@@ -127,5 +131,6 @@ def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
 
 
 def _folders(folder: Path) -> list[Path]:
+    """The folders in `folder`, sorted."""
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if entry.is_dir())

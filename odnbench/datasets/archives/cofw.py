@@ -1,8 +1,8 @@
 """COFW, Burgos-Artizzu et al., ICCV 2013: COFW_train_color.mat and COFW_test_color.mat.
 
-MATLAB 7.3, that is HDF5, which stores every array transposed. `Is*` are references to pictures,
-grey and RGB mixed even in the colour files; `phis*` rows hold 29 x, 29 y, 29 occlusion flags
-(1 = occluded); `bboxes*` are x, y, width, height. Pixels are counted from 1.
+The files are MATLAB 7.3, that is HDF5, which stores every array transposed. `Is*` are references to
+pictures, of which some are grey even in the colour files. A row of `phis*` holds 29 x, 29 y and 29
+occlusion flags (1 = occluded), a row of `bboxes*` x, y, width, height. Pixels are counted from 1.
 """
 
 # L landmarks
@@ -25,11 +25,12 @@ from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 
 _POINTS = 29
-_SUFFIX = {"train": "Tr", "test": "T"}  # of the variables' names
+# Part → end of the variables' names.
+_SUFFIX = {"train": "Tr", "test": "T"}
 
 
 class Cofw(Archive):
-    """Parts are files; ids are "test/0001", counted from 1 as papers do."""
+    """Each part is a file. Ids are "test/0001", counted from 1 as papers do."""
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
@@ -67,7 +68,7 @@ class Cofw(Archive):
 
 
 class Pictures:
-    """The pictures that a cell array of a 7.3 file refers to, each read when it is asked for."""
+    """The pictures of a cell array in a file of version 7.3; each is read when it is indexed."""
 
     def __init__(self, file: h5py.File, path: Path, name: str, count: int):
         """Raises OdnbenchError unless variable `name` refers to `count` pictures."""
@@ -81,7 +82,7 @@ class Pictures:
         self.cells = cells[()].ravel()
 
     def __getitem__(self, index: int) -> Bytes:
-        """(H, W, 3) RGB or (H, W) grey. Raises OdnbenchError for what is no picture."""
+        """(H, W, 3) RGB or (H, W) grey. Raises OdnbenchError for a cell that holds no picture."""
         try:
             stored = self.file[self.cells[index]]
             shape, dtype = stored.shape, stored.dtype
@@ -110,7 +111,11 @@ def to_xywh(box: Floats) -> Floats:
 
 
 def write_pictures(faces: Iterable[Face], path: Path, suffix: str) -> None:
-    """Writes a file of COFW: pictures, and points and boxes where they have the 29 points."""
+    """Writes a file of COFW with pictures, points, flags and boxes of `faces`.
+
+    suffix: end of the variables' names. The points may be of another scheme: a reader of pictures
+    alone, such as COFW68's, ignores them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with create_version_73(path) as file:
         store = file.create_group("#refs#")

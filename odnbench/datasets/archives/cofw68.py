@@ -1,9 +1,9 @@
 """COFW68, Ghiasi & Fowlkes, CVPR 2014: the 507 test pictures of COFW with 68 points.
 
 `test_annotations/N_points.mat` (MATLAB 5) holds `Points` 68 × 2, counted from 1, and `Occ` 1 × 68
-(1 = occluded); `cofw68_test_bboxes.mat` holds x, y, width, height of each face. The pictures are
-those of COFW_test_color.mat, which is looked for here and in a folder of COFW beside this one.
-Without it the annotations load all the same, for scoring predictions.
+(1 = occluded); `cofw68_test_bboxes.mat` holds x, y, width, height of each face. The pictures are in
+COFW_test_color.mat, which is searched for below the root and in a folder of COFW beside the root.
+Without that file the annotations are read all the same, for scoring predictions.
 """
 
 import re
@@ -25,11 +25,12 @@ from odnbench.errors import OdnbenchError
 _POINTS = 68
 _BOXES = "cofw68_test_bboxes.mat"
 _PICTURES = "COFW_test_color.mat"
-_COFW_FOLDERS = ("cofw", "cofw_color", "data_cofw")  # as in registry/datasets.toml
+# The names of COFW's folder, as in registry/datasets.toml.
+_COFW_FOLDERS = ("cofw", "cofw_color", "data_cofw")
 
 
 class Cofw68(Archive):
-    """Ids are "test/0001", the same as COFW's."""
+    """Ids are "test/0001", the same as those of COFW."""
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
@@ -80,7 +81,7 @@ class Cofw68(Archive):
         scipy.io.savemat(self.root / _BOXES, {"bboxes": np.array(boxes, np.int16)})
 
     def _annotations(self, part: str) -> dict[int, Path]:
-        """Number of a face, from 1 → its file."""
+        """Number of a face, from 1 → its annotation file, in the order of the numbers."""
         folder = self.tree.find(self.dataset.parts[part].source)
         paths = folder.iterdir() if folder else ()
         numbered = {

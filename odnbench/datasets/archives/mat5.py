@@ -2,7 +2,8 @@
 The MathWorks, 2019, chapter 1).
 
 SciPy's reader ends the whole process with a segmentation fault on about one in a hundred damaged
-files: it looks types up without a check of their number. This one raises an exception.
+files, because it does not check the number of a type before it looks the type up. The reader here
+raises an exception.
 """
 
 import math
@@ -17,19 +18,22 @@ _NUMBERS = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 _TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
-_WIDE = (4, 17, 18)  # encodings that depend on the order of bytes
+# Types of text that depend on the order of bytes.
+_WIDE = (4, 17, 18)
 _MATRIX, _COMPRESSED = 14, 15
-_CELL, _STRUCT, _CHAR, _NUMERIC = 1, 2, 4, range(6, 16)  # classes of a matrix
+# Classes of a matrix.
+_CELL, _STRUCT, _CHAR, _NUMERIC = 1, 2, 4, range(6, 16)
 _COMPLEX = 0x800
-_MOST_BYTES = 1 << 30  # of a variable that is compressed
+# The largest size of a compressed variable.
+_MOST_BYTES = 1 << 30
 
 
 def read_variables(data: bytes) -> dict[str, Any]:
-    """Name → array of numbers, of texts, or, for cells and structs, of arrays and of dicts of
-    arrays. None stands for what is of another class.
+    """The variables of a file: name → array.
 
-    Raises ValueError, TypeError, KeyError, struct.error, zlib.error or RecursionError for damaged
-    data.
+    The array holds numbers, texts, arrays (for a cell array) or dicts from field to array (for a
+    struct array). A variable of another class is None. Raises ValueError, TypeError, KeyError,
+    struct.error, zlib.error or RecursionError for damaged data.
     """
     order = {b"\0\1IM": "<", b"\1\0MI": ">"}.get(data[124:128])
     if order is None:
@@ -48,13 +52,13 @@ def read_variables(data: bytes) -> dict[str, Any]:
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Type and content of each element, one after the other."""
+    """Type and content of each element of `data`. order: of bytes, "<" or ">"."""
     start = 0
     while start < len(data):
         kind, size = struct.unpack_from(order + "II", data, start)
         body = start + 8
         end = body + size + (0 if kind == _COMPRESSED else -size % 8)
-        if kind >> 16:  # a short one: type and size in four bytes, content in the next four
+        if kind >> 16:  # a small element: type and size in four bytes, content in the next four
             kind, size, body, end = kind & 0xFFFF, kind >> 16, start + 4, start + 8
         if body + size > min(end, len(data)):
             raise ValueError("it is cut off")
@@ -63,7 +67,7 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
 
 
 def _matrix(kind: int, body: memoryview, order: str) -> tuple[str, Any]:
-    """Name and value of an element that must be a matrix."""
+    """Name and value of an element, which must be a matrix."""
     if kind != _MATRIX:
         raise ValueError(f"an element of type {kind} where an array was expected")
     if not body:  # an empty cell
@@ -100,7 +104,11 @@ def _structs(
     *parts: tuple[int, memoryview],
     order: str,
 ) -> list[Any]:
-    """Field name → value, of each struct of an array; the fields of one stand together."""
+    """The structs of an array, each a dict from field to value.
+
+    width: the element with the length of a padded name. names: the element with all padded names.
+    parts: the values, all fields of the first struct, then all of the second, and so on.
+    """
     (step,) = struct.unpack(order + "i", width[1])
     padded = bytes(names[1])
     fields = [

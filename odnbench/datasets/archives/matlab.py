@@ -1,8 +1,7 @@
-"""MATLAB files, version 5 and version 7.3 (HDF5, through h5py).
+"""MATLAB files of version 5 and of version 7.3 (HDF5, through h5py).
 
-A file from anywhere may be cut off, of the other version, or no MATLAB file at all, and the
-libraries raise a different exception for each; here it is always OdnbenchError with the file's
-name.
+A file may be cut off, of the other version, or no MATLAB file at all, and the libraries raise a
+different exception for each. The functions here always raise OdnbenchError with the file's name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +18,13 @@ from odnbench.datasets.faces import LARGEST_PX
 from odnbench.errors import OdnbenchError
 
 _VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"\0\2IM"
-MOST_VALUES = 1 << 24  # of a variable; what a damaged file declares is not asked for
+# The largest number of values of a variable: a damaged file may declare any number, which would
+# fill the memory.
+MOST_VALUES = 1 << 24
 
 
 def read_version_5(path: Path) -> Mapping[str, Any]:
-    """Variables of the file: name → array (mat5.py)."""
+    """The variables of the file: name → array, as mat5.read_variables gives them."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -32,13 +33,13 @@ def read_version_5(path: Path) -> Mapping[str, Any]:
         raise OdnbenchError(f"{path}: version 7.3 where version 5 was expected")
     try:
         return read_variables(data)
-    except Exception as error:  # a damaged file may fail at any place
+    except Exception as error:  # a damaged file can raise many types of exception
         raise _unreadable(path, error) from error
 
 
 @contextmanager
 def open_version_73(path: Path) -> Iterator[h5py.File]:
-    """The file, open for reading; errors of h5py while it is open name the file too."""
+    """The file, open for reading. An exception of h5py while it is open becomes OdnbenchError."""
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -60,9 +61,10 @@ def create_version_73(path: Path) -> h5py.File:
 
 
 def numbers(path: Path, variables: Any, name: str, shape: tuple[int | None, ...]) -> Floats:
-    """Variable `name` as finite numbers of the given shape (None: any length).
+    """Variable `name` as an array of finite numbers. shape: its shape, None for any length.
 
-    variables: what one of the two readers gave. Raises OdnbenchError that says what is there.
+    variables: of version 5, a mapping; of version 7.3, the open file. Raises OdnbenchError for a
+    variable that is missing or not such an array.
     """
     if name not in variables:
         there = ", ".join(sorted(key for key in variables if not key.startswith("__"))) or "none"

@@ -1,8 +1,7 @@
-""".pts files: the landmark files of 300W.
+""".pts files: the landmark files of 300W, which count pixels from 1.
 
-Seen in copies of the data set: `version: 1` or `1.0`, `n_points:  68` with one or two spaces,
-trailing blanks, Windows line ends, and files without header and braces. Coordinates count pixels
-from 1.
+Copies of the data set differ: `version: 1` or `1.0`, `n_points:  68` with one or two spaces,
+trailing blanks, Windows line ends, files without header and braces. All of these are read.
 """
 
 import re
@@ -14,13 +13,14 @@ from odnbench.arrays import Floats
 from odnbench.datasets.faces import LARGEST_PX
 from odnbench.errors import OdnbenchError
 
-# The official header; no "_" below it, since Python reads 1_5 as 15.
+# A file with the official header. Its numbers hold no "_", because Python reads 1_5 as 15.
 _USUAL = re.compile(r"version:[^\n]*\nn_points:\s*([0-9]{1,8})\s*\{([^{}_]*)\}\s*")
 
 
 def read_pts(path: Path, points: int) -> Floats:
-    """(points, 2) 0-based coordinates. Raises OdnbenchError naming the file, and the line if there
-    is one.
+    """The 0-based coordinates of a file of `points` points: (points, 2).
+
+    Raises OdnbenchError that names the file and, where it can, the faulty line.
     """
     try:
         text = path.read_bytes().decode("ascii")
@@ -30,13 +30,13 @@ def read_pts(path: Path, points: int) -> Floats:
     if usual and int(usual[1]) == points and len(words := usual[2].split()) == 2 * points:
         try:
             return _checked(path, np.array(list(map(float, words))).reshape(points, 2))
-        except ValueError:  # told below, with its line
+        except ValueError:  # reading line by line, below, names the line
             pass
     return _checked(path, np.array(_lines(path, text, points)))
 
 
 def _lines(path: Path, text: str, points: int) -> list[tuple[float, float]]:
-    """The coordinates, line by line; OdnbenchError names the line that is not as it must be."""
+    """The coordinates, read line by line. Raises OdnbenchError that names the faulty line."""
     rows: list[tuple[float, float]] = []
     declared = points
     for number, line in enumerate(text.splitlines(), start=1):
@@ -62,13 +62,14 @@ def _lines(path: Path, text: str, points: int) -> list[tuple[float, float]]:
 
 
 def _checked(path: Path, array: Floats) -> Floats:
+    """1-based → 0-based coordinates. Raises OdnbenchError for one that is not finite or is huge."""
     if not (np.abs(array) <= LARGEST_PX).all():
         raise OdnbenchError(f"{path}: a coordinate is not a finite number of pixels")
     return array - 1.0  # .pts counts pixels from 1
 
 
 def write_pts(path: Path, points: Floats) -> None:
-    """The inverse of `read_pts`, with the header that the official archives carry."""
+    """Writes 0-based `points` (L, 2) with the header of the official archives."""
     lines = [f"{x + 1:.6f} {y + 1:.6f}" for x, y in points]
     header = f"version: 1\nn_points: {len(points)}\n"
     path.write_text(header + "{\n" + "\n".join(lines) + "\n}\n", encoding="ascii")

@@ -1,24 +1,26 @@
-"""The names below a folder, read once, and found whatever their case and however an archive was
-unpacked.
+"""The names of files and folders below a folder, read once.
+
+Names are found in any case, and also where unpacking an archive added a level of folders.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_LEVELS = 4  # of folders below the root
+# Levels of folders below the root that are read.
+_LEVELS = 4
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Folders (as text) in the order of their level, each with its entries: lower-case → name."""
+    """The names below a root folder. Both mappings are ordered by level, then by path."""
 
-    folders: dict[str, dict[str, str]]
-    levels: dict[str, int]
+    folders: dict[str, dict[str, str]]  # path of a folder → lower-case name of an entry → its name
+    levels: dict[str, int]  # path of a folder → level, 0 for the root
 
     @classmethod
     def of(cls, root: Path, levels: int = _LEVELS) -> "Tree":
-        """Reads the names below `root`, down to `levels` further folders."""
+        """Reads the names in `root` and in the folders of `levels` further levels."""
         tree = cls({}, {})
         here = [os.fspath(root)]
         for level in range(levels + 1):
@@ -27,7 +29,7 @@ class Tree:
                 try:
                     with os.scandir(folder) as entries:
                         found = sorted(entries, key=lambda entry: entry.name, reverse=True)
-                except OSError:  # a folder that may not be read, or a file
+                except OSError:  # a folder that may not be read, or no folder
                     continue
                 tree.folders[folder] = {entry.name.lower(): entry.name for entry in found}
                 tree.levels[folder] = level
@@ -36,8 +38,10 @@ class Tree:
         return tree
 
     def find(self, wanted: str, depth: int = 2) -> Path | None:
-        """The file or folder `wanted` ("helen/trainset"), through up to `depth` further levels
-        (afw/afw, data/flickr); the nearest one.
+        """The file or folder `wanted` ("helen/trainset"), or None where it is not found.
+
+        It may stand up to `depth` levels of folders below the root (afw/afw, data/flickr); of
+        several, the one of the highest level is taken.
         """
         for folder, level in self.levels.items():
             if level > depth:
@@ -51,7 +55,7 @@ class Tree:
         return None
 
     def below(self, folder: Path) -> dict[str, list[str]]:
-        """Each folder that is `folder` or below it → the names in it."""
+        """`folder` and each folder below it, as text → the names of its entries."""
         start = os.fspath(folder)
         return {
             place: list(names.values())

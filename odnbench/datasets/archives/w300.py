@@ -1,9 +1,10 @@
-"""300W, Sagonas et al., ICCVW 2013, in the layout of the official archives: a .pts beside each
+"""300W, Sagonas et al., ICCVW 2013, in the layout of the official archives: a .pts file beside each
 picture.
 
-Copies differ: one more level (afw/afw, 300W/01_Indoor), upper-case names, jpg in place of png,
-mirrored pictures that some tools leave behind (`*_mirror.*`, which are not part of the data set).
-Boxes of the archive's face detector stand in `bounding_boxes_*.mat`, where they are there.
+Copies differ: one more level of folders (afw/afw, 300W/01_Indoor), upper-case names, jpg in place
+of png, mirrored pictures that some tools leave behind (`*_mirror.*`, which are not part of the data
+set and are left out). `bounding_boxes_*.mat`, which not every copy has, holds for each picture the
+box of a face detector and the box of the annotation.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ _BOX_FOLDER = "Bounding Boxes"
 
 
 class W300(Archive):
-    """Parts are folders; ids are "helen/testset/296814969_3"."""
+    """Each part is a folder. Ids are "helen/testset/296814969_3"."""
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
@@ -41,7 +42,7 @@ class W300(Archive):
         box_file = self._box_file(part)
         try:
             boxes = {} if box_file is None else _read_boxes(box_file)
-        except OdnbenchError as error:  # faces without boxes serve most box rules
+        except OdnbenchError as error:  # most box rules need no box, so the faces are of use
             faults.append(str(error))
             boxes = {}
         seen: dict[str, Path] = {}
@@ -67,7 +68,7 @@ class W300(Archive):
             )
 
     def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
-        """See Archive. Pictures are png; boxes stand in the files of the official archive."""
+        """See Archive. Pictures are written as png."""
         (self.root / _BOX_FOLDER).mkdir(parents=True)
         for part, drawn in faces.items():
             folder = self.root / self.dataset.parts[part].source
@@ -93,7 +94,7 @@ class W300(Archive):
 
     @cache  # noqa: B019  an archive lives as long as a command
     def _listing(self, part: str) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
-        """Pictures by their path without suffix; .pts files with theirs, sorted."""
+        """Path without suffix → picture, and (path without suffix, .pts file) in order."""
         folder = self.tree.find(self.dataset.parts[part].source)
         pictures: dict[str, Path] = {}
         annotations: list[tuple[str, Path]] = []
@@ -116,8 +117,9 @@ class W300(Archive):
 
 
 def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
-    """Name of a picture → (detector box, box of the annotation), 0-based left, top, right,
-    bottom.
+    """Key of a picture's name → (detector box, annotated box), 0-based left, top, right, bottom.
+
+    Raises OdnbenchError for a file of another structure.
     """
     cells = read_version_5(path).get("bounding_boxes")
     boxes = {}
@@ -139,5 +141,7 @@ def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
 
 
 def _key(stem: str) -> str:
-    """Names differ in blanks between the archives: "image_092 _01"."""
+    """`stem` without blanks and in lower case: names of one picture differ in both between the
+    files ("image_092 _01").
+    """
     return stem.replace(" ", "").lower()

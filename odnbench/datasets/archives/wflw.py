@@ -1,8 +1,8 @@
 """WFLW, Wu et al., CVPR 2018: WFLW_images/ and the lists of WFLW_annotations/.
 
 A line of `list_98pt_rect_attr_{train,test}.txt` holds 98 x y pairs, the box (left, top, right,
-bottom), six attributes (0 or 1) and the picture's name. Coordinates are taken as they are, from 0.
-A picture can show several faces, so a face is its picture and its box.
+bottom), six attributes (0 or 1) and the picture's name. Coordinates are taken as 0-based, without a
+change. A picture can show several faces, so picture and box together identify a face.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ _LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
 
 
 class Wflw(Archive):
-    """Parts are lists; ids are "0--Parade/a.jpg/12,30,118,160": picture and box."""
+    """Each part is a list file. Ids are "0--Parade/a.jpg/12,30,118,160": picture and box."""
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
@@ -53,7 +53,7 @@ class Wflw(Archive):
             yield face
 
     def _face(self, part: str, line: str, folder: Path | None) -> Face:
-        """Raises ValueError for a line that is not as it must be."""
+        """The face of a line of the list. Raises ValueError for a line in another format."""
         words = line.split(maxsplit=_NUMBERS)
         if len(words) != _NUMBERS + 1:
             raise ValueError(f"expected {_NUMBERS} numbers and a name, got {len(words)} words")
@@ -102,11 +102,12 @@ class Wflw(Archive):
 
 
 def _leads_out(name: str) -> bool:
+    """Whether the path `name` may lead out of the folder of pictures."""
     return Path(name).is_absolute() or ".." in Path(name).parts
 
 
 def _picture(folder: Path | None, name: str) -> Path | None:
-    """The picture `name`, if it is there."""
+    """The picture `name` in `folder`, or None where it is missing."""
     if folder is None or _leads_out(name):
         return None
     try:
@@ -116,6 +117,7 @@ def _picture(folder: Path | None, name: str) -> Path | None:
 
 
 def _lines(path: Path) -> list[str]:
+    """The lines of the file, stripped. Raises OdnbenchError for a file that cannot be read."""
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
     except (OSError, UnicodeDecodeError) as error:

@@ -1,1 +1,1 @@
-"""Looking at data sets: what is wrong with them, and what the network will see."""
+"""Inspection of data sets: their faults, and the pictures that the network will see."""

@@ -21,22 +21,22 @@ BOX = (250, 220, 60)
 def contact_sheet(
     registry: Registry, split: str, data_root: Path | None, out: Path, count: int, cache: Path
 ) -> Coverage:
-    """Writes `count` faces of `split`, evenly spread over it, to the picture `out`.
+    """Writes `count` faces, evenly spread over `split`, to the picture `out`.
 
-    Visible landmarks are green, occluded ones red, the annotated box is yellow. Returns what the
-    faces are.
+    Visible landmarks are green, occluded ones red, the annotated box is yellow. Returns the
+    coverage of the split. Raises OdnbenchError for faulty files and for a split without faces.
     """
     # A margin of 1.25 over the crop shows what augmentation sees.
     size = TILE_PX * 4 // 5 // 32 * 32
     protocol = registry.protocol_of(registry.split(split)[0])
     data = DataSpec(train=split, test=(split,), protocol=protocol.name, input_size=size)
     source = FaceSource(data, registry, data_root, cache)
-    faces, (coverage,) = source.union([split], rendered_faces=count)
+    face_set, (coverage,) = source.union([split], rendered_faces=count)
     if source.faults:
         raise OdnbenchError("\n".join(source.faults))
-    if faces is None:
+    if face_set is None:
         raise OdnbenchError(f"{split}: none of its faces is below {data_root}")
-    chosen = faces[np.unique(np.linspace(0, len(faces) - 1, count).astype(int))]
+    chosen = face_set[np.unique(np.linspace(0, len(face_set) - 1, count).astype(int))]
     boxes = chosen.to_crop(chosen.boxes.reshape(-1, 2, 2))  # (N, 2, 2) two corners
     tiles = [
         draw_landmarks(draw_box(picture, box), points, occluded)
@@ -52,8 +52,9 @@ def contact_sheet(
 
 
 def draw_box(picture: Bytes, corners: Floats) -> Bytes:
-    """A copy of (S, S, 3) `picture` with the box of two `corners` (2, 2); none where they are
-    NaN.
+    """A copy of `picture` (S, S, 3) with the box that has the two `corners` (2, 2).
+
+    No box is drawn where a corner is NaN.
     """
     copy = np.array(picture)
     if np.isfinite(corners).all():
@@ -65,7 +66,9 @@ def draw_box(picture: Bytes, corners: Floats) -> Bytes:
 def draw_landmarks(
     picture: Bytes, points: Floats, occluded: Flags, truth: Floats | None = None
 ) -> Bytes:
-    """(S, S, 3) picture at TILE_PX with a dot on each of `points` (L, 2) and a ring on `truth`."""
+    """`picture` (S, S, 3) resized to side TILE_PX, with a dot on each of `points` (L, 2) and, where
+    given, a ring around each of `truth` (L, 2).
+    """
     scale = TILE_PX / picture.shape[0]
     tile = cv2.resize(
         np.ascontiguousarray(picture), (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR

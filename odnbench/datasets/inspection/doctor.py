@@ -1,10 +1,10 @@
-"""The data doctor: what is wrong with a data set on disk, each finding with its cure.
+"""The data doctor: the faults of a data set on disk, each with its cure.
 
     diagnosis = examine(open_archive(dataset, root), scheme)
     print(diagnosis.text())
 
-A check is a function of what was seen of every face (survey.py). A finding is a fault, which makes
-numbers wrong or a run fail, or a note: odnbench deals with it, other tools may not.
+A check is a function from the survey of a part (survey.py) to findings. A finding is a fault, which
+makes numbers wrong or a run fail, or a note, which odnbench can handle but other tools may not.
 """
 
 # N faces, L landmarks
@@ -22,20 +22,26 @@ from odnbench.datasets.inspection.symmetry import LEAST_FACES
 from odnbench.plan.entries import Dataset
 from odnbench.plan.protocols import Scheme
 
-_SHOWN = 5  # examples of a finding
-_SAME_PICTURE = 0.97  # correlation: 300W's own doubles have 0.99, other faces at most 0.9
-_FAR_OUTSIDE = 0.2  # of the landmarks' box; annotators follow a face a little over the edge
-_BOX_RATIO = (0.6, 3.5)  # side of the box over that of the landmarks
-_FLIP_SLACK = (0.02, 6.0)  # of the mean shape's radius: what n turned heads may be off, a + b / n
+# Number of examples that a finding shows.
+_SHOWN = 5
+# Correlation of thumbnails: 300W's own doubles have 0.99, pictures of other faces at most 0.9.
+_SAME_PICTURE = 0.97
+# Share of the side of the landmarks' box: annotators follow a face a little over the edge.
+_FAR_OUTSIDE = 0.2
+# Limits of the side of the annotated box over the side of the landmarks' box.
+_BOX_RATIO = (0.6, 3.5)
+# (a, b): the mean shape of n faces, of which some are turned, may be asymmetric by a + b / n of its
+# radius.
+_FLIP_SLACK = (0.02, 6.0)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know about a data set."""
+    """A fault of a data set, or a note about it."""
 
     check: str
     is_fault: bool
-    where: str  # a part, or the whole data set
+    where: str  # name of a part, or of the whole data set
     message: str
     cure: str
     examples: tuple[str, ...] = ()
@@ -43,16 +49,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class PartCount:
-    """How many faces of a part are there, with picture and annotation."""
+    """Number of faces of a part that have both picture and annotation."""
 
     part: str
     faces: int
-    official: int
+    official: int  # number of faces of the official part
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was found in one data set."""
+    """The findings on one data set."""
 
     dataset: str
     root: str
@@ -62,11 +68,11 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether there is no fault; notes may be there."""
+        """Whether no finding is a fault; there may be notes."""
         return not any(finding.is_fault for finding in self.findings)
 
     def text(self) -> str:
-        """One page for people."""
+        """The diagnosis as lines of text, faults before notes."""
         counts = ", ".join(f"{c.part} {c.faces} of {c.official}" for c in self.counts)
         rendered = " (rendered faces)" if self.rendered else ""
         lines = [f"{self.dataset} in {self.root}{rendered}", f"  faces: {counts}"]
@@ -84,7 +90,7 @@ class Diagnosis:
 def examine(
     archive: Archive, scheme: Scheme, advance: Callable[[], None] = lambda: None
 ) -> Diagnosis:
-    """Looks at every face of `archive`, whose points are those of `scheme`, and checks all of it.
+    """The diagnosis of `archive`, from a look at every face. scheme: that of its points.
 
     `advance` is called after each face.
     """
@@ -126,7 +132,7 @@ def examine(
 def missing_faces(seen: Survey) -> Iterator[Finding]:
     """Fewer or more annotated faces than the official archive has."""
     annotated, absent = len(seen.looks), not (seen.looks or seen.faults)
-    # A faulty annotation is told as such; it may be one face, or the file of all of them.
+    # A faulty annotation is a finding of its own: it may be one face, or the file of all faces.
     if annotated + len(seen.faults) < seen.official and not (seen.optional and absent):
         what = "not there" if absent else f"{seen.official - annotated} missing"
         yield Finding(
@@ -146,60 +152,64 @@ def missing_pictures(seen: Survey) -> Iterator[Finding]:
     missing = [look.face.id for look in seen.looks if look.size is None and not look.unreadable]
     if missing:
         yield Finding(
-            "missing pictures", True, seen.part, f"{_faces(missing)} without a picture",
+            "missing pictures", True, seen.part, f"{_counted(missing)} without a picture",
             "get the pictures of the official archive; annotations alone serve `odnbench score`",
-            _some(missing),
+            _examples(missing),
         )  # fmt: skip
 
 
 def unreadable_pictures(seen: Survey) -> Iterator[Finding]:
-    """Pictures that are truncated or none."""
+    """Files that are truncated or no pictures."""
     if unreadable := [look.unreadable for look in seen.looks if look.unreadable]:
         yield Finding(
-            "unreadable pictures", True, seen.part, f"{_faces(unreadable)} cannot be read",
-            "get these files again", _some(unreadable),
+            "unreadable pictures", True, seen.part, f"{_counted(unreadable)} cannot be read",
+            "get these files again", _examples(unreadable),
         )  # fmt: skip
 
 
 def faulty_annotations(seen: Survey) -> Iterator[Finding]:
-    """Annotation files, or lines of one, that are not as they must be."""
+    """Annotation files, or lines of one, in another format than the official one."""
     if seen.faults:
         yield Finding(
             "faulty annotations", True, seen.part, f"{len(seen.faults)} cannot be used",
-            "get these files again, or mend the lines", _some(seen.faults),
+            "get these files again, or mend the lines", _examples(seen.faults),
         )  # fmt: skip
 
 
 def points_outside(seen: Survey) -> Iterator[Finding]:
-    """Points outside of the picture; far outside, it is another picture's annotation."""
-    far, near = [], []
+    """Points outside of the picture. Far outside, they annotate another picture: a fault."""
+    far_outside, over_the_edge = [], []
     for look in seen.looks:
         if look.size is None:
             continue
         points = look.face.points
         beyond = np.maximum(-0.5 - points, points - (np.array(look.size) - 0.5)).max()
         if beyond > _FAR_OUTSIDE * np.ptp(points, axis=0).max():
-            far.append(look.face.id)
+            far_outside.append(look.face.id)
         elif beyond > 0:
-            near.append(look.face.id)
-    if far:
+            over_the_edge.append(look.face.id)
+    if far_outside:
         yield Finding(
-            "points outside", True, seen.part, f"{_faces(far)} with points far outside the picture",
-            "picture and annotation do not belong together: get both again", _some(far),
+            "points outside", True, seen.part,
+            f"{_counted(far_outside)} with points far outside the picture",
+            "picture and annotation do not belong together: get both again", _examples(far_outside),
         )  # fmt: skip
-    if near:
+    if over_the_edge:
         yield Finding(
-            "points outside", False, seen.part, f"{_faces(near)} with points over the edge",
-            "", _some(near),
+            "points outside", False, seen.part,
+            f"{_counted(over_the_edge)} with points over the edge", "", _examples(over_the_edge),
         )  # fmt: skip
 
 
 def off_by_one(seen: Survey, expected_px: float) -> Iterator[Finding]:
-    """Coordinates counted from 0 read as counted from 1, or the reverse (symmetry.py)."""
+    """0-based coordinates that were read as 1-based, or the reverse (symmetry.py).
+
+    expected_px: the offset that the official annotation has, in px.
+    """
     offset = seen.mirror.offset()
-    if seen.mirror.count and (offset is None or not offset.tells):
+    if seen.mirror.face_count and (offset is None or not offset.tells):
         why = (
-            f"{seen.mirror.count} faces, where {LEAST_FACES} are needed"
+            f"{seen.mirror.face_count} faces, where {LEAST_FACES} are needed"
             if offset is None
             else f"faces of {offset.face_px:.0f} px, on which one pixel is too little to tell"
         )
@@ -255,9 +265,9 @@ def box_ratio(seen: Survey) -> Iterator[Finding]:
     if odd:
         yield Finding(
             "box ratio", True, seen.part,
-            f"{_faces(odd)} whose box does not fit the landmarks (median of all: "
+            f"{_counted(odd)} whose box does not fit the landmarks (median of all: "
             f"{np.median(ratios):.2f} times their box)",
-            "choose a protocol whose box rule is 'landmarks', or mend the boxes", _some(odd),
+            "choose a protocol whose box rule is 'landmarks', or mend the boxes", _examples(odd),
         )  # fmt: skip
 
 
@@ -266,12 +276,13 @@ def grey_pictures(seen: Survey) -> Iterator[Finding]:
     if grey := [look.face.id for look in seen.looks if look.grey]:
         yield Finding(
             "grey pictures", False, seen.part,
-            f"{_faces(grey)} stored with one channel; read as three equal ones", "", _some(grey),
+            f"{_counted(grey)} stored with one channel; read as three equal ones",
+            "", _examples(grey),
         )  # fmt: skip
 
 
 def names_with_blanks(seen: Survey) -> Iterator[Finding]:
-    """File names with a blank, on which scripts stumble."""
+    """File names with a blank, which many scripts cannot handle."""
     names = [
         look.face.id
         for look in seen.looks
@@ -279,13 +290,13 @@ def names_with_blanks(seen: Survey) -> Iterator[Finding]:
     ]
     if names:
         yield Finding(
-            "names with blanks", False, seen.part, f"{_faces(names)} with a blank in the name",
-            "", _some(names),
+            "names with blanks", False, seen.part, f"{_counted(names)} with a blank in the name",
+            "", _examples(names),
         )  # fmt: skip
 
 
 def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator[Finding]:
-    """Landmarks whose mirror image, by the mean shape, is another one than the table says."""
+    """Landmarks with another mirror image in the mean shape than in the scheme's flip table."""
     with_faces = [seen.points for seen in surveys if seen.looks]
     if not with_faces:
         return
@@ -293,10 +304,11 @@ def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator
     mean = _mean_shape(points)
     slack = _FLIP_SLACK[0] + _FLIP_SLACK[1] / len(points)
     mirrored = mean * [-1, 1]
-    # Where the mirrored landmark of the table should be, after the best affine fit to the mean.
+    # The affine map that brings each mirrored landmark closest to its partner in the table.
     homogeneous = np.column_stack([mirrored, np.ones(len(mean))])
     fit, *_ = np.linalg.lstsq(homogeneous[list(scheme.flip)], mean, rcond=None)
-    distances = np.linalg.norm((homogeneous @ fit)[:, None] - mean, axis=-1)  # (L, L) j to i
+    # (L, L) from mirrored landmark j to landmark i.
+    distances = np.linalg.norm((homogeneous @ fit)[:, None] - mean, axis=-1)
     wrong = [
         f"landmark {i}: the table says {j}, the mean shape says {nearest}"
         for i, j in enumerate(scheme.flip)
@@ -306,15 +318,15 @@ def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator
         yield Finding(
             "flip table", True, name, f"{len(wrong)} landmarks are not mirrored onto their partner",
             f"the order of the points differs from scheme {scheme.name}, or its flip table in "
-            "registry/schemes.toml is wrong", _some(wrong),
+            "registry/schemes.toml is wrong", _examples(wrong),
         )  # fmt: skip
 
 
 def doubles(surveys: Sequence[Survey], dataset: Dataset) -> Iterator[Finding]:
-    """Faces that stand in the training and in the test part, by what their pictures show."""
+    """Faces that are in the training part and in a test part, found by comparing thumbnails."""
     training = dataset.split("train").parts if "train" in (*dataset.splits, *dataset.parts) else ()
-    train = [look for seen in surveys if seen.part in training for look in _seen(seen)]
-    test = [look for seen in surveys if seen.part not in training for look in _seen(seen)]
+    train = [look for seen in surveys if seen.part in training for look in _with_thumbnail(seen)]
+    test = [look for seen in surveys if seen.part not in training for look in _with_thumbnail(seen)]
     if not train or not test:
         return
     of_train, of_test = (np.stack([_thumbnail(k) for k in looks]) for looks in (train, test))
@@ -325,8 +337,9 @@ def doubles(surveys: Sequence[Survey], dataset: Dataset) -> Iterator[Finding]:
             found.append(f"{test[start + row].face.id} = {train[alike[row].argmax()].face.id}")
     if found:
         yield Finding(
-            "doubles", True, dataset.name, f"{_faces(found)} of the test part in the training part",
-            "take them out of the training part: test errors come out too small", _some(found),
+            "doubles", True, dataset.name,
+            f"{_counted(found)} of the test part in the training part",
+            "take them out of the training part: test errors come out too small", _examples(found),
         )  # fmt: skip
 
 
@@ -339,18 +352,18 @@ def _mean_shape(points: Floats) -> Floats:
 
 
 def _boxed(seen: Survey) -> tuple[list[Look], Floats]:
-    """The faces with an annotated box, and their boxes (N, 4)."""
+    """The looks at faces with an annotated box, and these boxes (N, 4)."""
     looks = [look for look in seen.looks if look.face.box is not None]
     return looks, np.array([look.face.box for look in looks]).reshape(-1, 4)
 
 
 def _holds(boxes: Floats, points: Floats) -> Flags:
-    """Whether each box (N, 4) holds its point (N, 2): (N,)."""
+    """Whether each of `boxes` (N, 4) holds the point of the same row (N, 2): (N,)."""
     inside: Flags = np.all((boxes[:, :2] < points) & (points < boxes[:, 2:]), axis=1)
     return inside
 
 
-def _seen(seen: Survey) -> list[Look]:
+def _with_thumbnail(seen: Survey) -> list[Look]:
     return [look for look in seen.looks if look.thumbnail is not None]
 
 
@@ -359,11 +372,12 @@ def _thumbnail(look: Look) -> Floats:
     return look.thumbnail  # type: ignore[return-value]
 
 
-def _faces(found: Sequence[str]) -> str:
+def _counted(found: Sequence[str]) -> str:
+    """The number of faces in `found`, as "1 face" or "2 faces"."""
     return "1 face" if len(found) == 1 else f"{len(found)} faces"
 
 
-def _some(found: Sequence[str]) -> tuple[str, ...]:
-    """The first few, and how many are not shown."""
+def _examples(found: Sequence[str]) -> tuple[str, ...]:
+    """The first few of `found`, and a line with the number of the others."""
     more = (f"… and {len(found) - _SHOWN} more",) if len(found) > _SHOWN else ()
     return (*found[:_SHOWN], *more)

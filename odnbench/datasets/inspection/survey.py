@@ -1,4 +1,4 @@
-"""One look at every face of a part: what the doctor's checks are computed from."""
+"""One look at every face of a part, from which the doctor's checks are computed."""
 
 # N faces, L landmarks
 
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from odnbench.arrays import Bytes, Floats
+from odnbench.arrays import Bytes, Floats, Floats32
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.crop import window_of
 from odnbench.datasets.faces import Face
@@ -26,36 +25,43 @@ _TIGHT = BoxRule("tight", "", "landmarks", "square", 1.0)
 
 @dataclass(frozen=True)
 class Look:
-    """What is kept of one face."""
+    """The properties of one face and of its picture."""
 
-    face: Face  # without its picture
-    size: tuple[int, int] | None = None  # width, height; None where there is no picture to see
+    # Without an array as its picture.
+    face: Face
+    # Width and height of the picture; None where it is missing or cannot be read.
+    size: tuple[int, int] | None = None
+    # Why the picture cannot be read or cropped; empty where it can.
     unreadable: str = ""
+    # Whether the picture is stored with one channel.
     grey: bool = False
-    thumbnail: NDArray[np.float32] | None = None  # grey, zero mean, unit norm
+    # The crop of the face in grey as one row, with zero mean and unit norm; None for a crop of a
+    # single colour.
+    thumbnail: Floats32 | None = None
 
 
 @dataclass
 class Survey:
-    """All that was seen of one part."""
+    """The looks at all faces of one part."""
 
     part: str
-    official: int
-    optional: bool
-    faults: list[str] = field(default_factory=list)  # of annotations
+    official: int  # number of faces of the official part
+    optional: bool  # whether the data set counts as whole without this part
+    # A line for each faulty annotation.
+    faults: list[str] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     mirror: MirrorSums = field(default_factory=lambda: MirrorSums(0))
 
     @property
     def points(self) -> Floats:
-        """(N, L, 2)"""
+        """The points of all faces: (N, L, 2)."""
         return np.stack([look.face.points for look in self.looks])
 
 
 def survey(
     archive: Archive, part: str, scheme: Scheme, advance: Callable[[], None] = lambda: None
 ) -> Survey:
-    """Looks at every face of `part`; `advance` is called after each."""
+    """The survey of `part`, with points of `scheme`. `advance` is called after each face."""
     entry = archive.dataset.parts[part]
     seen = Survey(part, archive.official(part), entry.optional, mirror=MirrorSums(scheme.points))
     flip = np.array(scheme.flip)

@@ -1,22 +1,22 @@
-"""Are a data set's coordinates one pixel off? Told from pictures and landmarks alone.
+"""Are a data set's coordinates one pixel off? A test from pictures and landmarks alone.
 
 Mirror a face: landmark i lands where landmark flip[i] belongs. So the mean grey patch around i and
 the mirrored mean patch around flip[i] coincide, unless all x carry the same error b (0-based
-numbers read as 1-based, or the reverse): then they stand 2·b apart. Chance asymmetries of single
-faces (light, pose, occluders, the annotator's hand) average out over faces.
+numbers read as 1-based, or the reverse): then the two patches are 2·b apart. Chance asymmetries of
+single faces (light, pose, occluders, the annotator's hand) average out over faces.
 
 Every face is sampled five times, at its points moved by k = −2 … 2 px, and the differences between
 patch and mirrored patch are summed over the faces: D(k). D vanishes at k = −b. We start at the k
-whose D is smallest and take one Gauss–Newton step along the slope of D, which is measured (from
-the neighbours of k), not derived. So b comes out in pixels of the pictures whatever the size of
-the faces. Its standard error is the jackknife's over groups of faces.
+with the smallest ‖D(k)‖² and take one Gauss–Newton step, with the slope of D measured from the
+neighbours of k. So b is in pixels of the pictures, whatever the size of the faces. The standard
+error of b is that of the jackknife over groups of faces.
 
-Limits. Only x is tested: faces are not symmetric in y, but a fault of counting moves both alike.
-People and annotators are not quite symmetric either: on 2342 faces of 300W a lasting asymmetry of
-about 0.1 % of the face is left, which no number of faces averages out (`ASYMMETRY`); where faces
-are larger than about 260 px, one pixel is not told from it. And a data set may carry an offset of
-its own: the points of 300W, read as 1-based, lie 0.5 to 1 px too far right by this measure.
-`expected_px` is for that.
+Limits. Only x is tested, because faces are not symmetric in y; a wrong base of counting moves x and
+y alike. Faces and their annotation are not quite symmetric either: on 2342 faces of 300W an
+asymmetry of about 0.1 % of the face is left, which no number of faces averages out (`ASYMMETRY`).
+On faces larger than about 260 px, this asymmetry cannot be distinguished from one pixel. And a data
+set may have an offset of its own, for which `expected_px` is: by this measure, the points of 300W,
+read as 1-based, are 0.5 to 1 px too far right.
 """
 
 # L landmarks, P side of a patch in samples, K probes, G groups of faces
@@ -25,88 +25,95 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from odnbench.arrays import Floats, Rows
+from odnbench.arrays import Floats, Floats32, Rows
 
 PROBES_PX = np.arange(-2.0, 3.0)  # (K,)
-SAMPLES_ACROSS = 100  # a face's side in samples: patches show the same part of every face
-RADIUS = 4  # samples; larger patches see more of the light and of the hair's asymmetry
-GROUPS = 20  # of the jackknife
-LEAST_FACES = 60  # real sets of 40 were misjudged now and then
-ASYMMETRY = 0.001  # of a face's side: one standard deviation, from 300W
-LARGEST_WEIGHT = 2.0  # that of faces of 50 px; smaller ones are mostly interpolation
+# Samples along the side of a face, so that a patch shows the same part of every face.
+SAMPLES_ACROSS = 100
+# Of a patch, in samples; larger patches show more of the asymmetry of light and hair.
+RADIUS = 4
+# Groups of the jackknife.
+GROUPS = 20
+# With 40 faces of real sets, the test was wrong now and then.
+LEAST_FACES = 60
+# One standard deviation, as a share of a face's side, measured on 300W.
+ASYMMETRY = 0.001
+# The weight of faces of 50 px; the samples of smaller faces are mostly interpolated.
+LARGEST_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
 class MirrorOffset:
-    """How far to the right of where symmetry puts them the points lie."""
+    """The distance in x between the points and the places where symmetry puts them."""
 
-    offset_px: float
-    standard_error_px: float  # of the mean over faces
-    face_px: float  # side of a typical face: √(width · height) of the landmarks' box
-    faces: int
+    offset_px: float  # above 0 where the points are too far right
+    standard_error_px: float  # of `offset_px`
+    # Weighted harmonic mean of the faces' sides √(width · height), of the landmarks' boxes.
+    face_px: float
+    face_count: int
 
     @property
     def least_px(self) -> float:
-        """The smallest departure that counts: three standard deviations, and half a pixel."""
+        """The largest departure that is no fault: three standard deviations, at least 0.5 px."""
         return max(0.5, 3 * float(np.hypot(self.standard_error_px, ASYMMETRY * self.face_px)))
 
     @property
     def tells(self) -> bool:
-        """Whether a fault of one pixel would be seen. If not, silence means nothing."""
+        """Whether a fault of one pixel would be found. If not, finding no fault means nothing."""
         return self.least_px < 0.8
 
     def pixels_off(self, expected_px: float = 0.0) -> int:
-        """+1: the points lie a pixel (or more) too far right and down; −1: left and up; 0: no
-        fault found. `expected_px` is the data set's own offset where it is known.
+        """+1 where the points are a pixel or more too far right and down, −1 where too far left and
+        up, 0 where no fault is found. expected_px: the data set's own offset, where it is known.
         """
         departure = self.offset_px - expected_px
         return int(np.sign(departure)) if abs(departure) > self.least_px else 0
 
 
 class MirrorSums:
-    """The sums over the faces of a data set, which come one at a time."""
+    """Sums of D over the faces of a data set, which are added one at a time."""
 
     def __init__(self, landmarks: int):
         P = 2 * RADIUS + 1
         self.sums = np.zeros((GROUPS, len(PROBES_PX), landmarks, P, P))  # (G, K, L, P, P)
-        self.count, self.weights, self.weights_per_px = 0, 0.0, 0.0
+        self.face_count, self.weights, self.weights_per_px = 0, 0.0, 0.0
 
     def add(self, face: "MirrorDifferences") -> None:
-        """Adds one face."""
+        """Adds the differences of one face."""
         step_px = face.side_px / SAMPLES_ACROSS
         weight = min(1 / step_px, LARGEST_WEIGHT)  # one pixel shows more on a small face
-        self.sums[self.count % GROUPS] += weight * face.values
-        self.count += 1
+        self.sums[self.face_count % GROUPS] += weight * face.values
+        self.face_count += 1
         self.weights += weight
         self.weights_per_px += weight / face.side_px
 
     def offset(self) -> MirrorOffset | None:
-        """The offset common to all x; None for fewer than LEAST_FACES faces, or for pictures that
-        show nothing.
+        """The offset common to all x; None for fewer than LEAST_FACES faces, or where all
+        differences are zero.
         """
         total = self.sums.sum(axis=0)
-        if self.count < LEAST_FACES or not total.any():
+        if self.face_count < LEAST_FACES or not total.any():
             return None
         without = np.array([_offset(total - part) for part in self.sums])  # (G,)
         error = float(np.sqrt((GROUPS - 1) * without.var()))  # the jackknife's
-        return MirrorOffset(_offset(total), error, self.weights / self.weights_per_px, self.count)
+        face_px = self.weights / self.weights_per_px
+        return MirrorOffset(_offset(total), error, face_px, self.face_count)
 
 
 @dataclass(frozen=True)
 class MirrorDifferences:
-    """What one face adds to the sums."""
+    """The differences of one face, for each probe k and landmark i."""
 
-    side_px: float  # √(width · height) of its landmarks' box
-    values: NDArray[np.float32]  # (K, L, P, P) patches minus mirrored patches of the partners
+    side_px: float  # √(width · height) of the landmarks' box
+    # (K, L, P, P) the patch around landmark i minus the mirrored patch around landmark flip[i].
+    values: Floats32
 
     @classmethod
-    def of(
-        cls, grey: NDArray[np.float32], points: Floats, flip: Rows
-    ) -> "MirrorDifferences | None":
-        """grey (H, W) and its points (L, 2), 0-based, pixel centres at integers; flip (L,). None
-        where the points span no area.
+    def of(cls, grey: Floats32, points: Floats, flip: Rows) -> "MirrorDifferences | None":
+        """The differences of a face with `points` (L, 2) in the picture `grey` (H, W).
+
+        points: 0-based, pixel centres at integers. flip: (L,). None where the points span no area.
         """
         side_px = float(np.sqrt(np.prod(np.ptp(points, axis=0))))
         if side_px == 0:
@@ -114,10 +121,8 @@ class MirrorDifferences:
         return cls(side_px, _differences(grey, points, flip, side_px / SAMPLES_ACROSS))
 
 
-def _differences(
-    grey: NDArray[np.float32], points: Floats, flip: Rows, step_px: float
-) -> NDArray[np.float32]:
-    """(K, L, P, P) of one face."""
+def _differences(grey: Floats32, points: Floats, flip: Rows, step_px: float) -> Floats32:
+    """The differences of one face, sampled every `step_px`: (K, L, P, P)."""
     away = np.arange(-RADIUS, RADIUS + 1) * step_px  # (P,)
     x, y = points.T  # (L,)
     shape = K, L, P, P = len(PROBES_PX), len(points), len(away), len(away)
@@ -129,13 +134,14 @@ def _differences(
     sampled = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     patches = np.asarray(sampled, dtype=np.float32).reshape(K, L, P * P)
     patches = patches - patches.mean(axis=2, keepdims=True)
-    patches /= patches.std(axis=2, keepdims=True) + 5  # grey levels: flat patches stay flat
+    # 5 grey levels more, so that the noise of flat patches stays small.
+    patches /= patches.std(axis=2, keepdims=True) + 5
     patches = patches.reshape(shape)
     return patches - patches[:, flip, :, ::-1]  # type: ignore[no-any-return]
 
 
 def _offset(D: Floats) -> float:
-    """D: (K, L, P, P), summed over faces."""
+    """The common offset b in px, from D (K, L, P, P), summed over faces."""
     P = D.shape[-1]
     ramp = np.linspace(-1, 1, P)
     plane = np.stack([np.ones(P * P), np.tile(ramp, P), np.repeat(ramp, P)], axis=1)

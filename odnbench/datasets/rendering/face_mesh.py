@@ -1,7 +1,7 @@
 """The mesh of a rendered face, its light, and its picture: patches of vertices, rasterised.
 
-Triangles are sorted from far to near and filled row by row, all rows at once; texels, light and
-depth are linear on each triangle.
+Triangles are drawn from far to near: nearer ones cover the others. Texel coordinates, light and
+depth are interpolated linearly on each triangle.
 
 Legend: S the picture's side in px, R×C a patch's grid, V vertices, T triangles, K values.
 """
@@ -14,35 +14,41 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.arrays import Bytes, Flags, Floats, Rows
+from odnbench.arrays import Bytes, Flags, Floats, Floats32, Rows
 from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.average_face import (
+    COLUMN_ANGLES_RAD,
+    JAW_ROW_MM,
+    ROW_HEIGHTS_MM,
+    section_mm,
+)
+from odnbench.datasets.rendering.canvas import Canvas
+from odnbench.datasets.rendering.easel import View
 from odnbench.datasets.rendering.face_paint import (
     EAR_CENTRE_MM,
-    Canvas,
     ear_outline,
     ear_tile,
     hairline,
 )
 from odnbench.datasets.rendering.face_parameters import FaceParameters, Light
-from odnbench.datasets.rendering.occluders import View
 
-NO_DEPTH_MM = -1e4  # depth of the background
-
-Floats32 = NDArray[np.float32]
+# Depth of the background: farther than any head.
+NO_DEPTH_MM = -1e4
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A grid of vertices with what the rasteriser needs: positions, texels, and shadow."""
+    """A grid of vertices: positions, places of their paint, and the ambient light on them."""
 
     vertices: Floats  # (R, C, 3) head frame, mm
-    texels: Floats  # (R, C, 2) px of the canvas
-    openness: Floats  # (R, C) share of the ambient light that arrives
+    texels: Floats  # (R, C, 2) where the vertex's paint is on the canvas
+    openness: Floats  # (R, C) share of the light that arrives at the vertex
+    # Whether the back is drawn too.
     two_sided: bool = False
 
 
 def _head_patch(face: FaceParameters, canvas: Canvas) -> Patch:
-    """Head, neck and shoulders; hair lifts the scalp."""
+    """Head, neck and shoulders. Under hair, the vertices are moved out by the hair's volume."""
     angle, height = _grid_chart()
     vertices = fm.surface(face.shape)
     if face.hair.style != "bald":
@@ -50,7 +56,7 @@ def _head_patch(face: FaceParameters, canvas: Canvas) -> Patch:
         above = np.clip((hairline(face.hair, angle) - height + 3) / rise, 0, 1)
         rng = np.random.default_rng(face.seed + 4)
         bumps = 1 + 0.02 * face.hair.ragged_mm * rng.normal(0, 1, angle.shape)
-        bumps[:, -1] = bumps[:, 0]  # the same vertices, behind
+        bumps[:, -1] = bumps[:, 0]  # the grid's first and last column meet at the back of the head
         out = vertices - [0, -30, -5]
         out /= np.linalg.norm(out, axis=-1, keepdims=True)
         vertices = vertices + out * (above * bumps * face.hair.volume_mm)[..., None]
@@ -59,13 +65,16 @@ def _head_patch(face: FaceParameters, canvas: Canvas) -> Patch:
 
 @cache
 def _grid_chart() -> tuple[Floats, Floats]:
-    angle, height = np.meshgrid(fm.COLUMN_ANGLES_RAD, fm.ROW_HEIGHTS_MM)
+    angle, height = np.meshgrid(COLUMN_ANGLES_RAD, ROW_HEIGHTS_MM)
     return angle, height
 
 
 @cache
 def _openness() -> Floats:
-    """Ambient light: less under the jaw, on the neck, and in the corners of eyes and nose."""
+    """Share of the light that arrives at each vertex of the head: (R, C).
+
+    It is below 1 under the jaw, on the neck, and in the corners of eyes and nose.
+    """
     angle, height = _grid_chart()
     below = np.interp(height, [104, 116, 126, 150, 185, 205], [1, 0.62, 0.5, 0.66, 0.9, 1.0])
     front = np.maximum(np.cos(angle), 0)
@@ -76,17 +85,18 @@ def _openness() -> Floats:
     return below
 
 
-CURTAIN_EDGE_RAD = 1.52  # long hair hangs behind this angle of the chart
+# Long hair hangs down behind this angle of the chart.
+CURTAIN_EDGE_RAD = 1.52
 
 
 def _curtain_patch(face: FaceParameters, canvas: Canvas) -> Patch:
-    """Long hair: a curtain from temple to temple around the back, hanging from the scalp."""
+    """Long hair: a curtain that hangs from the scalp, from temple to temple around the back."""
     hair = face.hair
     angle, height = np.meshgrid(
         np.linspace(CURTAIN_EDGE_RAD, 2 * np.pi - CURTAIN_EDGE_RAD, 25),
         np.linspace(-88, hair.length_mm, 14),
     )
-    half_width, front, back = np.moveaxis(fm.section_mm(np.minimum(height, -10.0)), -1, 0)
+    half_width, front, back = np.moveaxis(section_mm(np.minimum(height, -10.0)), -1, 0)
     out = np.clip((height + 70) / 50, -0.3, 1) * (5 + 0.8 * hair.volume_mm)
     wave = np.random.default_rng(face.seed + 5).normal(0, 0.6 * hair.ragged_mm, angle.shape)
     out = out + wave * (height > -40)
@@ -102,7 +112,7 @@ def _curtain_patch(face: FaceParameters, canvas: Canvas) -> Patch:
 
 
 def _ear_patch(face: FaceParameters, canvas: Canvas, side: int) -> Patch:
-    """An ear: a shallow shell that stands off the head; `side` is −1 at the image's left."""
+    """An ear, a shallow shell that stands off the head. side: −1 at the image's left, 1 right."""
     ring, angle = np.meshgrid([0.0, 0.35, 0.65, 0.88, 1.0], np.linspace(0, 2 * np.pi, 15))
     back, down = ear_outline(ring, angle)
     rim = np.interp(ring, [0, 0.35, 0.65, 0.88, 1], [-1, 0, 2, 4, 0])
@@ -120,7 +130,11 @@ def _ear_patch(face: FaceParameters, canvas: Canvas, side: int) -> Patch:
 
 @cache
 def _grid_triangles(rows: int, columns: int) -> Rows:
-    """Triangles of a grid, its diagonals mirrored about the middle column: (T, 3)."""
+    """Vertex indices of the triangles of a grid: (T, 3).
+
+    Each cell is cut along a diagonal; the diagonals are mirrored about the middle column, so that
+    the left half of a head is the mirror image of the right half.
+    """
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
     a = (r * columns + c).ravel()
     b, d, e = a + 1, a + columns, a + columns + 1
@@ -131,7 +145,7 @@ def _grid_triangles(rows: int, columns: int) -> Rows:
 
 
 def _normals(vertices: Floats) -> Floats:
-    """Unit normals of a grid, outwards for a head seen in y down: (R, C, 3)."""
+    """Unit normals of a grid in a frame with y down, pointing out of the head: (R, C, 3)."""
     down, along = np.empty_like(vertices), np.empty_like(vertices)
     down[1:-1] = vertices[2:] - vertices[:-2]
     down[0], down[-1] = vertices[1] - vertices[0], vertices[-1] - vertices[-2]
@@ -143,19 +157,24 @@ def _normals(vertices: Floats) -> Floats:
 
 
 def _pose_patch(patch: Patch, view: View, face: FaceParameters) -> Floats:
-    """Vertices in the camera's frame: the head turns, the trunk follows in part: (R, C, 3)."""
+    """Vertices in mm from the pivot, z towards the camera: (R, C, 3).
+
+    The head turns by its pose, the trunk by a part of it, and the neck in between.
+    """
     pose = face.pose
     trunk = fm.rotation(0.4 * pose.yaw_deg, 0.1 * pose.pitch_deg, 0.3 * pose.roll_deg)
     centred = patch.vertices - view.pivot_mm
     stiff = np.interp(patch.vertices[..., 1], [85, 175], [0, 1])[..., None]
-    if patch.vertices.shape[:2] == _openness().shape:  # the jaw belongs to the head
-        stiff = stiff * (_grid_chart()[1] > fm.JAW_ROW_MM)[..., None]
+    # Only the head's own patch has that shape. Its rows above JAW_ROW_MM turn with the head, even
+    # where an open jaw has moved them down.
+    if patch.vertices.shape[:2] == _openness().shape:
+        stiff = stiff * (_grid_chart()[1] > JAW_ROW_MM)[..., None]
     posed: Floats = centred @ view.rotation.T * (1 - stiff) + centred @ trunk.T * stiff
     return posed
 
 
 def _light_patch(posed: Floats, patch: Patch, face: FaceParameters) -> tuple[Floats, Floats]:
-    """Diffuse light with its share of ambient, and gloss, per vertex: two (R, C)."""
+    """Diffuse light, which includes the ambient light, and gloss of each vertex: two (R, C)."""
     normals, light = _normals(posed), face.light
     if patch.two_sided:
         normals = normals * np.where(normals[..., 2:] < 0, -1.0, 1.0)
@@ -170,11 +189,12 @@ def _light_patch(posed: Floats, patch: Patch, face: FaceParameters) -> tuple[Flo
 def rasterise(
     corners: Floats, values: Floats, triangles: Rows, size: int
 ) -> tuple[Floats32, Flags]:
-    """Values interpolated over triangles, later triangles over earlier ones.
+    """Values interpolated over triangles; a later triangle covers an earlier one.
 
-    corners: (V, 2) px. values: (V, K). triangles: (T, 3), of positive area with y down.
-    Returns (K, S, S) and where any triangle is (S, S). A pixel belongs to a triangle whose
-    inside holds its centre; every row of a triangle is a span, and all spans are filled at once.
+    corners: (V, 2) px. values: (V, K). triangles: (T, 3), of positive area with y down. Returns the
+    picture (K, S, S), zero beside the triangles, and whether a triangle covers a pixel (S, S). A
+    triangle covers the pixels whose centres it holds. In each row these are a span, and all spans
+    are filled at once.
     """
     x, y = corners.T[:, triangles.T]  # (3, T) each: corners first, which numpy reduces fast
     first = np.clip(np.ceil(_least(y)), 0, size).astype(np.int32)
@@ -191,7 +211,7 @@ def rasterise(
     right = np.clip(np.floor(high), -1, size - 1).astype(np.int32)
     span, column = _ranges(left, right)
     top = np.full(size * size, -1, np.int32)
-    top[row[span] * size + column] = owner[span]  # the last one stays
+    top[row[span] * size + column] = owner[span]  # NumPy keeps the last of several assignments
     covered = np.flatnonzero(top >= 0)
     owner_of = top[covered]
     py, px = np.divmod(covered.astype(np.float32), np.float32(size))
@@ -203,13 +223,15 @@ def rasterise(
 
 
 def _least(corners: Floats) -> Floats:
-    """The least of three, per triangle: (3, T) to (T,)."""
+    """The least value among the three corners of each triangle: (3, T) → (T,)."""
     least: Floats = np.minimum(np.minimum(corners[0], corners[1]), corners[2])
     return least
 
 
 def _ranges(first: NDArray[np.int32], last: NDArray[np.int32]) -> tuple[Any, Any]:
-    """For ranges first..last, all their members: whose each is, and its value."""
+    """All members of the ranges first … last, both ends included: for each member, the index of its
+    range and its value.
+    """
     count = np.maximum(last - first + 1, 0)
     begin = first - np.cumsum(count, dtype=np.int32) + count
     owner = np.repeat(np.arange(len(count), dtype=np.int32), count)
@@ -230,14 +252,16 @@ def _planes(x: Floats, y: Floats, values: Floats) -> Floats32:
 
 
 def image_of(array: Any) -> Bytes:
-    """What OpenCV returns, for the type checker: a picture of bytes."""
+    """`array`, which OpenCV returned, with the type that the type checker does not know."""
     return np.asarray(array, np.uint8)
 
 
 def draw_head(
     face: FaceParameters, view: View, canvas: Canvas, backdrop: Bytes
 ) -> tuple[Bytes, Floats32]:
-    """The head before the backdrop (S, S, 3), and its depth (S, S)."""
+    """The picture of the head before the backdrop (S, S, 3), and its depth (S, S) in mm towards the
+    camera, NO_DEPTH_MM in the background.
+    """
     size = len(backdrop)
     patches = [_head_patch(face, canvas)]
     patches += [_ear_patch(face, canvas, side) for side in (-1, 1)]
@@ -267,7 +291,9 @@ def draw_head(
 
 
 def _lit(albedo: Bytes, diffuse: Floats32, gloss: Floats32, light: Light) -> Bytes:
-    """Colours in the light: tinted from shadow to key, with gloss on top: (S, S, 3)."""
+    """The paint in the light: (S, S, 3). Diffuse light from 0 to 1 is tinted from the shadow's
+    colour to the key light's; gloss is added.
+    """
     key = np.multiply(light.key_tint, light.brightness)
     to_rgb = np.column_stack([key - light.shadow_tint, light.shadow_tint])
     tint = cv2.transform(diffuse[..., None], to_rgb)
@@ -282,7 +308,10 @@ def _shown(
     two_sided: Flags,
     size: int,
 ) -> Rows:
-    """Triangles in the picture that face the camera, positive, from far to near: (T, 3)."""
+    """The triangles to draw, from far to near and all of positive area: (T, 3).
+
+    They lie in the picture and face the camera; two-sided ones may turn their back to it.
+    """
     x, y = corners.T[:, triangles.T]  # (3, T) each
     area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
     inside = (_least(y) < size) & (_least(x) < size) & (_least(-x) < 0) & (_least(-y) < 0)
@@ -293,8 +322,8 @@ def _shown(
 
 
 def _soft_edges(picture: Bytes, depth: Floats32) -> Bytes:
-    """Smooth the stair steps where the depth jumps; elsewhere the picture stays."""
-    near = np.maximum(depth, -400)
-    jump = cv2.morphologyEx(near, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 12
+    """Smooths the stair steps where the depth jumps; elsewhere the picture stays."""
+    limited = np.maximum(depth, -400)
+    jump = cv2.morphologyEx(limited, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 12
     smooth = cv2.GaussianBlur(picture, (3, 3), 0.75)
     return image_of(cv2.copyTo(smooth, jump.view(np.uint8), picture))

@@ -1,11 +1,11 @@
 """A parametric 3-D head: geometry, identity, expression, and the landmarks that lie on it.
 
-The head, neck and shoulders are one grid of vertices over a chart (angle, height): `angle` in rad
-around the vertical axis (0 in front, positive to the image's right), `height` in mm below the eye
-line. What a face wears on its skin (lids, lips, brows) is 98 control points in the same chart. Each
-mode of identity or expression moves vertices and control points together and linearly, as in a
-morphable model (Blanz and Vetter, SIGGRAPH 1999). Departure: the modes are written by hand from
-anthropometric proportions, so that no scan, and nobody's licence, is behind them.
+The head, neck and shoulders are one grid of vertices over a chart (angle, height), which
+average_face.py describes. Lids, lips, brows and landmarks are given by 98 control points in the
+same chart. Each mode of identity or expression moves vertices and control points together and
+linearly, as in a morphable model (Blanz and Vetter, SIGGRAPH 1999). Departure: the modes are
+written by hand from anthropometric proportions, so no scan of a person, and no licence, is behind
+them.
 
 Legend: R rows, C columns of the grid; x to the image's right, y down, z to the viewer, in mm.
 """
@@ -17,84 +17,30 @@ from functools import cache
 import numpy as np
 
 from odnbench.arrays import Floats
+from odnbench.datasets.rendering.average_face import (
+    COLUMN_ANGLES_RAD,
+    EYE_CORNERS,
+    EYES,
+    LOWER_LIP,
+    PUPILS,
+    ROW_HEIGHTS_MM,
+    UPPER_LIDS,
+    UPPER_LIP,
+    average_head,
+    bump,
+    chart_grid,
+    chart_of_frontal,
+    frontal_template,
+    jaw_chart,
+    nose_ridge,
+    ramp,
+)
 
-CHIN_HEIGHT_MM = 113.0
-JAW_ROW_MM = CHIN_HEIGHT_MM  # below this row of the grid the surface turns in, under the jaw
-NECK_PIVOT_MM = np.array([0.0, 105.0, -25.0])  # the head turns about this point on the body
+# The head turns about this point of the neck.
+NECK_PIVOT_MM = np.array([0.0, 105.0, -25.0])
 
-# Horizontal sections of an average adult head, neck and trunk: height, then half-width,
-# front depth and back depth from the vertical axis through the ears (mm).
-SECTIONS_MM = np.array(
-    [
-        [-125, 2, 3, 3], [-123, 22, 26, 30], [-117, 42, 52, 56], [-100, 62, 77, 82],
-        [-75, 73, 89, 95], [-50, 76, 94, 99], [-25, 74, 94, 97], [0, 70.5, 87, 92],
-        [25, 69, 87, 84], [48, 66.5, 88, 74], [68, 63, 89, 66], [90, 59, 90, 60],
-        [104, 56.5, 90, 56], [113, 54, 86, 54], [117, 50, 77, 53], [122, 46, 55, 53],
-        [138, 45, 31, 54], [165, 47, 31, 58], [182, 62, 36, 62], [194, 108, 46, 66],
-        [210, 172, 62, 68], [240, 200, 76, 70], [340, 212, 80, 72],
-    ]
-)  # fmt: skip
-ROW_HEIGHTS_MM = np.concatenate(
-    [
-        [-125, -123, -117, -109, -100, -88, -75, -62, -50, -42],
-        np.linspace(-35, CHIN_HEIGHT_MM, 28), [117, 122, 130],
-        [138, 150, 165, 174, 182, 194, 210, 240, 340],
-    ]
-)  # fmt: skip
-COLUMN_ANGLES_RAD = np.radians(
-    np.concatenate([np.linspace(-180, -65, 10)[:-1], np.linspace(-65, 65, 27),
-                    np.linspace(65, 180, 10)[1:]])
-)  # fmt: skip
-JAW_LIFT_MM = 47.0  # the jaw angle stands this much above the chin
-
-# Ridge of the nose: height on the face, elevation over the cheeks, half-width of the ridge (mm).
-NOSE_RIDGE_MM = np.array(
-    [[-24, 0, 9], [-12, 1, 9], [0, 5, 7], [12, 11, 8], [24, 18, 9], [34, 24.5, 11], [38, 25, 12],
-     [43, 20, 12.5], [47, 9, 12], [50, 3, 11], [55, 0, 10]]
-)  # fmt: skip
-# The relief of a face: elevation, centre (±x, height), and spread (x, height), all in mm.
-RELIEF_MM = {
-    "brow ridge": (4.0, 27, -15, 20, 8),
-    "eye socket": (-8.0, 30, 1, 14, 10),
-    "eyeball": (5.0, 31, 0.5, 10, 8),
-    "wing of the nose": (6.5, 12.5, 41, 6, 6),
-    "cheekbone": (5.0, 44, 26, 17, 14),
-    "nasolabial fold": (-2.5, 31, 56, 6, 14),
-    "upper lip": (5.0, 0, 62, 22, 5.5),
-    "lip line": (-3.5, 0, 68.3, 22, 2.8),
-    "lower lip": (5.5, 0, 74.5, 17, 5.5),
-    "fold under the lip": (-4.5, 0, 85, 20, 5),
-    "chin": (7.0, 0, 100, 17, 11),
-}
-
-# Control points in the WFLW order. Jaw line from the ear to the chin: angle in degrees, height.
-JAW_POINTS_DEG_MM = (
-    (75, 0), (75, 17), (75, 34), (75, 52), (75, 72), (74, 91), (71, 105), (65, 113), (58, 113),
-    (51, 113), (44, 113), (37, 113), (30, 113), (22.5, 113), (15, 113), (7.5, 113), (0, 113),
-)  # fmt: skip
-# The others: index on the image's left, its mirror image, |x| and height (mm, frontal plane).
-PAIRED_POINTS_MM = (
-    (33, 46, 52, -13), (34, 45, 46, -20), (35, 44, 36, -23.5), (36, 43, 24, -22.5),
-    (37, 42, 13, -19), (38, 50, 13, -14), (39, 49, 24, -17), (40, 48, 35, -18.5),
-    (41, 47, 45, -16), (60, 72, 45, 0), (61, 71, 39.5, -4.6), (62, 70, 31.5, -6.4),
-    (63, 69, 23, -4.4), (64, 68, 16.5, 2), (65, 75, 23, 4.4), (66, 74, 31, 5.4),
-    (67, 73, 39, 3.9), (96, 97, 31, -0.4), (55, 59, 13.5, 44), (56, 58, 7, 47),
-    (76, 82, 26, 68), (77, 81, 16.5, 62.6), (78, 80, 6.5, 59), (87, 83, 16.5, 75.8),
-    (86, 84, 8, 79.8), (88, 92, 22.5, 68.2), (89, 91, 9, 67.4), (95, 93, 9, 68.6),
-)  # fmt: skip
-CENTRE_POINTS_MM = (
-    (51, -2), (52, 10.5), (53, 23.5), (54, 36.5), (57, 48.8), (79, 60.6), (85, 81), (90, 67.8),
-    (94, 69),
-)  # fmt: skip
-
-BROWS, EYES = (slice(33, 42), slice(42, 51)), (slice(60, 68), slice(68, 76))
-OUTER_LIPS, INNER_LIPS = slice(76, 88), slice(88, 96)
-UPPER_LIDS = ((61, 67), (62, 66), (63, 65), (69, 75), (70, 74), (71, 73))  # and the lower lid below
-LOWER_LIP = (83, 84, 85, 86, 87, 93, 94, 95)
-UPPER_LIP = (77, 78, 79, 80, 81, 89, 90, 91)
-PUPILS, EYE_CORNERS = (96, 97), ((60, 64), (72, 68))  # corners: outer, inner
-
-# Each scheme's points as means of control points, taken in the chart, so that they lie on the skin.
+# Each landmark of a scheme is the mean of these control points. The mean is taken in the chart, so
+# that the landmark lies on the skin.
 _WFLW_OF_68 = (
     *range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60),
     60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96),
@@ -119,6 +65,7 @@ IDENTITY_MODES = (
     "eye_size", "eye_tilt", "brow_height", "brow_arch", "brow_thickness", "mouth_width",
     "upper_lip", "lower_lip", "mouth_height",
 )  # fmt: skip
+# Share of the average width by which a face grows per standard deviation of "face_width".
 FACE_WIDTH_PER_SD = 0.045
 EXPRESSION_MODES = (
     "jaw_open", "lips_part", "smile", "frown", "pucker", "brows_raised", "brows_knit",
@@ -127,15 +74,16 @@ EXPRESSION_MODES = (
 
 @dataclass(frozen=True)
 class FaceShape:
-    """Coefficients of a face: identity in standard deviations, expression from 0 to 1.
+    """Coefficients of the modes of one face, and the state of its eyes."""
 
-    `closed` are the lids, image-left eye first: 0 relaxed, 1 shut, −0.3 wide open.
-    `gaze` is the pupils' shift to the right and down, from −1 to 1.
-    """
-
+    # In standard deviations.
     identity: tuple[float, ...] = (0.0,) * len(IDENTITY_MODES)
+    # From 0 to 1.
     expression: tuple[float, ...] = (0.0,) * len(EXPRESSION_MODES)
+    # How far each eye's lids are closed, the image's left eye first: −0.3 wide open, 0 relaxed,
+    # 1 shut.
     closed: tuple[float, float] = (0.0, 0.0)
+    # Shift of both pupils to the image's right and down, each from −1 to 1.
     gaze: tuple[float, float] = (0.0, 0.0)
 
     def amount(self, mode: str) -> float:
@@ -143,19 +91,6 @@ class FaceShape:
         if mode in IDENTITY_MODES:
             return self.identity[IDENTITY_MODES.index(mode)]
         return self.expression[EXPRESSION_MODES.index(mode)]
-
-
-def section_mm(height_mm: Floats) -> Floats:
-    """Half-width, front and back depth of the average head at `height_mm`: (..., 3)."""
-    columns = [np.interp(height_mm, SECTIONS_MM[:, 0], SECTIONS_MM[:, k]) for k in (1, 2, 3)]
-    return np.stack(columns, axis=-1)
-
-
-def chart_of_frontal(points_mm: Floats) -> Floats:
-    """Chart coordinates (angle, height) of points (x, height) seen from the front: (N, 2)."""
-    half_width = section_mm(points_mm[:, 1])[:, 0]
-    angle = np.arcsin(np.clip(points_mm[:, 0] / half_width, -1.0, 1.0))
-    return np.column_stack([angle, points_mm[:, 1]])
 
 
 def surface(shape: FaceShape) -> Floats:
@@ -170,8 +105,8 @@ def control_points(shape: FaceShape) -> Floats:
     """The 98 control points of `shape` in the chart: (98, 2) as angle in rad and height in mm."""
     _, _, modes = _linear_model()
     coefficients = np.array([*shape.identity, *shape.expression])
-    frontal = _template() + np.tensordot(coefficients, modes, axes=1)  # (98, 2)
-    # A mouth never closes beyond contact: the lower lip yields to the upper one.
+    frontal = frontal_template() + np.tensordot(coefficients, modes, axes=1)  # (98, 2)
+    # Where the modes would push the lower lip into the upper one, the lower lip gives way.
     for upper, lower in ((89, 95), (90, 94), (91, 93)):
         frontal[lower, 1] = max(frontal[lower, 1], frontal[upper, 1] + 0.4)
     for upper, lower in UPPER_LIDS:
@@ -183,12 +118,12 @@ def control_points(shape: FaceShape) -> Floats:
         half_width = abs(frontal[outer, 0] - frontal[inner, 0]) / 2
         frontal[pupil] += half_width * np.array([0.5, 0.25]) * shape.gaze
     chart = chart_of_frontal(frontal)
-    chart[:33] = _jaw_chart()
+    chart[:33] = jaw_chart()
     return chart
 
 
 def scheme_points(chart_98: Floats, scheme: str) -> Floats:
-    """The landmarks of `scheme` in the chart, from the 98 control points: (L, 2).
+    """Chart coordinates of the landmarks of `scheme`: (L, 2), from those of the control points.
 
     Raises ValueError for an unknown scheme.
     """
@@ -209,9 +144,9 @@ def _scheme_means(scheme: str) -> Floats:
 
 
 def on_surface(vertices: Floats, chart: Floats) -> Floats:
-    """Points of the grid's surface at chart coordinates, bilinear in its cells: (N, K).
+    """Values of a grid at chart coordinates, interpolated bilinearly in each cell: (N, K).
 
-    vertices: (R, C, K) any values on the grid. chart: (N, 2).
+    vertices: (R, C, K), for example positions with K = 3. chart: (N, 2).
     """
     row = np.interp(chart[:, 1], ROW_HEIGHTS_MM, np.arange(len(ROW_HEIGHTS_MM)))
     column = np.interp(chart[:, 0], COLUMN_ANGLES_RAD, np.arange(len(COLUMN_ANGLES_RAD)))
@@ -236,96 +171,34 @@ def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Floats:
     return matrix
 
 
-def _ramp(value: Floats, start: float, end: float) -> Floats:
-    """0 at `start`, 1 at `end`, smooth between and flat beyond: the smoothstep polynomial."""
-    t = np.clip((value - start) / (end - start), 0.0, 1.0)
-    ramp: Floats = t * t * (3 - 2 * t)
-    return ramp
-
-
-def _bump(x: Floats, height: Floats, centre: Sequence[float], spread: Sequence[float]) -> Floats:
-    """A smooth hill of height 1 at (±centre x, centre height), the same on both sides of a face."""
-    u, v = (np.abs(x) - centre[0]) / spread[0], (height - centre[1]) / spread[1]
-    hill: Floats = np.exp(-u * u - v * v)
-    return hill
-
-
-def _nose(x: Floats, height: Floats, width: float = 1.0, lower_mm: float = 0.0) -> Floats:
-    """Elevation of the nose's ridge, stretched in width, its tip `lower_mm` further down."""
-    tip = NOSE_RIDGE_MM[:, 1].argmax()
-    tip_height = NOSE_RIDGE_MM[tip, 0]
-    ridge_heights = NOSE_RIDGE_MM[:, 0] + lower_mm * np.clip(NOSE_RIDGE_MM[:, 0] / tip_height, 0, 1)
-    ridge = np.interp(height, ridge_heights, NOSE_RIDGE_MM[:, 1])
-    half_width = np.interp(height, ridge_heights, NOSE_RIDGE_MM[:, 2]) * width
-    elevation: Floats = ridge * np.exp(-((np.abs(x) / half_width) ** 2.2))
-    return elevation
-
-
-@cache
-def _chart_grid() -> tuple[Floats, Floats, Floats]:
-    """Angle, height and frontal x of each vertex of the average head: three (R, C)."""
-    angle, height = np.meshgrid(COLUMN_ANGLES_RAD, ROW_HEIGHTS_MM)
-    return angle, height, section_mm(height)[..., 0] * np.sin(angle)
-
-
-@cache
-def _average_head() -> Floats:
-    """Vertices of the average head: (R, C, 3) mm."""
-    angle, height, x = _chart_grid()
-    _, front, back = np.moveaxis(section_mm(height), -1, 0)
-    cosine = np.cos(angle)
-    z = np.where(cosine > 0, front * np.maximum(cosine, 0) ** 0.85, back * cosine)
-    lift = _ramp(height, -20, 113) * (1 - _ramp(height, 120, 175)) * JAW_LIFT_MM
-    y = height - lift * (1 - np.maximum(cosine, -0.25)) ** 1.2
-    relief = _nose(x, height)
-    for elevation, *place in RELIEF_MM.values():
-        relief = relief + elevation * _bump(x, height, place[:2], place[2:])
-    z += np.where(cosine > 0, relief, 0.0)
-    return np.stack([x, y, z], axis=-1)
-
-
-@cache
-def _template() -> Floats:
-    """The control points of the average face, frontal plane: (98, 2) mm; jaw rows are not used."""
-    points = np.zeros((98, 2))
-    for left, right, x, height in PAIRED_POINTS_MM:
-        points[left], points[right] = (-x, height), (x, height)
-    for index, height in CENTRE_POINTS_MM:
-        points[index] = 0.0, height
-    return points
-
-
-@cache
-def _jaw_chart() -> Floats:
-    """The jaw line in the chart, the same 33 points of the skin for every face: (33, 2)."""
-    right = np.array(JAW_POINTS_DEG_MM, dtype=float) * [np.pi / 180, 1.0]
-    left = right * [-1.0, 1.0]
-    return np.concatenate([left, right[-2::-1]])
-
-
 @cache
 def _linear_model() -> tuple[Floats, Floats, Floats]:
-    """The average head (R, C, 3); the modes on vertices (K, R, C, 3), on points (K, 98, 2)."""
+    """The average head (R, C, 3), and the displacements that one unit of each of the K modes
+    gives to vertices (K, R, C, 3) and to control points (K, 98, 2).
+    """
     modes = {**_identity_modes(), **_expression_modes()}
     names = IDENTITY_MODES + EXPRESSION_MODES
     return (
-        _average_head(),
+        average_head(),
         np.stack([modes[name][0] for name in names]),
         np.stack([modes[name][1] for name in names]),
     )
 
 
 def _move(dx: Floats | float = 0.0, dy: Floats | float = 0.0, dz: Floats | float = 0.0) -> Floats:
-    """A displacement of the vertices: (R, C, 3) mm."""
-    shape = _chart_grid()[0].shape
+    """A displacement of all vertices by dx, dy, dz, each one number or (R, C): (R, C, 3) mm."""
+    shape = chart_grid()[0].shape
     return np.stack([np.broadcast_to(d, shape) for d in (dx, dy, dz)], axis=-1)
 
 
 def _shift(
     indices: Sequence[int], dx: float = 0.0, dy: float = 0.0, scale_x: float = 0.0
 ) -> Floats:
-    """A displacement of control points: `dx` outwards from the midline, `dy` down: (98, 2) mm."""
-    template, shift = _template(), np.zeros((98, 2))
+    """A displacement of the control points `indices`, none of the others: (98, 2) mm.
+
+    dx: outwards from the midline. dy: downwards. scale_x: outwards, as a share of the point's x.
+    """
+    template, shift = frontal_template(), np.zeros((98, 2))
     chosen = list(indices)
     x = template[chosen, 0]
     shift[chosen, 0] = dx * np.sign(x) + scale_x * x
@@ -334,42 +207,42 @@ def _shift(
 
 
 def _identity_modes() -> dict[str, tuple[Floats, Floats]]:
-    """Effect of one standard deviation of each identity mode on vertices and control points."""
-    angle, height, x = _chart_grid()
+    """Mode → displacement of vertices and of control points by one standard deviation."""
+    angle, height, x = chart_grid()
     front = np.maximum(np.cos(angle), 0.0)
-    head = 1 - _ramp(height, 118, 140)
+    head = 1 - ramp(height, 118, 140)
     still, fixed = _move(), _shift([])
     brows, eyes, mouth = range(33, 51), [*range(60, 76), 96, 97], range(76, 96)
     nose_base = range(55, 60)
-    template = _template()
+    template = frontal_template()
     eye_size = np.zeros((98, 2))
     for eye, pupil in zip(EYES, PUPILS, strict=True):
         eye_size[eye] = 0.09 * (template[eye] - template[pupil])
     arch = sum(_shift(pair, dy=-1.5) for pair in ((35, 40), (36, 39), (44, 48), (43, 49)))
-    longer = _nose(x, height, lower_mm=2.5) - _nose(x, height)
-    broader = _nose(x, height, width=1.12) - _nose(x, height)
-    wings = front * 2.0 * _bump(x, height, (15, 41), (5, 6))
+    longer = nose_ridge(x, height, lower_mm=2.5) - nose_ridge(x, height)
+    broader = nose_ridge(x, height, width=1.12) - nose_ridge(x, height)
+    wings = front * 2.0 * bump(x, height, (15, 41), (5, 6))
     thicker = _shift(range(34, 38), dy=-0.8) + _shift(range(38, 42), dy=0.8)
     thicker += _shift(range(42, 46), dy=-0.8) + _shift(range(47, 51), dy=0.8)
-    chin_forward = _move(dz=front * 3.5 * _bump(x, height, (0, 102), (24, 16)))
-    cheeks = _bump(angle * 70, height, (62, 62), (30, 34)) * head
+    chin_forward = _move(dz=front * 3.5 * bump(x, height, (0, 102), (24, 16)))
+    cheeks = bump(angle * 70, height, (62, 62), (30, 34)) * head
     full = (_move(dx=4.0 * cheeks * np.sin(angle), dz=2.5 * cheeks * front), fixed)
-    lower_face = _ramp(height, 10, 113) * head
+    lower_face = ramp(height, 10, 113) * head
     return {
         "face_width": (_move(dx=FACE_WIDTH_PER_SD * x * head), fixed),
         "jaw_width": (_move(dx=0.065 * x * lower_face), fixed),
-        "chin_length": (_move(dy=4.0 * _ramp(height, 70, 113) * head * front), fixed),
+        "chin_length": (_move(dy=4.0 * ramp(height, 70, 113) * head * front), fixed),
         "chin_forward": (chin_forward, fixed),
-        "forehead": (_move(dy=-6.0 * _ramp(height, -25, -110)), fixed),
+        "forehead": (_move(dy=-6.0 * ramp(height, -25, -110)), fixed),
         "cheek_fullness": full,
-        "cheekbones": (_move(dz=front * 2.5 * _bump(x, height, (46, 26), (16, 13))), fixed),
-        "brow_ridge": (_move(dz=front * 2.5 * _bump(x, height, (24, -15), (24, 8))), fixed),
+        "cheekbones": (_move(dz=front * 2.5 * bump(x, height, (46, 26), (16, 13))), fixed),
+        "brow_ridge": (_move(dz=front * 2.5 * bump(x, height, (24, -15), (24, 8))), fixed),
         "nose_length": (
             _move(dz=front * longer),
             _shift(nose_base, dy=2.4) + _shift((53, 54), dy=2.0),
         ),
         "nose_width": (_move(dz=front * (broader + wings)), _shift(nose_base, scale_x=0.12)),
-        "nose_height": (_move(dz=front * 0.16 * _nose(x, height)), fixed),
+        "nose_height": (_move(dz=front * 0.16 * nose_ridge(x, height)), fixed),
         "eye_spacing": (still, _shift([*eyes, *brows], dx=1.3)),
         "eye_size": (still, eye_size),
         "eye_tilt": (still, _shift((60, 72, 61, 71, 67, 73), dy=-1.2) + _shift((64, 68), dy=0.4)),
@@ -384,21 +257,22 @@ def _identity_modes() -> dict[str, tuple[Floats, Floats]]:
 
 
 def _expression_modes() -> dict[str, tuple[Floats, Floats]]:
-    """Effect of the full expression on vertices and control points."""
-    angle, height, x = _chart_grid()
+    """Mode → displacement of vertices and of control points by the full expression."""
+    angle, height, x = chart_grid()
     front = np.maximum(np.cos(angle), 0.0)
-    head = 1 - _ramp(height, 118, 136)
+    head = 1 - ramp(height, 118, 136)
     still = _move()
-    jaw = _ramp(height, 60, 106) * head * front
-    apples = front * _bump(x, height, (36, 34), (14, 13))
+    jaw = ramp(height, 60, 106) * head * front
+    apples = front * bump(x, height, (36, 34), (14, 13))
     corners, lower_lids = (76, 82, 88, 92), (65, 66, 67, 73, 74, 75)
     beside = (77, 81, 87, 83)
     inner_brow, outer_brow = (37, 38, 36, 39, 42, 50, 43, 49), (33, 34, 46, 45, 41, 47)
-    lips = front * _bump(x, height, (0, 69), (20, 12))
+    lips = front * bump(x, height, (0, 69), (20, 12))
     smile = _shift(corners, dx=6.5, dy=-5.5) + _shift(beside, dx=3.5, dy=-2.5)
     smile += _shift((79, 78, 80), dy=1.2) + _shift((83, 84, 85, 86, 87), dy=-1.2)
     smile += _shift(lower_lids, dy=-1.4) + _shift((55, 59), dx=1.2, dy=-0.8)
-    # The painted lips open by what the skin below them does not already stretch.
+    # The jaw's vertices carry the skin of the lower lip down in part: its control points, which
+    # move on that skin, add the rest of the opening.
     open_mouth = _shift(LOWER_LIP, dy=19.0) + _shift((88, 92), dy=6.0, scale_x=-0.12)
     open_mouth += _shift((76, 82), dy=6.0, scale_x=-0.1) + _shift((83, 87, 93, 95), dy=-3.0)
     part = _shift(LOWER_LIP, dy=4.0) + _shift(UPPER_LIP, dy=-2.6) + _shift((89, 91), dy=0.6)

@@ -1,31 +1,38 @@
 """The skin of a rendered face, painted on an unrolled chart: lids, lips, brows, hair, clothes.
 
-The control points of face_model say where; `Canvas` is the chart, which the mesh then wears.
+The control points of the face say where lids, lips, brows and nose are.
 
-Legend: h, w, H, W the canvas in texels; M points of a curve.
+Legend: h, w the canvas in texels; M points of a curve.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odnbench.arrays import Bytes, Floats
-from odnbench.datasets.rendering import face_model as fm
+from odnbench.arrays import Floats, Floats32
+from odnbench.datasets.rendering.average_face import (
+    BROWS,
+    EYES,
+    INNER_LIPS,
+    OUTER_LIPS,
+    PUPILS,
+    chart_of_frontal,
+)
+from odnbench.datasets.rendering.canvas import (
+    CHART_RADIUS_MM,
+    CHART_TOP_MM,
+    EAR_TILE_MM,
+    Canvas,
+)
+from odnbench.datasets.rendering.easel import SHIFT, Colour, fixed_point, shade
 from odnbench.datasets.rendering.face_parameters import FaceParameters, Hair, colour_of
-from odnbench.datasets.rendering.occluders import SHIFT, Colour, fixed_point, shade
 
-Floats32 = NDArray[np.float32]
-
-CHART_RADIUS_MM = 72.0  # of the cylinder that the painted chart is wrapped around
-CHART_TOP_MM, CHART_BOTTOM_MM = -127.0, 205.0
-EAR_TILE_MM = 44.0  # a square to the right of the chart shows the ear
-
-# Where a face's colour departs from its tone: centre (±x, height), spread, and change of R G B
-# per unit of the strength that the third column names.
+# Where the skin's colour departs from its tone, on both sides of the face: (x, height, spread in x,
+# spread in height) in mm; the attribute of Skin that gives the strength; change of R G B per unit
+# of that strength.
 SKIN_ZONES: Mapping[str, tuple[tuple[float, ...], str, tuple[float, float, float]]] = {
     "cheeks": ((42, 36, 18, 16), "blush", (10, -14, -10)),
     "tip of the nose": ((0, 38, 11, 10), "blush", (8, -10, -8)),
@@ -46,70 +53,14 @@ HAIRLINE_DEG_MM = np.array(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Canvas:
-    """The painted chart: skin, hair and clothes, unrolled. Points go in as frontal mm or chart."""
-
-    paint: Bytes  # (H, W, 3)
-    px_per_mm: float
-
-    @classmethod
-    def blank(cls, size: int) -> "Canvas":
-        """A canvas with texels about as large as the pixels of a picture of `size`."""
-        px_per_mm = size / 185.0
-        height = round((CHART_BOTTOM_MM - CHART_TOP_MM) * px_per_mm)
-        width = round((2 * np.pi * CHART_RADIUS_MM + EAR_TILE_MM) * px_per_mm)
-        return cls(np.zeros((height, width, 3), np.uint8), px_per_mm)
-
-    def texels(self, chart: Floats) -> Floats:
-        """Chart (angle, height) to canvas coordinates: (..., 2) px."""
-        clothes = np.array([np.inf, CHART_BOTTOM_MM - 3])  # below, all is of one colour
-        scale = np.array([CHART_RADIUS_MM, 1.0]) * self.px_per_mm
-        origin = np.array([np.pi * CHART_RADIUS_MM, -CHART_TOP_MM]) * self.px_per_mm - 0.5
-        texels: Floats = np.minimum(chart, clothes) * scale + origin
-        return texels
-
-    def fill(self, chart: Floats, colour: Colour, into: Bytes | None = None) -> None:
-        """A filled polygon."""
-        points = [fixed_point(self.texels(chart))]
-        target = self.paint if into is None else into
-        cv2.fillPoly(target, points, colour if into is None else 255, cv2.LINE_AA, SHIFT)
-
-    def line(self, chart: Floats, width_mm: float, colour: Colour) -> None:
-        """An open line; thinner than a texel it pales into what is below it."""
-        points = [fixed_point(self.texels(chart))]
-        width = width_mm * self.px_per_mm
-        if width >= 1:
-            cv2.polylines(self.paint, points, False, colour, round(width), cv2.LINE_AA, SHIFT)
-            return
-        x, y, w, h = cv2.boundingRect(np.rint(self.texels(chart)).astype(np.int32))
-        part = np.s_[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
-        before = self.paint[part].copy()
-        cv2.polylines(self.paint, points, False, colour, 1, cv2.LINE_AA, SHIFT)
-        cv2.addWeighted(self.paint[part], width, before, 1 - width, 0, dst=before)
-        self.paint[part] = before
-
-    def inside(self, outline: Floats, other: "Canvas") -> None:
-        """Copy what `other` shows inside of `outline`, with a soft edge."""
-        points = self.texels(outline)
-        x0, y0 = np.floor(points.min(axis=0)).astype(int) - 2
-        x1, y1 = np.ceil(points.max(axis=0)).astype(int) + 3
-        cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(cover, [fixed_point(points - [x0, y0])], 255, cv2.LINE_AA, SHIFT)
-        weight = cover[..., None] * np.float32(1 / 255)
-        part = np.s_[y0:y1, x0:x1]
-        blend = self.paint[part] * (1 - weight) + other.paint[part] * weight
-        self.paint[part] = np.rint(blend).astype(np.uint8)
-
-
 def _moved(chart: Floats, right_mm: float = 0.0, down_mm: float = 0.0) -> Floats:
-    """Chart points, moved along the skin: same shape."""
+    """Chart coordinates (..., 2) moved along the skin, to the image's right and down: (..., 2)."""
     moved: Floats = chart + np.array([right_mm / CHART_RADIUS_MM, down_mm])
     return moved
 
 
 def _spline(control: Floats, closed: bool = True, steps: int = 5) -> Floats:
-    """A Catmull-Rom curve through `control` (N, 2): (M, 2)."""
+    """A Catmull-Rom curve through the points `control` (N, 2), `steps` points for each: (M, 2)."""
     curve: Floats = _spline_matrix(len(control), closed, steps) @ control
     return curve
 
@@ -134,7 +85,9 @@ def _spline_matrix(n: int, closed: bool, steps: int) -> Floats:
 
 @cache
 def _zone_maps(size: int) -> Floats32:
-    """Where each of SKIN_ZONES is, on a canvas at a quarter of the resolution: (h · w, zones)."""
+    """How strongly each of SKIN_ZONES acts, from 0 to 1, on each texel of a canvas of a quarter of
+    the resolution: (texels, zones).
+    """
     canvas = Canvas.blank(size)
     h, w = (side // 4 for side in canvas.paint.shape[:2])
     mm = 4 / canvas.px_per_mm
@@ -142,7 +95,7 @@ def _zone_maps(size: int) -> Floats32:
     along = np.abs((np.arange(w)[None] + 0.5) * mm - np.pi * CHART_RADIUS_MM)
     maps = []
     for (x, y, sx, sy), _, _ in SKIN_ZONES.values():
-        ((angle, _),) = fm.chart_of_frontal(np.array([[x, y]]))
+        ((angle, _),) = chart_of_frontal(np.array([[x, y]]))
         u, v = (along - angle * CHART_RADIUS_MM) / sx, (height - y) / sy
         maps.append(np.exp(-u * u - v * v))
     return np.stack(maps, axis=-1).reshape(h * w, -1).astype(np.float32)
@@ -153,9 +106,10 @@ NOISE_SIDE = 640
 
 @cache
 def noise(kind: str, sweep: int = 0) -> NDArray[np.int8]:
-    """Fixed noise of standard deviation 32, NOISE_SIDE square: "grain", "skin" or "strands".
+    """Fixed noise of standard deviation 32: (NOISE_SIDE, NOISE_SIDE).
 
-    Strands lean by `sweep` texels to the side for two texels down.
+    kind: "grain", "skin" or "strands". sweep: strands move this many texels to the right for every
+    two texels down.
     """
     rng = np.random.default_rng(20190615)
     white = rng.standard_normal((NOISE_SIDE, NOISE_SIDE), np.float32)
@@ -171,14 +125,16 @@ def noise(kind: str, sweep: int = 0) -> NDArray[np.int8]:
 
 
 def _blurred(noise: Floats32, across: float, along: float) -> Floats32:
-    """Noise blurred by these standard deviations, of standard deviation 1 again."""
+    """`noise` blurred by Gaussians of standard deviations `across` (x) and `along` (y) texels, then
+    scaled to a standard deviation of 1.
+    """
     smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), across, sigmaY=along), np.float32)
     smooth /= smooth.std()
     return smooth
 
 
 def noise_patch(noise: NDArray[np.int8], seed: int, height: int, width: int) -> Floats32:
-    """A patch from anywhere in `noise`, repeated if it is too small: (height, width)."""
+    """A patch from a random place of `noise`, tiled if it is too small: (height, width)."""
     repeats = (height // NOISE_SIDE + 1, width // NOISE_SIDE + 1)
     wide = noise if repeats == (1, 1) else np.tile(noise, repeats)
     rng = np.random.default_rng(seed)
@@ -187,7 +143,7 @@ def noise_patch(noise: NDArray[np.int8], seed: int, height: int, width: int) -> 
 
 
 def _paint_skin(canvas: Canvas, face: FaceParameters, size: int) -> None:
-    """The tone, its zones, and the unevenness of skin, all over the canvas."""
+    """Covers the canvas with the skin's tone, its zones and its texture."""
     skin = face.skin
     strengths = {"blush": skin.blush, "shadows": skin.shadows, "stubble": skin.stubble}
     lightness = sum(skin.tone) / 600
@@ -203,7 +159,7 @@ def _paint_skin(canvas: Canvas, face: FaceParameters, size: int) -> None:
 
 
 def _paint_hairy(canvas: Canvas, face: FaceParameters, outlines: list[Floats]) -> None:
-    """Fill the outlines on the canvas with strands of hair."""
+    """Fills the outlines on the canvas with strands of hair."""
     h, w = canvas.paint.shape[:2]
     cover = np.zeros((h, w), np.uint8)
     for outline in outlines:
@@ -216,7 +172,7 @@ def _paint_hairy(canvas: Canvas, face: FaceParameters, outlines: list[Floats]) -
 
 
 def hairline(hair: Hair, angle: Floats) -> Floats:
-    """Height of the hairline at chart angles, without raggedness: mm."""
+    """Height of the smooth hairline at chart angles (rad), before locks make it ragged: mm."""
     degrees = np.abs(np.degrees(angle))
     line = np.interp(degrees, HAIRLINE_DEG_MM[:, 0], HAIRLINE_DEG_MM[:, 1])
     central = np.clip(1.4 - degrees / 60, 0, 1)
@@ -226,7 +182,7 @@ def hairline(hair: Hair, angle: Floats) -> Floats:
 
 
 def _scalp_outline(face: FaceParameters) -> Floats:
-    """The hair's edge on the chart: locks, and strands between them."""
+    """The outline of the hair on the chart, ragged by locks and by the strands between them."""
     angle = np.linspace(-np.pi, np.pi, 241)
     rng = np.random.default_rng(face.seed + 2)
     locks = np.interp(np.arange(241), np.arange(0, 241, 10), rng.normal(0, 1, 25))
@@ -237,7 +193,7 @@ def _scalp_outline(face: FaceParameters) -> Floats:
 
 
 def _beard_outlines(face: FaceParameters, chart: Floats) -> list[Floats]:
-    """Beard and moustache; they follow the mouth."""
+    """The outlines of beard and moustache on the chart; both move with the mouth."""
     rng = np.random.default_rng(face.seed + 3)
     outlines = []
     if face.hair.beard:
@@ -262,14 +218,16 @@ def _beard_outlines(face: FaceParameters, chart: Floats) -> list[Floats]:
 
 def _paint_brows(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
     brow = np.multiply(face.hair.colour, 0.55) + np.multiply(face.skin.tone, 0.18)
-    for part in fm.BROWS:
+    for part in BROWS:
         outline = _spline(chart[part], steps=4)
         canvas.fill(outline, colour_of(brow))
 
 
 def _paint_eye(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Floats, k: int) -> None:
-    """One eye: ball, iris, pupil and glint inside of the lids, then lashes and the lid's fold."""
-    lids, pupil = chart[fm.EYES[k]], chart[fm.PUPILS[k]]
+    """Paints eye `k` (0: the image's left): ball, iris, pupil and glint inside of the lids, then
+    lashes and the lid's fold. `other` is a canvas for what the lids cut off.
+    """
+    lids, pupil = chart[EYES[k]], chart[PUPILS[k]]
     outline = _spline(lids)
     lower = _spline(lids[[0, 7, 6, 5, 4]], closed=False)
     upper = _spline(lids[:5] if k == 0 else lids[[4, 3, 2, 1, 0]], closed=False)
@@ -302,7 +260,7 @@ def _disc(canvas: Canvas, centre: Floats, radius_mm: float, colour: Colour) -> N
 
 
 def _paint_nose(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
-    """Nostrils and the creases of the wings."""
+    """Paints the nostrils and the creases beside the wings of the nose."""
     dark, crease = shade(face.skin.tone, 0.3), shade(face.skin.tone, 0.76)
     for wing, between, sign in ((55, 56, -1.0), (59, 58, 1.0)):
         t = np.linspace(0, 2 * np.pi, 14, endpoint=False)
@@ -316,12 +274,16 @@ def _paint_nose(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
         canvas.line(_spline(curve, closed=False, steps=4), 1.1, crease)
 
 
+# Lips with a smaller gap meet in a line; a larger one shows the inside of the mouth.
 CLOSED_LIPS_MM = 2.0
+# Height of the upper teeth.
 UPPER_TEETH_MM = 8.5
 
 
 def _paint_teeth(canvas: Canvas, inner: Floats) -> None:
-    """What an open mouth shows: darkness, tongue, upper teeth; `inner`: the inner lips (8, 2)."""
+    """Paints the inside of an open mouth: darkness, tongue, upper teeth. inner: the control points
+    of the inner lips, (8, 2).
+    """
     outline, top = _spline(inner, steps=4), _spline(inner[:5], closed=False, steps=4)
     upper, lower = inner[2, 1], inner[6, 1]
     canvas.fill(outline, (58, 22, 24))
@@ -336,8 +298,11 @@ def _paint_teeth(canvas: Canvas, inner: Floats) -> None:
 
 
 def _paint_mouth(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Floats) -> None:
-    """Lips, and between them teeth, tongue and darkness, or the line where they meet."""
-    lips, inner = chart[fm.OUTER_LIPS], chart[fm.INNER_LIPS]
+    """Paints the lips, and between them the inside of the mouth or the line where the lips meet.
+
+    `other` is a canvas for what the lips cut off.
+    """
+    lips, inner = chart[OUTER_LIPS], chart[INNER_LIPS]
     colour = face.skin.lips
     canvas.fill(_spline(lips, steps=4), colour)
     upper = np.concatenate([_spline(lips[:7], False, 4), _spline(inner[:5], False, 4)[::-1]])
@@ -355,7 +320,9 @@ def _paint_mouth(canvas: Canvas, other: Canvas, face: FaceParameters, chart: Flo
 
 
 def _paint_wrinkles(canvas: Canvas, face: FaceParameters, chart: Floats) -> None:
-    """Folds from nose to mouth, deeper with age and smile, and lines on a forehead."""
+    """Paints the folds from nose to mouth, deeper with wrinkles and smile, and the forehead's
+    lines.
+    """
     depth = 0.12 + 0.35 * face.skin.wrinkles + 0.3 * face.shape.amount("smile")
     tone = shade(face.skin.tone, 1 - 0.32 * depth)
     for wing, corner, sign in ((55, 76, -1), (59, 82, 1)):
@@ -372,7 +339,7 @@ def _paint_wrinkles(canvas: Canvas, face: FaceParameters, chart: Floats) -> None
 
 
 def paint_chart(face: FaceParameters, chart: Floats, size: int) -> Canvas:
-    """The face unrolled, for the mesh to wear; `chart` are the control points (98, 2)."""
+    """The painted chart of `face` for a picture of side `size`; chart: control points (98, 2)."""
     canvas, behind = Canvas.blank(size), Canvas.blank(size)
     _paint_skin(canvas, face, size)
     _paint_wrinkles(canvas, face, chart)
@@ -398,13 +365,17 @@ EAR_RADII_MM = (15.5, 29.0)
 
 
 def ear_outline(ring: Floats, angle: Floats) -> tuple[Floats, Floats]:
-    """Back- and downward mm in the plane of the ear at a share of its size: pointed below."""
+    """Points of an ear in its own plane, which is narrower below: mm to the back, mm down.
+
+    ring: share of the ear's size, from 0 at the centre to 1 at the rim. angle: around the centre,
+    rad. Both have any one shape, and so have the two results.
+    """
     down = -np.cos(angle)
     return ring * EAR_RADII_MM[0] * np.sin(angle) * (1 - 0.28 * down), ring * EAR_RADII_MM[1] * down
 
 
 def ear_tile(canvas: Canvas, back_mm: Floats, down_mm: Floats) -> Floats:
-    """Where the ear's skin is on the canvas: (..., 2) px."""
+    """Points of the ear's plane, mm to the back and down → (..., 2) texels of the ear's tile."""
     x = 2 * np.pi * CHART_RADIUS_MM + EAR_TILE_MM / 2 + back_mm
     return np.stack([x, 45.0 + down_mm], axis=-1) * canvas.px_per_mm - 0.5
 

@@ -1,4 +1,4 @@
-"""What decides a rendered face, and how it is sampled: pose, light, skin, hair, scene, difficulty.
+"""The parameters that decide a rendered face, and how they are sampled at each difficulty.
 
 Legend: S the picture's side in px.
 """
@@ -12,44 +12,53 @@ from numpy.typing import NDArray
 
 from odnbench.arrays import Floats
 from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.easel import Colour
 from odnbench.datasets.rendering.face_model import FaceShape
-from odnbench.datasets.rendering.occluders import Colour, Occluder, sample_occluder
+from odnbench.datasets.rendering.occluders import Occluder, sample_occluder
 
 
 @dataclass(frozen=True)
 class Pose:
-    """The head's pose and where the camera sees it; the body follows the head in part."""
+    """The pose of the head and its place in the picture; the body turns by a part of the pose."""
 
     yaw_deg: float = 0.0
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
     distance_mm: float = 900.0
-    box_share: float = 0.56  # longer side of the 68 points' box over S
-    offset_share: tuple[float, float] = (0.0, 0.02)  # of the box's centre from the picture's, of S
+    # Longer side of the box of the 68 points, over S.
+    box_share: float = 0.56
+    # From the picture's centre to the centre of that box, right and down, over S.
+    offset_share: tuple[float, float] = (0.0, 0.02)
 
 
 @dataclass(frozen=True)
 class Light:
-    """One distant key light, even light from all around, and what the camera makes of it."""
+    """One distant key light, and ambient light from all directions."""
 
-    direction: tuple[float, float, float] = (0.0, -0.35, 0.94)  # towards the light
+    # Towards the light, in the camera's frame.
+    direction: tuple[float, float, float] = (0.0, -0.35, 0.94)
+    # Share of the ambient light in all light, 0 to 1.
     ambient: float = 0.55
+    # Factor on the lit colours, as by the camera's exposure.
     brightness: float = 1.05
+    # Factors on R G B in full light, and where no light falls.
     key_tint: Colour = (1.0, 1.0, 1.0)
-    shadow_tint: Colour = (0.16, 0.14, 0.14)  # what remains where no light falls
+    shadow_tint: Colour = (0.16, 0.14, 0.14)
 
 
 @dataclass(frozen=True)
 class Skin:
-    """The colours of a face."""
+    """Colours and texture of a face; strengths go from 0 to 1."""
 
     tone: Colour = (205.0, 160.0, 132.0)
     lips: Colour = (178.0, 100.0, 95.0)
     iris: Colour = (92.0, 66.0, 44.0)
     blush: float = 0.5
-    shadows: float = 0.6  # darkness around the eyes
+    # Darkness around the eyes, under the nose and under the lip.
+    shadows: float = 0.6
     wrinkles: float = 0.0
-    texture: float = 0.0  # grey levels of unevenness
+    # Standard deviation of the skin's unevenness, in grey levels.
+    texture: float = 0.0
     stubble: float = 0.0
     gloss: float = 0.10
 
@@ -58,38 +67,48 @@ class Skin:
 class Hair:
     """Hair of head, brows and chin."""
 
-    style: str = "short"  # "bald", "short", "long"
+    # "bald", "short" or "long".
+    style: str = "short"
     colour: Colour = (58.0, 42.0, 32.0)
-    line_mm: float = 0.0  # the hairline's height over the average
+    # How much higher than the average the hairline is over the forehead.
+    line_mm: float = 0.0
+    # Thickness of the hair over the scalp.
     volume_mm: float = 8.0
-    length_mm: float = 90.0  # lower end of long hair, below the eye line
+    # Lower end of long hair, below the eye line.
+    length_mm: float = 90.0
+    # Standard deviation of the hair's edge around a smooth line.
     ragged_mm: float = 0.0
     beard: bool = False
     moustache: bool = False
-    strands: float = 0.0  # contrast of strands, 0 to 1
-    sweep: int = 0  # how far strands lean to the image's right, −2 to 2
-    fringe_mm: tuple[float, float] = (
-        0.0,
-        0.0,
-    )  # how far it falls over the forehead, left and right
+    # Contrast between strands, 0 to 1.
+    strands: float = 0.0
+    # How far strands lean to the image's right, −2 to 2.
+    sweep: int = 0
+    # How far the hair falls over the forehead, at the image's left and right.
+    fringe_mm: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is behind the face, and the camera's faults."""
+    """The background, the clothes, and the faults of the camera."""
 
-    kind: str = "plain"  # "plain", "blobs", "lights", "room"
+    # "plain", "blobs", "lights" or "room".
+    kind: str = "plain"
     colours: tuple[Colour, Colour, Colour] = ((150.0, 155.0, 160.0),) * 3
     clothes: Colour = (70.0, 85.0, 110.0)
-    noise: float = 0.0  # grey levels
-    blur_px: float = 0.0  # standard deviation at S = 160
-    soft_colour: bool = False  # colour at half resolution, as in JPEG
+    # Standard deviation of the camera's noise, in grey levels.
+    noise: float = 0.0
+    # Standard deviation of the blur in a picture of side 160.
+    blur_px: float = 0.0
+    # Whether colour has half of the resolution, as in JPEG.
+    soft_colour: bool = False
+    # Whether the picture has no colour.
     grey: bool = False
 
 
 @dataclass(frozen=True)
 class FaceParameters:
-    """All that decides a face; the default one is neutral, frontal, evenly lit and unoccluded."""
+    """All that decides a rendered face. The default is neutral, frontal and not occluded."""
 
     shape: FaceShape = field(default_factory=FaceShape)
     pose: Pose = Pose()
@@ -98,19 +117,21 @@ class FaceParameters:
     hair: Hair = Hair()
     scene: Scene = Scene()
     occluders: tuple[Occluder, ...] = ()
-    seed: int = 0  # of the textures
+    # Of textures, locks and background.
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How far the sampled faces go; spreads are standard deviations."""
+    """The ranges from which faces are sampled. Yaw, pitch and roll are standard deviations."""
 
-    key: int  # part of the random key; never change it
+    # Part of the random seed: another number would change every face.
+    key: int
     yaw_deg: float
-    yaw_limit_deg: float
+    yaw_limit_deg: float  # the largest yaw, to either side
     pitch_deg: float
     roll_deg: float
-    expression: float  # scale of all expressions
+    expression: float  # factor on the strength of all expressions
     occluders: tuple[float, ...]  # probability of 0, 1, 2 occluders
     occluder_size: float
 
@@ -130,7 +151,7 @@ HAIR_COLOURS = np.array(
     [[22, 18, 17], [38, 28, 23], [62, 44, 33], [98, 68, 44], [150, 112, 70], [196, 164, 112],
      [120, 62, 36], [150, 148, 146], [214, 212, 208]]
 )  # fmt: skip
-# How often each mood is seen, and the range of each mode of expression in it.
+# Mood → the share of faces that have it, and the range of each mode of expression in it.
 MOODS: Mapping[str, tuple[float, Mapping[str, tuple[float, float]]]] = {
     "neutral": (0.24, {}),
     "smile": (0.22, {"smile": (0.7, 1.0)}),
@@ -142,11 +163,12 @@ MOODS: Mapping[str, tuple[float, Mapping[str, tuple[float, float]]]] = {
     "cross": (0.06, {"brows_knit": (0.8, 1.0), "frown": (0.3, 0.7), "lips_part": (0.0, 0.6)}),
 }
 IRIS_COLOURS = np.array([[58, 38, 26], [84, 56, 36], [104, 92, 56], [88, 112, 132], [92, 118, 92]])
+# Share of faces with clear glasses, among those without sunglasses.
 GLASSES_SHARE = 0.14
 
 
 def sample_parameters(rng: np.random.Generator, difficulty: str) -> FaceParameters:
-    """A random face of `difficulty`; raises ValueError for an unknown one."""
+    """Random parameters of a face of `difficulty`. Raises ValueError for an unknown difficulty."""
     level = difficulty_of(difficulty)
     age = rng.random()
     shape = _sample_shape(rng, level)
@@ -167,7 +189,10 @@ def sample_parameters(rng: np.random.Generator, difficulty: str) -> FaceParamete
 
 
 def attributes_of(face: FaceParameters) -> frozenset[str]:
-    """The attributes of WFLW that an annotator would tick for `face`; the bounds are ours."""
+    """The attributes of WFLW that an annotator would tick for `face`.
+
+    WFLW gives no bounds; the bounds here are our choice.
+    """
     pose, skin = face.pose, face.skin
     held = {
         "pose": max(abs(pose.yaw_deg), 1.5 * abs(pose.pitch_deg), abs(pose.roll_deg)) > 35,
@@ -289,7 +314,7 @@ def _sample_scene(rng: np.random.Generator) -> Scene:
 
 
 def _between(anchors: NDArray[Any], t: float) -> Floats:
-    """The colour at `t` from 0 to 1 along a row of colours: (3,)."""
+    """The colour at `t`, from 0 to 1, along the colours `anchors` (N, 3): (3,)."""
     place = t * (len(anchors) - 1)
     return np.array([np.interp(place, np.arange(len(anchors)), anchors[:, k]) for k in range(3)])
 

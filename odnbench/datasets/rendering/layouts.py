@@ -1,5 +1,5 @@
-"""Rendered faces written as a data set stands on disk, so that its loader can be tried without
-it.
+"""Rendered faces in the files of an official data set, so that its loader can be tried without
+the data set.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ def render_layout(
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> int:
-    """Writes `faces` faces for each part of `dataset` below `folder`; returns how many in all.
+    """Writes `faces` faces of each part of `dataset` below `folder`; returns their total number.
 
-    `advance` is called after each face. Raises OdnbenchError, before anything is written, if the
+    size: side of the pictures in px. `advance` is called after each face. Raises OdnbenchError, before anything is written, if the
     folder holds something already or the faces of `dataset` cannot be rendered.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -1,9 +1,8 @@
-"""What stands before a rendered face: glasses, sunglasses, masks, scarves, hands, objects, hair.
+"""Occluders of rendered faces: glasses, sunglasses, masks, scarves, hands, objects, hair.
 
-Each occluder is drawn with the same primitives on the picture and on a mask, so that the mask is
-exact: `Easel.mask` is 255 where an opaque shape covers the picture. Clear glasses leave the mask
-alone: what is behind them is seen. Shapes that are worn follow the head in 3-D; hands and objects
-are flat and placed relative to a point of the face.
+Each occluder is drawn on the picture and on the mask by the same calls, so that the mask is exact.
+Clear glasses are not drawn on the mask, since the face is seen through them. Occluders that are
+worn follow the head in 3-D; hands and objects are flat and placed relative to a point of the face.
 
 Legend: S the picture's side in px; head frame in mm as in face_model; picture frame x y in px.
 """
@@ -15,120 +14,27 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from odnbench.arrays import Bytes, Floats
-from odnbench.datasets.rendering.face_model import chart_of_frontal, on_surface
-
-Colour = tuple[float, float, float]  # RGB, 0 to 255
-SHIFT = 6  # fractional bits of OpenCV's fixed-point coordinates
-ONE = 1 << SHIFT
+from odnbench.arrays import Floats
+from odnbench.datasets.rendering.easel import Colour, Easel, View, shade
 
 
 @dataclass(frozen=True)
 class Occluder:
-    """One occluder: what, where on the face (frontal mm), how large, how turned, what colour."""
+    """One occluder of a face."""
 
-    kind: str
+    kind: str  # a key of OCCLUDERS
+    # The point of the face that it is placed at: x, height in the frontal plane.
     anchor_mm: tuple[float, float] = (0.0, 0.0)
+    # Factor on its usual size.
     size: float = 1.0
     angle_deg: float = 0.0
     colour: Colour = (40.0, 40.0, 45.0)
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class View:
-    """How the head's frame maps to the picture, and what of the head is seen there."""
-
-    rotation: Floats  # (3, 3)
-    pivot_mm: Floats  # (3,) the head turns about this point
-    distance_mm: float
-    px_per_mm: float  # at the pivot's depth
-    origin_px: Floats  # (2,) where the pivot's axis meets the picture
-    vertices: Floats  # (R, C, 3) the head's surface, head frame
-
-    def turn(self, points_mm: Floats) -> Floats:
-        """Head frame to camera frame: (..., 3) mm, z towards the camera."""
-        turned: Floats = (points_mm - self.pivot_mm) @ self.rotation.T
-        return turned
-
-    def project(self, turned_mm: Floats) -> Floats:
-        """Camera frame to picture: (..., 2) px, with true perspective."""
-        scale = self.px_per_mm * self.distance_mm / (self.distance_mm - turned_mm[..., 2:])
-        picture: Floats = turned_mm[..., :2] * scale + self.origin_px
-        return picture
-
-    def of_head(self, points_mm: Floats) -> Floats:
-        """Head frame to picture: (..., 2) px."""
-        return self.project(self.turn(points_mm))
-
-    def on_skin(self, frontal_mm: Any, lift_mm: float = 0.0) -> Floats:
-        """Frontal points (x, height) to the picture, `lift_mm` above the skin: (N, 2) px."""
-        chart = chart_of_frontal(np.asarray(frontal_mm, dtype=float))
-        points = on_surface(self.vertices, chart)
-        outward = np.column_stack([np.sin(chart[:, 0]), np.zeros(len(chart)), np.cos(chart[:, 0])])
-        return self.of_head(points + lift_mm * outward)
-
-
-@dataclass(frozen=True)
-class Easel:
-    """A picture, its depth, and the mask of occluders; the primitives draw on picture and mask."""
-
-    picture: Bytes  # (S, S, 3)
-    depth: NDArray[np.float32]  # (S, S) mm towards the camera, very far beside the head
-    mask: Bytes  # (S, S)
-    light: float = 1.0  # brightness of what is drawn
-    opaque: bool = True  # whether shapes count as occluders
-
-    def polygon(self, points_px: Floats, colour: Colour) -> None:
-        """A filled polygon, anti-aliased."""
-        fixed = [fixed_point(points_px)]
-        cv2.fillPoly(self.picture, fixed, self.lit(colour), cv2.LINE_AA, SHIFT)
-        if self.opaque:
-            cv2.fillPoly(self.mask, fixed, 255, cv2.LINE_8, SHIFT)
-
-    def stroke(
-        self, points_px: Floats, width_px: float, colour: Colour, closed: bool = False
-    ) -> None:
-        """A line with round ends."""
-        fixed, width = [fixed_point(points_px)], max(1, round(width_px))
-        cv2.polylines(self.picture, fixed, closed, self.lit(colour), width, cv2.LINE_AA, SHIFT)
-        if self.opaque:
-            cv2.polylines(self.mask, fixed, closed, 255, width, cv2.LINE_8, SHIFT)
-
-    def glass(self, points_px: Floats, colour: Colour, opacity: float, depth_mm: float) -> None:
-        """A filled polygon that lets light through, hidden by skin nearer than `depth_mm`."""
-        cover = np.zeros_like(self.mask)
-        cv2.fillPoly(cover, [fixed_point(points_px)], 255, cv2.LINE_AA, SHIFT)
-        cover[self.depth > depth_mm] = 0
-        x, y, w, h = cv2.boundingRect(cover)
-        part = np.s_[y : y + h, x : x + w]
-        weight = cover[part][..., None] * np.float32(opacity / 255)
-        blend = self.picture[part] * (1 - weight) + np.array(self.lit(colour), np.float32) * weight
-        self.picture[part] = blend.astype(np.uint8)
-        if self.opaque:
-            self.mask[part][cover[part] > 127] = 255
-
-    def lit(self, colour: Colour) -> Colour:
-        """The colour in this picture's light."""
-        r, g, b = (min(255.0, c * self.light) for c in colour)
-        return r, g, b
-
-
-def fixed_point(points_px: Floats) -> NDArray[np.int32]:
-    """Coordinates for OpenCV's drawing functions with SHIFT fractional bits: (N, 1, 2)."""
-    return np.rint(points_px * ONE).astype(np.int32)[:, None, :]
-
-
-def shade(colour: Colour, factor: float) -> Colour:
-    """A darker (factor < 1) or lighter colour."""
-    r, g, b = (min(255.0, c * factor) for c in colour)
-    return r, g, b
-
-
 def draw_occluder(occluder: Occluder, view: View, easel: Easel) -> None:
-    """Draw `occluder` on the easel's picture and mask.
+    """Draws `occluder` on the easel's picture and mask.
 
     Raises ValueError for an unknown kind.
     """
@@ -139,7 +45,9 @@ def draw_occluder(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _ellipse(centre: Any, radii: Any, power: float = 1.0, points: int = 32) -> Floats:
-    """A closed superellipse, rounder (power 1) or more like a rectangle (towards 0): (N, 2)."""
+    """A superellipse of `points` points: (points, 2). power: 1 gives an ellipse, towards 0 it
+    becomes a rectangle.
+    """
     t = np.linspace(0, 2 * np.pi, points, endpoint=False)
     ring = np.column_stack([np.cos(t), np.sin(t)])
     ellipse: Floats = np.sign(ring) * np.abs(ring) ** power * radii + np.asarray(centre)
@@ -147,12 +55,13 @@ def _ellipse(centre: Any, radii: Any, power: float = 1.0, points: int = 32) -> F
 
 
 def _hull(points_px: Floats) -> Floats:
+    """(N, 2) px → the corners of the convex hull, (M, 2) px."""
     hull: Floats = cv2.convexHull(points_px.astype(np.float32))[:, 0].astype(np.float64)
     return hull
 
 
 def _flat(occluder: Occluder, view: View, outline_mm: Floats) -> Floats:
-    """A flat outline (mm, around 0) turned, sized and put at the occluder's anchor: (N, 2) px."""
+    """An outline in mm around 0, turned, scaled and moved to the occluder's anchor: (N, 2) px."""
     a = np.radians(occluder.angle_deg)
     turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
     centre = view.on_skin([occluder.anchor_mm])[0]
@@ -163,23 +72,25 @@ def _flat(occluder: Occluder, view: View, outline_mm: Floats) -> Floats:
 # Worn on the head -----------------------------------------------------------------------------
 
 LENS_CENTRE_MM, LENS_RADII_MM = (32.0, 4.0), (25.0, 19.0)
-LENS_PLANE_MM, LENS_CURVE = 100.0, 0.007  # depth of the bridge, and bend towards the temples
+# Lenses lie on the surface z = LENS_PLANE_MM − LENS_CURVE · x², in the head's frame.
+LENS_PLANE_MM, LENS_CURVE = 100.0, 0.007
 
 
 def _spectacle_points(outline_mm: Floats, view: View) -> tuple[Floats, float]:
-    """Picture points of an outline on the lenses' surface, and its mean depth in mm."""
+    """An outline on the lenses' surface: (N, 2) px in the picture, and its mean depth in mm."""
     x, y = outline_mm.T
     turned = view.turn(np.column_stack([x, y, LENS_PLANE_MM - LENS_CURVE * x * x]))
     return view.project(turned), float(turned[:, 2].mean())
 
 
 def _spectacles(occluder: Occluder, view: View, easel: Easel, opacity: float) -> None:
-    """Two lenses, rims, bridge and temples; far parts are hidden by the nose."""
+    """Two lenses, rims, bridge and temples; the nose hides what is behind it."""
     rng = np.random.default_rng(occluder.seed)
     power = rng.uniform(0.55, 1.0)
     radii = np.array(LENS_RADII_MM) * occluder.size * [1.0, rng.uniform(0.8, 1.1)]
     rim_px = rng.uniform(1.6, 3.2) * view.px_per_mm
-    facing = view.rotation[2, 0]  # > 0: the head's right side of the picture is turned to us
+    # Above 0 where the side of the head at the image's right is turned to the camera.
+    facing = view.rotation[2, 0]
     for side in (-1, 1) if facing > 0 else (1, -1):
         arm = np.array([[54, -2, 76], [66, -4, 50], [72, -6, 8]]) * [side, 1, 1]
         if side * facing > -0.1:
@@ -205,7 +116,11 @@ def _clear_glasses(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _wrapped(view: View, x_mm: float, top_mm: Any, bottom_mm: float, lift_mm: float) -> Floats:
-    """Rows of picture points of a cloth over the face, top to bottom: (rows, columns, 2) px."""
+    """A cloth on the face as rows of points from top to bottom: (rows, columns, 2) px.
+
+    x_mm: its half-width. top_mm: heights of its upper edge, from the middle to the sides.
+    bottom_mm: height of its lower edge. lift_mm: its distance from the skin.
+    """
     x = np.linspace(-x_mm, x_mm, 15)
     top = np.interp(np.abs(x), np.linspace(0, x_mm, len(top_mm)), top_mm)
     rows = [top + (bottom_mm - top) * t for t in np.linspace(0, 1, 9)]
@@ -268,7 +183,7 @@ def _hair_lock(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _hand(occluder: Occluder, view: View, easel: Easel) -> None:
-    """The back of a hand, four fingers and a thumb, and the forearm to the picture's edge."""
+    """The back of a hand with four fingers and a thumb, and the forearm below it."""
     rng = np.random.default_rng(occluder.seed)
     skin, dark = occluder.colour, shade(occluder.colour, 0.68)
     mm = occluder.size * view.px_per_mm
@@ -332,7 +247,7 @@ def _microphone(occluder: Occluder, view: View, easel: Easel) -> None:
 
 
 def _blob(occluder: Occluder, view: View, easel: Easel) -> None:
-    """Some thing or other near the camera: a rounded shape with spots."""
+    """A rounded shape with spots, as some object close to the camera."""
     rng = np.random.default_rng(occluder.seed)
     t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     radius = 36 + sum(rng.normal(0, 6 / k) * np.cos(k * t + rng.uniform(0, 6)) for k in (1, 2, 3))
@@ -359,7 +274,8 @@ OCCLUDERS: dict[str, Callable[[Occluder, View, Easel], None]] = {
 }
 
 _OBJECTS = ("phone", "book", "cup", "microphone", "blob")
-_PLACES_MM = {  # where hands and objects are held, by name of what they hide
+# Where hands and objects are held, by the part of the face that they hide: x, height.
+_PLACES_MM = {
     "mouth": (0, 72), "chin": (8, 100), "left cheek": (-45, 52), "right cheek": (45, 52),
     "left eye": (-33, 2), "right eye": (33, 2), "nose": (0, 40), "forehead": (0, -40),
 }  # fmt: skip
@@ -368,9 +284,9 @@ _PLACES_MM = {  # where hands and objects are held, by name of what they hide
 def sample_occluder(
     rng: np.random.Generator, skin: Colour, hair: Colour | None, size: float
 ) -> Occluder:
-    """A random occluder; `size` about 1 is moderate, above that it hides more.
+    """A random occluder for a face of these colours; hair: None for a bald head.
 
-    `skin` and `hair` are the face's colours; a bald one's `hair` is None.
+    size: factor on its size; with 1 it hides a moderate part of the face.
     """
     kind = rng.choice(
         ["sunglasses", "hair", "hand", "object", "mask", "scarf"],

@@ -22,6 +22,7 @@ import numpy as np
 
 from odnbench.arrays import Bytes, Flags, Floats
 from odnbench.datasets.rendering import face_model as fm
+from odnbench.datasets.rendering.easel import Easel, View, shade
 from odnbench.datasets.rendering.face_mesh import draw_head, image_of
 from odnbench.datasets.rendering.face_paint import noise, noise_patch, paint_chart
 from odnbench.datasets.rendering.face_parameters import (
@@ -31,7 +32,7 @@ from odnbench.datasets.rendering.face_parameters import (
     difficulty_of,
     sample_parameters,
 )
-from odnbench.datasets.rendering.occluders import Easel, View, draw_occluder, shade
+from odnbench.datasets.rendering.occluders import draw_occluder
 
 RENDERER_VERSION = 2  # part of the cache key: raise it whenever a pixel or a point changes
 SELF_OCCLUSION_MM = 30.0  # less is the rim of the cheek, which annotators call visible
