@@ -1,4 +1,4 @@
-"""Fixtures that several tests take: the registry, real data where they are, the console command."""
+"""Fixtures that several tests take: registry, real data, finished trials, the console command."""
 
 import contextlib
 import io
@@ -11,9 +11,10 @@ from pathlib import Path
 import helpers
 import pytest
 import torch
-from helpers import SHARED_DATA, Run
+from helpers import SHARED_DATA, Run, plan_in
 
 from odnbench.plan.registry import Registry
+from odnbench.sweep.plan import Plan, run, run_inline
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,6 +44,14 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Plan:
+    """Three variants, trained on tiny rendered faces; tests leave the folder as it is."""
+    plan = plan_in(tmp_path_factory.mktemp("runs"), cache, "variant=mean-shape,brnet,odn")
+    assert run(plan, run_inline, []).complete
+    return plan
 
 
 @pytest.fixture(scope="session")
