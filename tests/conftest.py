@@ -1,16 +1,26 @@
-"""Fixtures that several tests take: the registry, real data where they are, the console command."""
+"""Fixtures that several tests take: registry, real data, finished trials, the console command."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import helpers
 import pytest
 import torch
-from helpers import SHARED_DATA, Run
+from helpers import SHARED_DATA, Run, plan_in
 
 from odnbench.plan.registry import Registry
+from odnbench.sweep.inline import run_inline
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    helpers.few_examples = config.option.markexpr == "not slow"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +49,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Plan:
+    """Three variants, trained on tiny rendered faces; tests leave the folder as it is."""
+    plan = plan_in(tmp_path_factory.mktemp("runs"), cache, "variant=mean-shape,brnet,odn")
+    assert run(plan, run_inline, []).complete
+    return plan
+
+
+@pytest.fixture(scope="session")
 def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a user with a home of their own: Ray and the cache write there."""
     home = tmp_path_factory.mktemp("home")
@@ -47,13 +65,51 @@ def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 
 @pytest.fixture
-def odnbench(tmp_path: Path, user_environment: dict[str, str]) -> Run:
-    """Runs the console command in an empty folder."""
+def odnbench(
+    tmp_path: Path,
+    user_environment: dict[str, str],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Runs the console command in an empty folder.
 
-    def run(*arguments: str, folder: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
+    A test that is marked as slow starts a process, as a user does. The others call the command
+    within this one: their assertions are about exit status, texts and files, and a process that
+    imports torch takes seconds.
+    """
+
+    def start(*arguments: str, folder: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "odnbench", *arguments]
         return subprocess.run(
             command, cwd=folder, env=user_environment, capture_output=True, text=True, check=False
         )
 
-    return run
+    def call(*arguments: str, folder: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
+        command = ["odnbench", *arguments]
+        output, errors = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", command)
+            for name in os.environ.keys() - user_environment.keys():
+                patch.delenv(name)
+            for name, value in user_environment.items():
+                patch.setenv(name, value)
+            patch.chdir(folder)
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+                status = _status_of_command()
+        return subprocess.CompletedProcess(command, status, output.getvalue(), errors.getvalue())
+
+    return start if request.node.get_closest_marker("slow") else call
+
+
+def _status_of_command() -> int:
+    """The exit status of the command in sys.argv; what is no mistake of a user is raised."""
+    from odnbench.cli.app import main
+
+    threads = torch.get_num_threads()
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        torch.set_num_threads(threads)
+    return 0

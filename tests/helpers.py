@@ -1,10 +1,12 @@
-"""What several tests are made of: tiny plans, and faces without a renderer."""
+"""What several tests are made of: tiny plans, faces without a renderer, settings of hypothesis."""
 
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.sources import Faces
@@ -23,6 +25,20 @@ TINY = (
     "train.batch_size=8",
     "train.epochs=2",
 )
+
+
+# Set by conftest.py: `pytest -m "not slow"` tries an eighth of the examples of `fuzz`.
+few_examples = False
+
+
+def fuzz(max_examples: int) -> Any:
+    """Settings of a test that tries `max_examples` examples, the same ones each time."""
+    return settings(
+        max_examples=max(10, max_examples // 8) if few_examples else max_examples,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
 
 
 def plan_in(storage: Path, cache: Path, *overrides: str, pipeline: str = "ablation") -> Plan:

@@ -6,11 +6,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import odnbench
 
 ROOT = Path(odnbench.__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_registry_pipelines_and_templates(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)]
     subprocess.run([*build, str(ROOT)], check=True, capture_output=True)

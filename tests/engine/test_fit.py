@@ -37,8 +37,15 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     assert epochs[-1].data_term < 0.2 * epochs[0].data_term
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize(
+    ("precision", "optimizer"),
+    [
+        ("float32", "adam"),
+        ("bf16", "sgd"),
+        pytest.param("float32", "sgd", marks=pytest.mark.slow),
+        pytest.param("bf16", "adam", marks=pytest.mark.slow),
+    ],
+)
 def test_the_same_seed_gives_the_same_bits(tmp_path: Path, precision: str, optimizer: str) -> None:
     overrides = (f"precision={precision}", f"optimizer={optimizer}", "learning_rate=1e-3")
     a, b = (run(tmp_path / name, "odn", *overrides) for name in "ab")
@@ -53,10 +60,21 @@ class Killed(BaseException):
     """Stands for what ends a process."""
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
+@pytest.mark.parametrize(
+    ("schedule", "optimizer"),
+    [
+        ("one-cycle", "adam"),
+        *(
+            pytest.param(*setting, marks=pytest.mark.slow)
+            for setting in (
+                ("one-cycle", "sgd"), ("cosine", "adam"), ("cosine", "sgd"),
+                ("constant", "adam"), ("constant", "sgd"),
+            )
+        ),
+    ],
+)  # fmt: skip
 def test_a_killed_trial_goes_on_to_the_same_bits(
-    tmp_path: Path, optimizer: str, schedule: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, schedule: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ProgressFile, "due", True)
     overrides = ["epochs=5", f"optimizer={optimizer}", f"schedule={schedule}", "learning_rate=3e-3"]

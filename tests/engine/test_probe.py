@@ -12,6 +12,7 @@ from odnbench.engine.probe import Probe, probe, trials_per_gpu
 from odnbench.results.folder import TrialFolder
 
 
+@pytest.mark.slow
 def test_a_probe_foretells_about_how_long_a_trial_takes(tmp_path: Path) -> None:
     trial = trial_of("odn", ["epochs=4", "learning_rate=1e-3"])
     faces = dataclasses.replace(FACES, train=random_faces(400), test=random_faces(40, seed=1))

@@ -1,7 +1,9 @@
 """The contract of networks, modules and backbones, over everything in the registry."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +30,17 @@ def spec_of(variant: str, backbone: str = "resnet18-slim", *more: str) -> TrialS
     return spec
 
 
-@pytest.mark.parametrize("backbone", REGISTRY.all(Backbone))
-@pytest.mark.parametrize("variant", REGISTRY.all(Variant))
+def every_pair() -> Iterator[Any]:
+    """Every variant on every backbone; a large backbone takes a second to be initialised, so the
+    fast tests try it with the variant that has all modules alone.
+    """
+    for variant in REGISTRY.all(Variant):
+        for backbone in REGISTRY.all(Backbone):
+            large = backbone != "resnet18-slim" and variant != "odn"
+            yield pytest.param(variant, backbone, marks=[pytest.mark.slow] if large else [])
+
+
+@pytest.mark.parametrize(("variant", "backbone"), list(every_pair()))
 def test_every_variant_on_every_backbone_predicts_and_learns(variant: str, backbone: str) -> None:
     torch.manual_seed(0)
     spec = spec_of(variant, backbone)

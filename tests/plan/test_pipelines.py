@@ -8,13 +8,12 @@ import pytest
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, get_at, to_mapping
 from odnbench.plan.entries import Buildable, LossWeight, Published, Slot, Variant
-from odnbench.plan.ids import canonical_json, content_id
+from odnbench.plan.ids import canonical_json, content_id, trial_id
 from odnbench.plan.pipelines import load_pipeline, overruled, resolve, spec_fields
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import FAMILIES, Registry, import_target
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import TrialSpec
-from odnbench.sweep.plan import trial_id
 
 REGISTRY = Registry.load()
 PIPELINES = sorted(path.stem for path in shipped("pipelines").glob("*.toml"))

@@ -7,12 +7,12 @@ import pytest
 from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Backbone, Criterion, Dataset, LossWeight, Module, Variant
+from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, TrialSpec
-from odnbench.sweep.plan import trial_id
 
 SHIPPED = Registry.load()
 GM = "odnbench.networks.modules.geometry:GeometryModule"

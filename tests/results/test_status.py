@@ -13,7 +13,6 @@ from helpers import plan_in
 from odnbench.errors import OdnbenchError
 from odnbench.plan.trials import Trial
 from odnbench.results.observers import Observer
-from odnbench.results.plans import is_at_work
 from odnbench.results.records import Epoch
 from odnbench.results.status import PlanStatus, TrialStatus, read_status
 from odnbench.sweep.inline import run_inline
@@ -109,14 +108,6 @@ def test_a_finished_plan_is_well(plan: Plan) -> None:
     assert status.well and not status.running
     assert status.remaining_seconds == 0.0
     assert dict(status.counts) == {"done": 4}
-
-
-def test_a_lock_that_nobody_holds_is_no_sweep(tmp_path: Path) -> None:
-    assert not is_at_work(tmp_path)
-    with FileLock(tmp_path / ".lock"):
-        assert is_at_work(tmp_path)
-    assert not is_at_work(tmp_path)
-    assert not is_at_work(tmp_path / "nowhere")
 
 
 def test_the_rest_is_foretold_from_the_epochs_so_far() -> None:

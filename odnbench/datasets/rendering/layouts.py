@@ -23,8 +23,9 @@ def render_layout(
 ) -> int:
     """Writes `faces` faces of each part of `dataset` below `folder`; returns their total number.
 
-    size: side of the pictures in px. `advance` is called after each face. Raises OdnbenchError, before anything is written, if the
-    folder holds something already or the faces of `dataset` cannot be rendered.
+    size: side of the pictures in px. `advance` is called after each face. Raises OdnbenchError,
+    before anything is written, if the folder holds something already or the faces of `dataset`
+    cannot be rendered.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OdnbenchError(f"{folder} is not an empty folder; give a new one")

@@ -2,14 +2,14 @@
 
 Files that `odnbench data render` wrote are cut, spliced and overwritten, and other values are put
 into them. Examples (the sum of all `max_examples`): .pts 700, lists of WFLW 550, MATLAB 5 1630,
-HDF5 1000, pictures 450, TOML 600, notes and prepared folders 570, the doctor 50.
+HDF5 1000, pictures 450, TOML 600, notes and prepared folders 570, the doctor 50. Where slow tests
+are left out, it is an eighth of them.
 
 What "right" means depends on the format. Text, PNG and .npz tell of every damage, so there numbers
 and pixels are compared. MATLAB 5, HDF5 and JPEG have no checksum over all of their content: a byte
 that is overwritten there can make another valid number, and what is promised then is its shape.
 """
 
-import functools
 import io
 import json
 import math
@@ -27,7 +27,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import scipy.io
-from hypothesis import HealthCheck, given, settings
+from helpers import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -47,13 +48,6 @@ from odnbench.plan.shipped import shipped
 REGISTRY = Registry.load()
 LANDMARKS = {"300w": 68, "cofw": 29, "cofw68": 68, "aflw": 19, "wflw": 98}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-
-fuzz = functools.partial(
-    settings,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 ODD_BYTES = [
     b"nan", b"-1", b"1e400", b"1_5", b"0x10", b"1,5", b"\xff", b"\xc3\xa9", b"\0" * 8, b"\xff" * 8,
