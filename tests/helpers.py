@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 
 from odnbench.datasets.faces import FaceSet
-from odnbench.datasets.sources import Faces
+from odnbench.datasets.sources import TrialFaces
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
@@ -80,7 +80,7 @@ TINY_TRIAL = (
     "input_size=32",
     "batch_size=8",
 )
-FACES = Faces(
+FACES = TrialFaces(
     train=random_faces(24, name="train"),
     test=random_faces(6, seed=1, name="test"),
     coverage=(Coverage("300w/train", 24, 3148, True),),

@@ -88,7 +88,7 @@ def bench_prepare(
             data = DataSpec(protocol=protocol.name, input_size=size, margin=1.0)
             source = FaceSource(data, registry, root, cache)
             for part in entry.parts:
-                source.sets(f"{dataset}/{part}", rendered_faces=0)
+                source.sets(f"{dataset}/{part}", rendered_count=0)
             if source.faults:
                 raise OdnbenchError("\n".join(source.faults))
 

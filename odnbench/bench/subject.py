@@ -7,7 +7,7 @@ from pathlib import Path
 from odnbench.datasets.archives.archive import find_root, open_archive
 from odnbench.datasets.faces import Face
 from odnbench.datasets.rendering.layouts import render_layout
-from odnbench.datasets.sources import Faces
+from odnbench.datasets.sources import TrialFaces
 from odnbench.plan.entries import Dataset
 from odnbench.plan.pipelines import load_pipeline
 from odnbench.plan.registry import Registry
@@ -23,7 +23,7 @@ class Subject:
     """A trial with its prepared faces, and the files of those that it trains on."""
 
     trial: Trial
-    faces: Faces
+    faces: TrialFaces
     files: tuple[Face, ...]
     registry: Registry
 

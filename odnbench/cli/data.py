@@ -107,7 +107,7 @@ def data_prepare_command(
         started = time.perf_counter()
         official = sum(registry.split(split)[1].faces for split in members)
         with progress_bar(f"preparing {name}", official) as source.advance:
-            coverage = [source.sets(split, rendered_faces=0)[1] for split in members]
+            coverage = [source.sets(split, rendered_count=0)[1] for split in members]
         if source.faults:
             raise OdnbenchError("\n".join(source.faults))
         seconds = time.perf_counter() - started

@@ -34,7 +34,7 @@ RENDERED_SEED = 2019
 
 
 @dataclass(frozen=True)
-class Faces:
+class TrialFaces:
     """The faces that a trial trains on and is tested on."""
 
     train: FaceSet  # the validation part included
@@ -56,7 +56,7 @@ def load_faces(
     *,
     require_data: bool = False,
     allow_partial: bool = False,
-) -> Faces:
+) -> TrialFaces:
     """The prepared faces of `data`; rendered ones where its data set is not below the data root.
 
     Raises OdnbenchError for faulty files; for a training split of which faces are missing, or test
@@ -97,7 +97,7 @@ def load_faces(
             f"(`odnbench data doctor {names}` says which):\n  " + "\n  ".join(source.missing)
         )
     notes += [*source.missing, *source.rules]
-    return Faces(train, test, (train_coverage, *test_coverage), tuple(notes))
+    return TrialFaces(train, test, (train_coverage, *test_coverage), tuple(notes))
 
 
 def split_validation(train: FaceSet, fraction: float) -> tuple[Rows, Rows]:
@@ -143,18 +143,18 @@ class FaceSource:
         return [name for name in names if self._archive(self.registry.get(Dataset, name)) is None]
 
     def union(
-        self, splits: Iterable[str], rendered_faces: int
+        self, splits: Iterable[str], rendered_count: int
     ) -> tuple[FaceSet | None, list[Coverage]]:
         """One set of all faces of `splits`, each face once, and the coverage of each split.
 
-        The set is None where there is no face. rendered_faces: the number of faces to render for a
+        The set is None where there is no face. rendered_count: the number of faces to render for a
         split of an absent data set.
         """
         sets: list[FaceSet] = []
         coverage: list[Coverage] = []
         seen: set[tuple[str, str]] = set()
         for name in splits:
-            found, covered = self.sets(name, rendered_faces)
+            found, covered = self.sets(name, rendered_count)
             coverage.append(covered)
             for face_set in found:
                 identities = list(zip(face_set.parts, face_set.ids, strict=True))
@@ -166,14 +166,14 @@ class FaceSource:
                     sets.append(face_set[np.array(new)])
         return (FaceSet.concatenate(sets) if sets else None), coverage
 
-    def sets(self, name: str, rendered_faces: int) -> tuple[list[FaceSet], Coverage]:
+    def sets(self, name: str, rendered_count: int) -> tuple[list[FaceSet], Coverage]:
         """The faces of split `name`, one set for each part with faces, and their coverage.
 
-        rendered_faces: see `union`.
+        rendered_count: see `union`.
         """
         dataset, split = self.registry.split(name)
         archive = self._archive(dataset)
-        shares = _shares(rendered_faces, [dataset.parts[part].faces for part in split.parts])
+        shares = _shares(rendered_count, [dataset.parts[part].faces for part in split.parts])
         found: list[FaceSet] = []
         whole = True
         for part, share in zip(split.parts, shares, strict=True):

@@ -15,7 +15,7 @@ from torch import Tensor
 from odnbench.arrays import Floats
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.pictures import write_picture
-from odnbench.datasets.sources import Faces, split_validation
+from odnbench.datasets.sources import TrialFaces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict, predictions_of
 from odnbench.engine.examples import draw_examples
@@ -36,7 +36,7 @@ class TrialFailed(Exception):  # noqa: N818  it is the trial that failed, not th
 
 def fit(
     trial: Trial,
-    faces: Faces,
+    faces: TrialFaces,
     registry: Registry,
     folder: TrialFolder,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,

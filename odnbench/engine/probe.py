@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odnbench.datasets.sources import Faces, split_validation
+from odnbench.datasets.sources import TrialFaces, split_validation
 from odnbench.engine.evaluate import predict
 from odnbench.engine.fit import spectrum
 from odnbench.engine.training import Training, on_device, own_device
@@ -42,7 +42,7 @@ class Probe:
     face_seconds: float  # of a prediction
     peak_bytes: int  # of memory, beside what the process held before
 
-    def trial_seconds(self, trial: Trial, faces: Faces) -> float:
+    def trial_seconds(self, trial: Trial, faces: TrialFaces) -> float:
         """About how long the whole of `trial` takes on `faces`, if it is as fast all along."""
         spec = trial.spec
         rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
@@ -53,7 +53,7 @@ class Probe:
         return self.start_seconds + spec.train.epochs * epoch + tested
 
 
-def probe(trial: Trial, faces: Faces, registry: Registry, seconds: float = 1.0) -> Probe:
+def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 1.0) -> Probe:
     """Trains `trial` for about `seconds`, at least for one step after the first, and predicts a
     batch of its test faces, in as many threads as torch is set to.
 

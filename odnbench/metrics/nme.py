@@ -26,12 +26,12 @@ def normaliser_px(
     protocol: Protocol,
     scheme: Scheme,
     boxes: Floats | None = None,
-    faces: Sequence[str] = (),
+    face_ids: Sequence[str] = (),
 ) -> Floats:
     """(N, L, 2) true points → (N,) the protocol's reference length, in pixels of the image.
 
     boxes: (N, 4), left, top, right, bottom, needed where the protocol takes its length from the
-    face box. faces: ids by which errors name a face. Raises OdnbenchError for missing boxes, and
+    face box. face_ids: by which errors name a face. Raises OdnbenchError for missing boxes, and
     for a face with a reference length that is zero or not finite.
     """
     length: Floats
@@ -51,7 +51,7 @@ def normaliser_px(
             "box-diagonal": np.hypot(width, height),
         }[protocol.normaliser]
     if bad := np.flatnonzero(~(np.isfinite(length) & (length > 0))).tolist():
-        face = faces[bad[0]] if faces else bad[0]
+        face = face_ids[bad[0]] if face_ids else bad[0]
         raise OdnbenchError(
             f"face {face}: its {protocol.normaliser} length is {length[bad[0]]}, "
             "which cannot normalise an error"

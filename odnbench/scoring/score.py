@@ -103,7 +103,7 @@ def score_files(
 def _score(
     name: str, paired: Paired, protocol: Protocol, scheme: Scheme, registry: Registry
 ) -> ScoredFile:
-    normaliser_px(paired.true, protocol, scheme, paired.boxes, faces=paired.faces)
+    normaliser_px(paired.true, protocol, scheme, paired.boxes, face_ids=paired.faces)
     nme = nme_per_face(
         paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
     )

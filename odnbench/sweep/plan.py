@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from odnbench.datasets.archives.archive import find_root
-from odnbench.datasets.sources import Faces, load_faces
+from odnbench.datasets.sources import TrialFaces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.ids import content_id, trial_id, weights_file
@@ -47,7 +47,7 @@ class Plan:
     storage: Path
     trials: tuple[Trial, ...]
     # By their fingerprint, which `Trial.faces` names.
-    faces: Mapping[str, Faces]
+    faces: Mapping[str, TrialFaces]
     # What the user is to know before the plan runs, a sentence each.
     notes: tuple[str, ...]
     # By the trial's id, for each trial that is not finished.
@@ -142,7 +142,7 @@ def make_plan(
                 f"settings for rendered faces: {pipeline.rendered} (small network, few epochs)"
             )
     specs = [_with_whole_path(spec) for spec in specs]
-    faces: dict[str, Faces] = {}
+    faces: dict[str, TrialFaces] = {}
     by_data = {}
     for data in dict.fromkeys(spec.data for spec in specs):
         loaded = load_faces(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from odnbench.datasets.sources import Faces
+from odnbench.datasets.sources import TrialFaces
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
@@ -105,7 +105,7 @@ def search(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Out
 
 def run_trial(
     trial: Trial,
-    faces: Faces,
+    faces: TrialFaces,
     registry: Registry,
     folder: TrialFolder,
     on_epoch: Callable[[Epoch], None],

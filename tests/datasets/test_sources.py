@@ -28,7 +28,7 @@ REGISTRY = Registry.load()
 def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three rendered faces for each part of 300W, as if they were the official archive."""
     root = tmp_path_factory.mktemp("data") / "300w"
-    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=96, seed=0)
+    render_layout(REGISTRY.get(Dataset, "300w"), root, count=3, size=96, seed=0)
     (root / "rendered.json").unlink()
     return root
 
@@ -52,7 +52,7 @@ def test_a_test_split_that_is_not_there_is_done_without_where_another_is_whole(
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "300w"
-    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=64, seed=0)
+    render_layout(REGISTRY.get(Dataset, "300w"), root, count=3, size=64, seed=0)
     shutil.rmtree(root / "ibug")
     faces = load_faces(TINY, REGISTRY, root, tmp_path / "cache")
     assert [c.faces for c in faces.coverage] == [9, 6, 0]
@@ -64,7 +64,7 @@ def test_a_test_split_that_is_not_there_is_done_without_where_another_is_whole(
 
 def test_faces_rendered_into_a_layout_stay_known_as_rendered(tmp_path: Path) -> None:
     root = tmp_path / "300w"
-    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=64, seed=0)
+    render_layout(REGISTRY.get(Dataset, "300w"), root, count=3, size=64, seed=0)
     faces = load_faces(TINY, REGISTRY, root, tmp_path / "cache")
     assert [str(c) for c in faces.coverage] == [
         "rendered, 9 faces", "rendered, 6 faces", "rendered, 3 faces",
@@ -77,7 +77,7 @@ def test_a_face_of_two_splits_is_there_once(tmp_path: Path) -> None:
         TINY, train="wflw/train", test=("wflw/test", "wflw/pose", "wflw/blur"), protocol="wflw"
     )
     root = tmp_path / "wflw"
-    render_layout(REGISTRY.get(Dataset, "wflw"), root, faces=30, size=64, seed=0)
+    render_layout(REGISTRY.get(Dataset, "wflw"), root, count=30, size=64, seed=0)
     faces = load_faces(data, REGISTRY, root, tmp_path / "cache")
     assert len(set(faces.test.ids)) == len(faces.test) == 30
     whole, pose, blur = faces.coverage[1:]
@@ -133,7 +133,7 @@ def test_the_second_time_comes_from_the_cache(on_disk: Path, tmp_path: Path) -> 
 
 def test_a_changed_annotation_is_prepared_anew(tmp_path: Path) -> None:
     root = tmp_path / "300w"
-    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=2, size=64, seed=1)
+    render_layout(REGISTRY.get(Dataset, "300w"), root, count=2, size=64, seed=1)
     before = load_faces(TINY, REGISTRY, root, tmp_path / "cache")
     points = root / "afw" / "image_0000.pts"
     lines = points.read_text().splitlines()
@@ -201,7 +201,7 @@ def test_every_registered_data_set_is_whole_and_can_be_rendered(name: str, tmp_p
 
 def test_other_boxes_or_pictures_are_other_faces(tmp_path: Path) -> None:
     root = tmp_path / "300w"
-    render_layout(REGISTRY.get(Dataset, "300w"), root, faces=3, size=64, seed=0)
+    render_layout(REGISTRY.get(Dataset, "300w"), root, count=3, size=64, seed=0)
     protocol = dataclasses.replace(REGISTRY.get(Protocol, "300w-paper"), box="detector")
     entries = {**REGISTRY.entries["protocols"], "mine": protocol}
     registry = Registry({**REGISTRY.entries, "protocols": entries})

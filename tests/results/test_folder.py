@@ -18,7 +18,8 @@ REASON = "epoch 1: the data term is nan"
 
 
 def epoch(number: int) -> Epoch:
-    return Epoch(number, 1.0, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 1e-3, 7.0, 2.0)
+    penalties = dict.fromkeys(("alpha", "beta", "gamma", "lambda", "eta"), 0.1)
+    return Epoch(number, 1.0, 0.5, 1e-3, 7.0, 2.0, penalties=penalties)
 
 
 def predictions() -> Predictions:

@@ -31,7 +31,7 @@ def contact_sheet(
     protocol = registry.protocol_of(registry.split(split)[0])
     data = DataSpec(train=split, test=(split,), protocol=protocol.name, input_size=size)
     source = FaceSource(data, registry, data_root, cache)
-    face_set, (coverage,) = source.union([split], rendered_faces=count)
+    face_set, (coverage,) = source.union([split], rendered_count=count)
     if source.faults:
         raise OdnbenchError("\n".join(source.faults))
     if face_set is None:

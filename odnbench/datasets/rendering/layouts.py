@@ -16,12 +16,12 @@ from odnbench.plan.entries import Dataset
 def render_layout(
     dataset: Dataset,
     folder: Path,
-    faces: int,
+    count: int,
     size: int,
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> int:
-    """Writes `faces` faces of each part of `dataset` below `folder`; returns their total number.
+    """Writes `count` faces of each part of `dataset` below `folder`; returns their total number.
 
     size: side of the pictures in px. `advance` is called after each face. Raises OdnbenchError,
     before anything is written, if the folder holds something already or the faces of `dataset`
@@ -39,8 +39,8 @@ def render_layout(
     archive = open_archive(dataset, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        archive.write_note(dict.fromkeys(dataset.parts, faces))
+        archive.write_note(dict.fromkeys(dataset.parts, count))
         archive.write({part: counted(stream) for part, stream in drawn.items()})
     except OSError as error:
         raise OdnbenchError(f"{folder}: cannot be written: {error}") from error
-    return faces * len(dataset.parts)
+    return count * len(dataset.parts)

@@ -8,7 +8,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from odnbench.datasets.sources import Faces
+from odnbench.datasets.sources import TrialFaces
 from odnbench.engine.check import machine_memory
 from odnbench.engine.probe import Probe, probe, trials_per_gpu
 from odnbench.plan.conversion import replace_at
@@ -80,7 +80,7 @@ def gpu_share(plan: Plan, cpus: float) -> float:
 class _Prober:
     """Actor that trains a trial for a moment on its share of a GPU."""
 
-    def __init__(self, data: tuple[Trial, Faces, Registry]):
+    def __init__(self, data: tuple[Trial, TrialFaces, Registry]):
         self.trial, self.faces, self.registry = data
 
     def ready(self) -> None:

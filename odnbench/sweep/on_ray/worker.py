@@ -10,7 +10,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayTaskError
 
-from odnbench.datasets.sources import Faces
+from odnbench.datasets.sources import TrialFaces
 from odnbench.plan.conversion import to_mapping
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -34,7 +34,7 @@ TrialOf = Callable[[Mapping[str, Any]], Trial]
 def train(
     config: dict[str, Any],
     trial_of: TrialOf,
-    faces: Mapping[str, Faces],
+    faces: Mapping[str, TrialFaces],
     registry: Registry,
     weights: Mapping[str, bytes],
     keeper: Any,

@@ -136,7 +136,7 @@ def damaging(*files: tuple[str, str, str]) -> pytest.MarkDecorator:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rendered")
     for name in LANDMARKS:
-        render_layout(REGISTRY.get(Dataset, name), folder / name, faces=3, size=64, seed=0)
+        render_layout(REGISTRY.get(Dataset, name), folder / name, count=3, size=64, seed=0)
     return folder
 
 
