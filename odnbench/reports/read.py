@@ -16,6 +16,7 @@ from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import has_paper_weights, told_apart_by, trial_title, weights_title
+from odnbench.plan.trials import Trial
 from odnbench.reports.report import (
     Measured,
     Missing,
@@ -45,9 +46,15 @@ def read_report(
     pipeline = record.pipeline
     finished: list[ScoredTrial] = []
     missing = []
+    shown: set[TrialSpec] = set()  # of which a report tells the occlusion of the first seed
     for folder, title in record.folders(plan_file.parent):
         if folder.finished:
-            finished.append(_scored(folder, pipeline.columns, registry))
+            trial = folder.trial
+            unseeded = dataclasses.replace(trial.spec, seed=0)
+            finished.append(
+                _scored(folder, trial, pipeline.columns, registry, unseeded not in shown)
+            )
+            shown.add(unseeded)
         else:
             missing.append(Missing(title, folder.standing(at_work=at_work)))
     protocols = {scored.trial.protocol for scored in finished}
@@ -90,16 +97,22 @@ def read_report(
     )
 
 
-def _scored(folder: TrialFolder, columns: Sequence[str], registry: Registry) -> ScoredTrial:
+def _scored(
+    folder: TrialFolder,
+    trial: Trial,
+    columns: Sequence[str],
+    registry: Registry,
+    with_occlusion: bool,
+) -> ScoredTrial:
     """A finished trial with its numbers."""
-    trial, predictions = folder.trial, folder.predictions
+    predictions = folder.predictions
     return ScoredTrial(
         trial,
         folder,
         folder.result,
         tuple(folder.epochs),
         {score.column: score for score in scores(predictions, trial, registry, columns)},
-        occlusion_scores(predictions, registry, columns),
+        occlusion_scores(predictions, registry, columns) if with_occlusion else {},
         folder.versions,
     )
 

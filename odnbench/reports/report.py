@@ -38,7 +38,7 @@ class ScoredTrial:
     result: Result
     epochs: tuple[Epoch, ...]
     scores: Mapping[str, Score]  # by column
-    # By column: how well 1 − P tells occluded "landmarks" and covered "cells".
+    # By column: how well 1 − P tells occluded "landmarks" and covered "cells"; of the first seed.
     occlusion: Mapping[str, Mapping[str, ProbabilityScore]]
     versions: Mapping[str, str]  # of the libraries that made the numbers
 
