@@ -8,7 +8,7 @@ import pytest
 import odnbench
 
 PACKAGE = Path(odnbench.__file__).parent
-ONLY_IMPORTER = {"ray": "sweep/on_ray.py", "optuna": "sweep/study.py", "mlflow": "tracking/runs.py"}
+ONLY_IMPORTER = {"ray": "sweep/on_ray.py", "optuna": "sweep/study.py", "mlflow": "tracking/"}
 ABOVE_A_TRIAL = {
     "sweep",
     "forecast",
@@ -34,13 +34,13 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("library", ONLY_IMPORTER)
-def test_a_large_library_is_imported_by_one_file_alone(library: str) -> None:
+def test_a_large_library_is_imported_by_one_file_or_room_alone(library: str) -> None:
     importers = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if any(name.split(".")[0] == library for name in imports(path))
     }
-    assert importers == {ONLY_IMPORTER[library]}
+    assert importers and all(name.startswith(ONLY_IMPORTER[library]) for name in importers)
 
 
 @pytest.mark.parametrize("layer", ["engine", "networks", "losses", "datasets", "metrics"])
