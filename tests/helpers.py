@@ -43,8 +43,10 @@ def fuzz(max_examples: int) -> Any:
 
 def plan_in(storage: Path, cache: Path, *overrides: str, pipeline: str = "ablation") -> Plan:
     places = Places(storage=storage, cache=cache)
+    # The mean shape is not trained: it contradicts a number of epochs.
+    tiny = [text for text in TINY if "variant=mean-shape" not in overrides or "epochs" not in text]
     return make_plan(
-        load_pipeline(pipeline), Registry.load(), places, overrides=[*TINY, *overrides]
+        load_pipeline(pipeline), Registry.load(), places, overrides=[*tiny, *overrides]
     )
 
 
