@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from odnbench.datasets import rendered
 from odnbench.datasets.rendering import face_model
 from odnbench.datasets.rendering.face_mesh import rasterise
 from odnbench.datasets.rendering.face_parameters import (
@@ -17,7 +16,7 @@ from odnbench.datasets.rendering.face_parameters import (
     sample_parameters,
 )
 from odnbench.datasets.rendering.occluders import OCCLUDERS, Occluder
-from odnbench.datasets.rendering.render import draw, render_face
+from odnbench.datasets.rendering.render import RenderedFace, draw, render_face
 from odnbench.plan.shipped import shipped
 
 SCHEMES = tomllib.loads((shipped("registry") / "schemes.toml").read_text(encoding="utf-8"))
@@ -29,7 +28,7 @@ def parameters(index: int, difficulty: str = "train") -> FaceParameters:
     return sample_parameters(np.random.default_rng([5, index]), difficulty)
 
 
-def same_face(a: rendered.RenderedFace, b: rendered.RenderedFace) -> bool:
+def same_face(a: RenderedFace, b: RenderedFace) -> bool:
     arrays = ("image", "points", "occluded", "occlusion_mask")
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays)
 
