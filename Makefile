@@ -1,8 +1,10 @@
 # make demo    install, run the ablation on rendered faces, render the report
-# make test    install, run the tests
+# make test    install, run the tests, WORKERS at a time
 # make check   ruff and mypy
 PYTHON ?= python3
 BIN := .venv/bin
+# A test takes one thread, or starts processes that take more: one worker for each of two cores.
+WORKERS ?= 2
 
 .PHONY: demo test check clean
 
@@ -11,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/odnbench report --format markdown
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -210,6 +210,7 @@ def test_a_trial_that_does_not_fit_the_machine_is_told_with_the_cure() -> None:
         check_trials([trial], REGISTRY, needed - 1)
 
 
+@pytest.mark.slow
 def test_the_estimate_of_memory_holds_within_a_factor_of_two() -> None:
     """Against the growth of the process's peak while a network of some size is trained."""
     trial = trial_of("odn", ["backbone=resnet18", "input_size=128", "batch_size=16"])

@@ -92,6 +92,7 @@ def test_predictions_of_other_faces_are_refused_by_name(finished: Plan, tmp_path
         read_report(finished.file, finished.registry, [read_prediction_file(path)])
 
 
+@pytest.mark.slow
 def test_effects_of_modules_are_told_where_all_their_combinations_were_run(
     tmp_path: Path, cache: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_finished_trials_are_not_counted_and_each_network_is_measured_once(
     assert cost.core_hours == pytest.approx(sum(cost.trial_seconds) / 3600)
 
 
+@pytest.mark.slow
 def test_disk_is_foretold_about_right(tmp_path: Path, cache: Path) -> None:
     plan = plan_in(tmp_path, cache, "variant=odn", "rendered_test=100")
     foretold = forecast(plan, Slot(), slots=1).trial_bytes

@@ -301,6 +301,7 @@ def test_the_findings_are_told_as_text_and_as_json(copy: Callable[[str], Path]) 
     }
 
 
+@pytest.mark.slow
 def test_of_the_real_subset_only_what_is_missing_is_told(shared_data: Path) -> None:
     dataset = REGISTRY.get(Dataset, "300w")
     archive = open_archive(dataset, shared_data / "300w-subset")
