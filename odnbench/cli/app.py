@@ -324,10 +324,13 @@ def registry_list(
         raise unknown("family", family, FAMILIES)
     registry = Registry.load(plugins)
     table = Table("family", "name", "title", box=None)
+    if registry.added:
+        table.add_column("from")
     entry: Any
     for name, kind in FAMILIES.items():
         for entry in registry.all(kind).values() if family in (None, name) else ():
-            table.add_row(name, entry.name, getattr(entry, "title", ""))
+            source = registry.origins[name, entry.name].source
+            table.add_row(name, entry.name, plain(getattr(entry, "title", "")), plain(source))
     console.print(table)
 
 
@@ -346,6 +349,28 @@ def registry_show(
         raise unknown("family", family, FAMILIES)
     entry: Any = Registry.load(plugins).get(FAMILIES[family], name)
     console.print_json(data=to_mapping(entry))
+
+
+@registry_app.command("check")
+def registry_check(
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Try what plug-ins and --registry folders add, or without them what is shipped, on tiny
+    inputs.
+
+    The exit status is 0 where every entry is what its family asks for, 1 where one is not.
+    """
+    from odnbench.plan.registry import Registry
+    from odnbench.testing import check_added
+
+    faults = 0
+    for finding in check_added(Registry.load(plugins), plugins):
+        faults += bool(finding.fault)
+        result = f"[red]fault:[/] {plain(finding.fault)}" if finding.fault else "ok"
+        remark = f" ({plain(finding.remark)})" if finding.remark else ""
+        console.print(f"{finding.family} {plain(finding.name)}: {result}{remark}", soft_wrap=True)
+    if faults:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -8,6 +8,6 @@
 Nothing here needs a test framework. `odnbench registry check` runs the same contracts.
 """
 
-from odnbench.testing.contracts import Finding, check_entry, check_registry
+from odnbench.testing.contracts import Finding, check_added, check_entry, check_registry
 
-__all__ = ["Finding", "check_entry", "check_registry"]
+__all__ = ["Finding", "check_added", "check_entry", "check_registry"]

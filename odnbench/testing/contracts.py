@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -49,7 +50,8 @@ class Finding:
     family: str
     name: str
     fault: str = ""  # names file, entry, rule, value and cure; "" where nothing is wrong
-    remark: str = ""  # what of the entry cannot be checked
+    # What of the entry cannot be checked, and which shipped entry's place it takes.
+    remark: str = ""
 
 
 def check_entry(registry: Registry, family: str, name: str) -> str:
@@ -81,7 +83,29 @@ def check_registry(
     """
     everything = ((family, name) for family in FAMILIES for name in registry.entries[family])
     for family, name in everything if only is None else only:
+        origin = registry.origins.get((family, name))
+        replaced = origin.replaced if origin else None
+        replaces = f"takes the place of the one in {replaced}" if replaced else ""
         try:
-            yield Finding(family, name, remark=check_entry(registry, family, name))
+            unchecked = check_entry(registry, family, name)
         except OdnbenchError as error:
-            yield Finding(family, name, fault=str(error))
+            yield Finding(family, name, str(error), replaces)
+        else:
+            yield Finding(family, name, "", "; ".join(filter(None, [unchecked, replaces])))
+
+
+def check_added(registry: Registry, folders: Iterable[Path] = ()) -> Iterator[Finding]:
+    """A finding for each entry of `registry` that plug-ins and `folders` added to it, or for all of
+    its entries where nothing was added.
+
+    folders: those that the registry was loaded with. Raises OdnbenchError for a folder from which
+    no entry was read.
+    """
+    sources = {registry.origins[key].source for key in registry.added}
+    for folder in folders:
+        if str(folder) not in sources:
+            raise OdnbenchError(
+                f"{folder}: no entry was read from it; entries stand in FAMILY.toml, where FAMILY "
+                f"is one of {', '.join(FAMILIES)}"
+            )
+    yield from check_registry(registry, registry.added or None)

@@ -22,6 +22,7 @@ from odnbench.plan.specs import NONE, LossSpec, ModelSpec
 from odnbench.plan.trials import Coverage, Trial
 
 _IMAGES, _SIDE_PX = 2, 64
+_PICTURE = (64, 96)  # height and width, unlike each other so that they are not mixed up
 _CHANNELS, _CELLS = 8, 5  # of a feature map, and along each of its sides
 _FEATURES = 12  # of a vector
 _LANDMARKS = 5
@@ -69,12 +70,12 @@ def _check_features(backbone: nn.Module, words: list[str]) -> None:
         asked = int(word.removeprefix("stride-")) if word.startswith("stride-") else stride
         if stride != asked:
             raise OdnbenchError(f"with attach = '{word}': its stride must be {asked}, got {stride}")
-    cells = _SIDE_PX // stride
-    images = torch.randn(_IMAGES, 3, _SIDE_PX, _SIDE_PX)
+    height, width = _PICTURE
+    images = torch.randn(_IMAGES, 3, height, width)
     Z = _shaped(
         backbone(images),
-        (_IMAGES, channels, cells, cells),
-        f"{where}, the feature map of {_IMAGES} images of {_SIDE_PX} × {_SIDE_PX} pixels",
+        (_IMAGES, channels, height // stride, width // stride),
+        f"{where}, the feature map of images {tuple(images.shape)}",
         "(B, out_channels, H/stride, W/stride)",
     )
     _check_learns(backbone, [Z], where)
