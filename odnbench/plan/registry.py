@@ -155,14 +155,19 @@ class Registry:
         """
         entry = self.get(kind, name)
         target = import_target(entry.target)
+        where = f"{self.family_of[kind]}: {name}: {entry.target}"
+        signature = inspect.signature(target)
         everything = {**arguments, **entry.options}
+        known = signature.parameters.keys() - arguments.keys()
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        for option in () if takes_any else entry.options:
+            if option not in known:
+                raise OdnbenchError(f"{where}: {unknown('option', option, known)}")
         try:
-            inspect.signature(target).bind(**everything)
+            signature.bind(**everything)
         except TypeError as error:
             given = ", ".join(f"{key} = {value!r}" for key, value in entry.options.items())
-            raise OdnbenchError(
-                f"{self.family_of[kind]}: {name}: {entry.target} with options {given}: {error}"
-            ) from error
+            raise OdnbenchError(f"{where} with options {given or 'none'}: {error}") from error
         return target(**everything)
 
     def split(self, name: str) -> tuple[Dataset, Split]:

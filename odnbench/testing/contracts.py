@@ -68,6 +68,7 @@ def check_entry(registry: Registry, family: str, name: str) -> str:
             return CONTRACTS[family](registry, name)
     except Exception as error:
         reason = " ".join(str(error).split())  # a fault is one line
+        reason = reason.removeprefix(f"{family}: {name}: ")
         if not isinstance(error, OdnbenchError):
             reason = f"{type(error).__name__}: {reason}"
         origin = registry.origins.get((family, name))

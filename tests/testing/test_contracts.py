@@ -113,7 +113,7 @@ class Optional(Gate):
         (Idle, "its parameter idle gets no gradient; use it in forward"),
         (Unbounded, "its occlusion map must be between 0 and 1"),
         (Raises, "RuntimeError: shape '[3, -1]' is invalid"),
-        (Optional, "with options widht = 3: missing a required argument: 'width'"),
+        (Optional, "unknown option 'widht'; did you mean 'width'?"),
         (None, "cannot be imported"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
