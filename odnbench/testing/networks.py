@@ -205,7 +205,8 @@ def check_weight(registry: Registry, name: str) -> str:
     if name not in known:
         raise OdnbenchError(
             f"{unknown('weight of Eq. (3)', name, known)}. A new one needs a field of LossSpec "
-            "(odnbench/plan/specs.py) and its term in odnbench/losses/objective.py"
+            "(odnbench/plan/specs.py; with the default 0.0, so that results of before stay "
+            "readable) and its term in odnbench/losses/objective.py"
         )
     registry.get(LossWeight, name)
     return ""

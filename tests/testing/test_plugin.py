@@ -160,7 +160,7 @@ from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
 registry = Registry.load()
 for overrides in {overrides}:
-    (spec,) = resolve(load_pipeline("ablation"), registry, overrides=[*overrides, "pretrained=none"])
+    (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
     print(trial_id(spec, registry, "faces"))
 """
 
@@ -168,7 +168,8 @@ for overrides in {overrides}:
 def test_an_edited_plugin_gives_new_ids_to_the_trials_that_use_it(
     command: Command, run_of: Command, trained: Path, installed: Path
 ) -> None:
-    script = IDS.format(overrides=[OF_PLUGIN, ["variant=brnet", "backbone=resnet18"]])
+    without_plugin = ["variant=brnet", "backbone=resnet18"]
+    script = IDS.format(overrides=[[*TINY, *OF_PLUGIN], [*TINY, *without_plugin]])
     with_plugin, without = command("-c", script, program="python").stdout.split()
     (code,) = installed.glob("lib/python*/site-packages/odnbench_example/modules.py")
     code.write_text(code.read_text().replace("nn.ReLU()", "nn.SiLU()"))
