@@ -1,4 +1,4 @@
-"""`odnbench registry …`: what can be combined, and what an entry says."""
+"""`odnbench registry …`: the entries that can be combined, one of them, and their contracts."""
 
 from typing import Annotated, Any
 
@@ -24,10 +24,15 @@ def registry_list_command(
     families = FAMILIES if family is None else {family: _entry_class(family)}
     registry = load_registry(registry_folders)
     table = Table("family", "name", "title", box=None)
+    if registry.added:
+        table.add_column("from")
     entry: Any
     for name, kind in families.items():
         for entry in registry.all(kind).values():
-            table.add_row(name, plain(entry.name), plain(getattr(entry, "title", "")))
+            cells = [name, entry.name, getattr(entry, "title", "")]
+            if registry.added:
+                cells.append(registry.origins[name, entry.name].source)
+            table.add_row(*map(plain, cells))
     console.print(table)
 
 
@@ -43,6 +48,25 @@ def registry_show_command(
     kind = _entry_class(family)
     entry: Any = load_registry(registry_folders).get(kind, name)
     console.print_json(data=to_mapping(entry))
+
+
+@registry_app.command("check")
+def registry_check_command(registry_folders: RegistryOption = None) -> None:
+    """Try the entries of plug-ins and --registry folders, or without them the shipped ones, on tiny
+    inputs.
+
+    The exit status is 0 where every entry keeps the contract of its family, 1 where one does not.
+    """
+    from odnbench.testing import check_added
+
+    faults = 0
+    for finding in check_added(load_registry(registry_folders), registry_folders or ()):
+        faults += bool(finding.fault)
+        result = f"[red]fault:[/] {plain(finding.fault)}" if finding.fault else "ok"
+        remark = f" ({plain(finding.remark)})" if finding.remark else ""
+        console.print(f"{finding.family} {plain(finding.name)}: {result}{remark}", soft_wrap=True)
+    if faults:
+        raise typer.Exit(1)
 
 
 def _entry_class(family: str) -> type:

@@ -40,8 +40,8 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         self.backbone: nn.Module = registry.build(
             Backbone, model.backbone, attach=entry.layer(model.attach), pretrained=model.pretrained
         )
-        channels = _number(self.backbone, "out_channels", f"backbone '{model.backbone}'")
-        stride = _number(self.backbone, "stride", f"backbone '{model.backbone}'")
+        channels = size_of(self.backbone, "out_channels", f"backbone '{model.backbone}'")
+        stride = size_of(self.backbone, "stride", f"backbone '{model.backbone}'")
         filled = [
             (slot, model.module(name))
             for name, slot in registry.all(Slot).items()
@@ -57,7 +57,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
                 module: nn.Module = registry.build(Module, name, **{argument: size})
                 self.add_module(slot.name, module)
                 slots.append(slot.name)
-                sizes.append(_number(module, argument.replace("in_", "out_"), f"module '{name}'"))
+                sizes.append(size_of(module, argument.replace("in_", "out_"), f"module '{name}'"))
                 if place != "branch":
                     size = sizes[-1]
             return slots, sizes
@@ -137,8 +137,11 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         return self.head.regression_matrix
 
 
-def _number(module: nn.Module, attribute: str, what: str) -> int:
-    """A size that a backbone or a module must tell of itself."""
+def size_of(module: nn.Module, attribute: str, what: str) -> int:
+    """The whole number above 0 that a backbone or a module gives as `attribute`.
+
+    Raises OdnbenchError that begins with `what` where it gives none.
+    """
     value = getattr(module, attribute, None)
     if isinstance(value, int) and value > 0:
         return value

@@ -19,13 +19,16 @@ class Buildable:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+# What `model.attach` may be of every backbone; any other word names a layer of a single one.
+ATTACH_WORDS = ("whole", "last-unit", "stride-8", "stride-16", "stride-32")
+
+
 @dataclass(frozen=True)
 class Backbone(Buildable):
     """A feature extractor.
 
-    `layers` gives the name of its own layer for each word that `model.attach` may be ("whole",
-    "last-unit", "stride-8", "stride-16", "stride-32"). A word that is not in it, and any other
-    name, is given to the target as it is.
+    `layers` gives the name of its own layer for each of ATTACH_WORDS. A word that is not in it, and
+    any other name, is given to the target as it is.
     """
 
     layers: Mapping[str, str] = field(default_factory=dict)

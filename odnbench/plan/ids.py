@@ -23,7 +23,7 @@ ENGINE_VERSION = 3  # raise it whenever the same spec gives other numbers
 # What came after the first ids were given. Such a field is left out of an id where it has the value
 # that it stands for, and a target keeps the name that it had, so that no trial is trained again for
 # a move. All three end with the next ENGINE_VERSION.
-_LATER_FIELDS = {"head": "regression"}
+_LATER_FIELDS = {"model.head": "regression"}
 _LATER_KEYS = ("title", "layers")
 _MOVED = {
     f"odnbench.networks.modules.{name}": f"odnbench.networks.{name}"
@@ -72,9 +72,10 @@ def _named(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
     for slot, module in spec.model.modules.items():
         if module == NONE == registry.get(Slot, slot).default:
             del model[slot]  # as if it had not been spoken of
-    for name, value in _LATER_FIELDS.items():
-        if model[name] == value:
-            del model[name]
+    for key, value in _LATER_FIELDS.items():
+        section, _, name = key.partition(".")
+        if named[section][name] == value:
+            del named[section][name]
     return named
 
 
@@ -92,7 +93,7 @@ def _used(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
         registry.get(Criterion, spec.loss.criterion),
     ]
     rules = [protocol, registry.get(BoxRule, protocol.box), registry.get(Scheme, protocol.scheme)]
-    if model.head != _LATER_FIELDS["head"]:
+    if model.head != _LATER_FIELDS["model.head"]:
         built.append(registry.get(Head, model.head))
     used: dict[str, Any] = {
         "network": variant.network,

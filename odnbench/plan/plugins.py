@@ -6,6 +6,7 @@ A package names its folder of TOML files in its pyproject.toml, as PACKAGE:FOLDE
     my-plugin = "my_package:registry"
 """
 
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +16,21 @@ from odnbench.errors import OdnbenchError
 GROUP = "odnbench.registry"
 
 
-def plugin_folders() -> list[Path]:
-    """The registry folders of all installed plug-ins, in the order of the plug-ins' names.
+@dataclass(frozen=True)
+class Plugin:
+    """The registry folder of an installed package, under the name of the entry point."""
+
+    name: str
+    folder: Path
+
+
+def installed_plugins() -> list[Plugin]:
+    """All installed plug-ins, in the order of their names.
 
     Raises OdnbenchError for a plug-in whose package or folder is not there.
     """
-    return [_folder_of(point) for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)]
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return [Plugin(point.name, _folder_of(point)) for point in points]
 
 
 def _folder_of(point: EntryPoint) -> Path:

@@ -33,7 +33,7 @@ from odnbench.plan.entries import (
     Split,
     Variant,
 )
-from odnbench.plan.plugins import plugin_folders
+from odnbench.plan.plugins import installed_plugins
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE
@@ -60,12 +60,23 @@ FAMILIES: dict[str, type] = {
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where an entry was read from."""
+
+    file: Path
+    # "plug-in NAME", or a folder that was asked for; "" of an entry that odnbench ships.
+    source: str = ""
+    # The file of the entry of the same name whose place it took.
+    replaced: Path | None = None
+
+
+@dataclass(frozen=True)
 class Registry:
     """All entries: family → name → entry."""
 
     entries: Mapping[str, Mapping[str, Any]]
-    # (family, name) → the file that the entry was read from.
-    origins: Mapping[tuple[str, str], Path] = field(default_factory=dict)
+    # By (family, name).
+    origins: Mapping[tuple[str, str], Origin] = field(default_factory=dict)
     family_of: ClassVar[Mapping[type, str]] = {cls: name for name, cls in FAMILIES.items()}
 
     @classmethod
@@ -77,9 +88,13 @@ class Registry:
         of one name, and for an entry that is not right.
         """
         entries: dict[str, dict[str, Any]] = {family: {} for family in FAMILIES}
-        origins: dict[tuple[str, str], Path] = {}
-        folders = [(shipped("registry"), False), *((f, False) for f in plugin_folders())]
-        for folder, replaces in [*folders, *((f, True) for f in extra)]:
+        origins: dict[tuple[str, str], Origin] = {}
+        folders = [
+            (shipped("registry"), "", False),
+            *((plugin.folder, f"plug-in {plugin.name}", False) for plugin in installed_plugins()),
+            *((folder, str(folder), True) for folder in extra),
+        ]
+        for folder, source, replaces in folders:
             if not folder.is_dir():
                 raise OdnbenchError(f"registry folder {folder} is not there")
             for family, kind in FAMILIES.items():
@@ -91,13 +106,14 @@ class Registry:
                         raise OdnbenchError(
                             f"{where}: an entry is named by its table, not by 'name'"
                         )
-                    if name in entries[family] and not replaces:
+                    before = origins.get((family, name))
+                    if before is not None and not replaces:
                         raise OdnbenchError(
-                            f"{where}: {family} has an entry of that name from "
-                            f"{origins[family, name]}; give one of them another name"
+                            f"{where}: {family} has an entry of that name from {before.file}; give "
+                            "one of them another name"
                         )
                     entries[family][name] = from_mapping(kind, {"name": name, **table}, where)
-                    origins[family, name] = path
+                    origins[family, name] = Origin(path, source, before.file if before else None)
         registry = cls(entries, origins)
         registry._check_slots()
         return registry
@@ -106,16 +122,19 @@ class Registry:
         """Every module is for a slot that is there, and every slot starts with one of its own."""
         for name, module in self.all(Module).items():
             if module.slot not in self.entries["slots"]:
-                where = f"{self.origins['modules', name]}: {name}: slot"
+                where = f"{self.origins['modules', name].file}: {name}: slot"
                 raise OdnbenchError(f"{where}: {unknown('slot', module.slot, self.all(Slot))}")
         for name, slot in self.all(Slot).items():
             if slot.default == NONE:
                 continue
-            if self.get(Module, slot.default).slot != name:
-                raise OdnbenchError(
-                    f"{self.origins['slots', name]}: {name}: default: module '{slot.default}' is "
-                    f"for the slot {self.get(Module, slot.default).slot}"
-                )
+            if (actual := self.get(Module, slot.default).slot) != name:
+                where = f"{self.origins['slots', name].file}: {name}: default"
+                raise OdnbenchError(f"{where}: module '{slot.default}' is for the slot {actual}")
+
+    @property
+    def added(self) -> list[tuple[str, str]]:
+        """(family, name) of each entry that odnbench does not ship."""
+        return [key for key, origin in self.origins.items() if origin.source]
 
     def get(self, kind: type[E], name: str) -> E:
         """The entry `name` of the family of dataclass `kind`."""
@@ -136,14 +155,19 @@ class Registry:
         """
         entry = self.get(kind, name)
         target = import_target(entry.target)
+        where = f"{self.family_of[kind]}: {name}: {entry.target}"
+        signature = inspect.signature(target)
         everything = {**arguments, **entry.options}
+        known = signature.parameters.keys() - arguments.keys()
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        for option in () if takes_any else entry.options:
+            if option not in known:
+                raise OdnbenchError(f"{where}: {unknown('option', option, known)}")
         try:
-            inspect.signature(target).bind(**everything)
+            signature.bind(**everything)
         except TypeError as error:
             given = ", ".join(f"{key} = {value!r}" for key, value in entry.options.items())
-            raise OdnbenchError(
-                f"{self.family_of[kind]}: {name}: {entry.target} with options {given}: {error}"
-            ) from error
+            raise OdnbenchError(f"{where} with options {given or 'none'}: {error}") from error
         return target(**everything)
 
     def split(self, name: str) -> tuple[Dataset, Split]:

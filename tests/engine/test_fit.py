@@ -16,7 +16,7 @@ from odnbench.engine import training
 from odnbench.engine.checkpoint import Progress, ProgressFile, load_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
 from odnbench.engine.fit import TrialFailed, fit
-from odnbench.engine.training import Batches, build_network, near
+from odnbench.engine.training import Batches, build_network, on_device
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
 from odnbench.networks.base import LandmarkNetwork, Prediction
@@ -159,7 +159,7 @@ def test_pictures_that_stay_on_the_host_train_the_same(monkeypatch: pytest.Monke
 def test_pictures_are_not_copied_and_not_written_to() -> None:
     images = FACES.train.images.copy()
     images.flags.writeable = False  # as of a mapped file, or of Ray's object store
-    tensor = near(images, torch.device("cpu"))
+    tensor = on_device(images, torch.device("cpu"))
     assert tensor.data_ptr() == images.ctypes.data
 
 
@@ -180,7 +180,7 @@ def test_a_checkpoint_gives_the_predictions_on_disk_again(tmp_path: Path) -> Non
     network = build_network(trial_of("gm-lm").spec, REGISTRY, 68)
     load_checkpoint(network, folder.checkpoint)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = near(FACES.test.images, torch.device("cpu"))
+    images = on_device(FACES.test.images, torch.device("cpu"))
     again = predict(network, FACES.test, images, size=32, bf16=False).points
     np.testing.assert_array_equal(again, folder.predictions.predicted)
     with pytest.raises(OdnbenchError, match="not a checkpoint of this network"):
@@ -292,7 +292,7 @@ def test_the_weights_that_are_kept_are_those_of_the_best_epoch(tmp_path: Path) -
         earlier += folder.result.best_epoch < 6
         network = build_network(trial.spec, REGISTRY, 68)
         load_checkpoint(network, folder.checkpoint)
-        images = near(validation.images, torch.device("cpu"))
+        images = on_device(validation.images, torch.device("cpu"))
         predicted = predict(network, validation, images, size=32, bf16=False).points
         nme = mean_nme_percent(predicted, validation, trial.protocol, trial.scheme)
         assert nme == pytest.approx(folder.result.validation_nme_percent, rel=1e-4)
@@ -325,7 +325,8 @@ def test_occlusion_is_one_less_the_map_at_the_true_landmarks(tmp_path: Path) -> 
     masks = np.zeros((len(FACES.test), 64, 64), np.uint8)
     masks[:, :, 32:] = 255  # the right half is covered
     faces = dataclasses.replace(FACES.test, masks=masks)
-    found = predict(LeftHalf(68), faces, near(faces.images, torch.device("cpu")), 32, bf16=False)
+    images = on_device(faces.images, torch.device("cpu"))
+    found = predict(LeftHalf(68), faces, images, 32, bf16=False)
     assert found.occlusion_map is not None
     occlusion = occlusion_of(found.occlusion_map, faces, 32)
     assert occlusion.covered is not None

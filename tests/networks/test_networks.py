@@ -1,4 +1,4 @@
-"""The contract of networks, modules and backbones, over everything in the registry."""
+"""What networks, modules and backbones promise beyond the contracts of odnbench.testing."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -74,29 +74,6 @@ def test_the_mean_shape_is_predicted_whatever_the_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, m in REGISTRY.all(Module).items() if m.slot == "geometry"]
-)
-def test_geometry_modules_keep_the_map_and_fit_their_slot(name: str) -> None:
-    module = REGISTRY.build(Module, name, in_channels=32)
-    assert module(torch.randn(2, 32, 5, 5)).shape == (2, module.out_channels, 5, 5)
-    network = build_network(
-        spec_of("odn", "resnet18-slim", f"geometry={name}"), REGISTRY, LANDMARKS
-    )
-    assert network(torch.randn(2, 3, 64, 64)).points.shape == (2, LANDMARKS, 2)
-
-
-@pytest.mark.parametrize(
-    "name", [n for n, m in REGISTRY.all(Module).items() if m.slot == "distillation"]
-)
-def test_distillation_modules_return_clean_features_and_their_map(name: str) -> None:
-    module = REGISTRY.build(Module, name, in_channels=32)
-    clean, P = module(torch.randn(2, 32, 5, 5))
-    assert clean.shape == (2, module.out_channels, 5, 5)
-    assert P.shape == (2, 1, 5, 5)
-    assert ((P > 0) & (P < 1)).all()
-
-
-@pytest.mark.parametrize(
     "name", [n for n, m in REGISTRY.all(Module).items() if m.slot == "low_rank"]
 )
 def test_low_rank_modules_multiply_by_their_matrix(name: str) -> None:
@@ -105,16 +82,6 @@ def test_low_rank_modules_multiply_by_their_matrix(name: str) -> None:
     expected = torch.stack([module.M.T @ x for x in X])  # S = W_fcᵀ Mᵀ X, for a column X
     torch.testing.assert_close(module(X), expected)
     assert module(X).shape == (3, module.out_features)
-
-
-@pytest.mark.parametrize("attach", ["layer3", "layer4.0", "layer4"])
-@pytest.mark.parametrize("name", REGISTRY.all(Backbone))
-def test_backbones_tell_the_truth_about_channels_and_stride(name: str, attach: str) -> None:
-    backbone = REGISTRY.build(Backbone, name, attach=attach, pretrained="none")
-    Z = backbone(torch.randn(1, 3, 64, 96))
-    stride = backbone.stride
-    assert Z.shape == (1, backbone.out_channels, 64 // stride, 96 // stride)
-    assert stride == (16 if attach == "layer3" else 32)
 
 
 def test_an_unknown_place_to_attach_is_told() -> None:

@@ -170,7 +170,7 @@ def test_a_failed_trial_has_its_reason_and_is_no_longer_failed_once_it_is_done(
 def test_every_plan_of_a_pipeline_is_brought(tmp_path: Path, cache: Path, uri: str) -> None:
     """plan.json is of the last plan alone."""
     plans = [
-        plan_in(tmp_path / "runs", cache, f"variant={name}", "train.epochs=1")
+        plan_in(tmp_path / "runs", cache, f"variant={name}")
         for name in ("mean-shape", "brnet", "mean-shape,brnet")
     ]
     for plan in plans:

@@ -1,0 +1,112 @@
+"""Which contract each family of the registry has, and how the contracts are run."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from odnbench.engine.check import in_threads
+from odnbench.errors import OdnbenchError
+from odnbench.plan.registry import FAMILIES, Registry
+from odnbench.testing.data import check_box, check_dataset, check_protocol, check_scheme
+from odnbench.testing.networks import (
+    check_backbone,
+    check_criterion,
+    check_head,
+    check_module,
+    check_slot,
+    check_variant,
+    check_weight,
+)
+from odnbench.testing.numbers import check_format, check_metric, check_published
+
+# A contract takes the registry and the name of an entry, and raises whatever is wrong with it. It
+# returns what of the entry cannot be checked, or "".
+Contract = Callable[[Registry, str], str]
+
+CONTRACTS: Mapping[str, Contract] = {
+    "backbones": check_backbone,
+    "slots": check_slot,
+    "modules": check_module,
+    "heads": check_head,
+    "variants": check_variant,
+    "criteria": check_criterion,
+    "weights": check_weight,
+    "datasets": check_dataset,
+    "schemes": check_scheme,
+    "boxes": check_box,
+    "protocols": check_protocol,
+    "metrics": check_metric,
+    "formats": check_format,
+    "published": check_published,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the contract of an entry found."""
+
+    family: str
+    name: str
+    fault: str = ""  # names file, entry, rule, value and cure; "" where nothing is wrong
+    # What of the entry cannot be checked, and which shipped entry's place it takes.
+    remark: str = ""
+
+
+def check_entry(registry: Registry, family: str, name: str) -> str:
+    """Runs the contract of `family` on its entry `name`.
+
+    Returns what of the entry cannot be checked, or "". Raises OdnbenchError that names the entry,
+    its file, and the rule that it breaks; an exception of the entry's own code is its cause.
+    """
+    registry.get(FAMILIES[family], name)
+    try:
+        # Tiny inputs are not worth more threads, and a contract finds the same each time.
+        with in_threads(1), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return CONTRACTS[family](registry, name)
+    except Exception as error:
+        reason = " ".join(str(error).split())  # a fault is one line
+        reason = reason.removeprefix(f"{family}: {name}: ")
+        if not isinstance(error, OdnbenchError):
+            reason = f"{type(error).__name__}: {reason}"
+        origin = registry.origins.get((family, name))
+        where = f"{origin.file}: {name}" if origin else f"{family} '{name}'"
+        raise OdnbenchError(f"{where}: {reason}") from error
+
+
+def check_registry(
+    registry: Registry, only: Iterable[tuple[str, str]] | None = None
+) -> Iterator[Finding]:
+    """A finding for each of the entries `only` (family, name), or for all of `registry`, as soon as
+    there is one.
+    """
+    everything = ((family, name) for family in FAMILIES for name in registry.entries[family])
+    for family, name in everything if only is None else only:
+        origin = registry.origins.get((family, name))
+        replaced = origin.replaced if origin else None
+        replaces = f"takes the place of the one in {replaced}" if replaced else ""
+        try:
+            unchecked = check_entry(registry, family, name)
+        except OdnbenchError as error:
+            yield Finding(family, name, str(error), replaces)
+        else:
+            yield Finding(family, name, "", "; ".join(filter(None, [unchecked, replaces])))
+
+
+def check_added(registry: Registry, folders: Iterable[Path] = ()) -> Iterator[Finding]:
+    """A finding for each entry of `registry` that plug-ins and `folders` added to it, or for all of
+    its entries where nothing was added.
+
+    folders: those that the registry was loaded with. Raises OdnbenchError for a folder from which
+    no entry was read.
+    """
+    sources = {registry.origins[key].source for key in registry.added}
+    for folder in folders:
+        if str(folder) not in sources:
+            raise OdnbenchError(
+                f"{folder}: no entry was read from it; entries stand in FAMILY.toml, where FAMILY "
+                f"is one of {', '.join(FAMILIES)}"
+            )
+    yield from check_registry(registry, registry.added or None)

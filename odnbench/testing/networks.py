@@ -1,0 +1,270 @@
+"""Contracts of all that a network and its objective are made of."""
+
+# B images, L landmarks, C channels, h×w feature map, d length of a feature vector
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from odnbench.engine.check import check_trial
+from odnbench.errors import OdnbenchError, unknown
+from odnbench.networks.heads.head import Head
+from odnbench.networks.odn import OcclusionAdaptiveNetwork, size_of
+from odnbench.plan.conversion import field_types, public_name, replace_at
+from odnbench.plan.entries import ATTACH_WORDS, Backbone, Criterion, LossWeight, Module, Slot
+from odnbench.plan.entries import Head as HeadEntry
+from odnbench.plan.pipelines import Pipeline, resolve
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme
+from odnbench.plan.registry import Registry, import_target
+from odnbench.plan.specs import NONE, LossSpec, ModelSpec
+from odnbench.plan.trials import Coverage, Trial
+
+_IMAGES, _SIDE_PX = 2, 64
+_PICTURE = (64, 96)  # height and width, unlike each other so that they are not mixed up
+_CHANNELS, _CELLS = 8, 5  # of a feature map, and along each of its sides
+_FEATURES = 12  # of a vector
+_LANDMARKS = 5
+_SMALLEST = {
+    "model.backbone": "resnet18-slim",
+    "model.pretrained": "none",
+    "data.input_size": _SIDE_PX,
+    "train.batch_size": _IMAGES,
+    "train.epochs": 1,
+}
+
+
+def check_backbone(registry: Registry, name: str) -> str:
+    """Images (B, 3, H, W) become Z (B, out_channels, H/stride, W/stride) for every word of
+    `model.attach` in the entry's layers; an entry without layers must know at least one word.
+    """
+    entry = registry.get(Backbone, name)
+    words: dict[str, list[str]] = {}  # layer → the words that mean it
+    for word in ATTACH_WORDS:
+        words.setdefault(entry.layer(word), []).append(word)
+    refusals: dict[str, Exception] = {}
+    for layer, known_as in words.items():
+        try:
+            backbone = registry.build(Backbone, name, attach=layer, pretrained="none")
+        except (OdnbenchError, ValueError, KeyError) as error:
+            if any(word in entry.layers for word in known_as):
+                raise OdnbenchError(f"attach = '{layer}': {error}") from error
+            refusals[layer] = error
+        else:
+            _check_features(backbone, known_as)
+    if len(refusals) == len(words):
+        layer, refusal = next(iter(refusals.items()))
+        raise OdnbenchError(
+            f"it must know one of {', '.join(ATTACH_WORDS)} as attach, or name a layer of its own "
+            f"for each in layers; attach = '{layer}': {refusal}"
+        ) from refusal
+    return ""
+
+
+def _check_features(backbone: nn.Module, words: list[str]) -> None:
+    """A backbone that was built for `words` of `model.attach` tells its Z as it is, and learns."""
+    where = f"with attach = '{words[0]}'"
+    channels, stride = (size_of(backbone, size, where) for size in ("out_channels", "stride"))
+    for word in words:
+        asked = int(word.removeprefix("stride-")) if word.startswith("stride-") else stride
+        if stride != asked:
+            raise OdnbenchError(f"with attach = '{word}': its stride must be {asked}, got {stride}")
+    height, width = _PICTURE
+    images = torch.randn(_IMAGES, 3, height, width)
+    Z = _shaped(
+        backbone(images),
+        (_IMAGES, channels, height // stride, width // stride),
+        f"{where}, the feature map of images {tuple(images.shape)}",
+        "(B, out_channels, H/stride, W/stride)",
+    )
+    _check_learns(backbone, [Z], where)
+
+
+def check_slot(registry: Registry, name: str) -> str:
+    """The name is free in the network and in the spec; the network can be trained with the slot's
+    default module.
+    """
+    if hasattr(OcclusionAdaptiveNetwork, name) or name in field_types(ModelSpec):
+        raise OdnbenchError(f"the name '{name}' is taken in the network; give it another one")
+    if name in registry.all(HeadEntry):
+        raise OdnbenchError(f"the name '{name}' is that of a head; give it another one")
+    default = registry.get(Slot, name).default
+    _check_in_network(registry, {} if default == NONE else {f"model.{name}": default})
+    return ""
+
+
+def check_module(registry: Registry, name: str) -> str:
+    """Features become features of the shape that the module's slot asks for and that the module
+    tells; all parameters and the input get gradients; the network can be trained with it.
+    """
+    slot = registry.get(Slot, registry.get(Module, name).slot)
+    shape: tuple[int, ...] = (_IMAGES, _CHANNELS, _CELLS, _CELLS)
+    taken, given, wanted = "in_channels", "out_channels", "(B, out_channels, h, w)"
+    if slot.place == "vector":
+        shape = (_IMAGES, _FEATURES)
+        taken, given, wanted = "in_features", "out_features", "(B, out_features)"
+    module = registry.build(Module, name, **{taken: shape[1]})
+    size = size_of(module, given, f"with {taken} = {shape[1]}")
+    features = torch.randn(shape, requires_grad=True)
+    output, P = module(features), None
+    if slot.place == "branch" and isinstance(output, tuple) and len(output) == 2:
+        output, P = output
+        P = _shaped(P, (_IMAGES, 1, *shape[2:]), "its occlusion map", "(B, 1, h, w)")
+        if not ((P > 0) & (P < 1)).all():
+            raise OdnbenchError(
+                f"its occlusion map must be between 0 and 1, got {P.min():g} to {P.max():g}; end "
+                "it with a sigmoid"
+            )
+    output = _shaped(output, (_IMAGES, size, *shape[2:]), f"output of {shape}", wanted)
+    M = getattr(module, "M", None) if slot.place == "vector" else None
+    if M is not None:
+        _shaped(M, (shape[1], size), "its structural matrix M", "(in_features, out_features)")
+    _check_learns(module, [output] if P is None else [output, P], "", features)
+    _check_in_network(registry, {f"model.{slot.name}": name})
+    return ""
+
+
+def check_head(registry: Registry, name: str) -> str:
+    """Features become points (B, L, 2) in float32, whatever the precision of a trial; the data term
+    is (B,) and gives gradients; the network can be trained with it.
+    """
+    takes_map = registry.get(HeadEntry, name).takes == "map"
+    shape = (_IMAGES, _CHANNELS, _CELLS, _CELLS) if takes_map else (_IMAGES, _FEATURES)
+    head = registry.build(
+        HeadEntry,
+        name,
+        in_channels=shape[1],
+        side=_CELLS if takes_map else 1,
+        landmarks=_LANDMARKS,
+    )
+    if not isinstance(head, Head):
+        raise OdnbenchError(
+            f"its target must return an odnbench.networks.heads.head:Head, got "
+            f"{type(head).__name__}; make it a subclass"
+        )
+    mean_shape, true = torch.rand(_LANDMARKS, 2) - 0.5, torch.rand(_IMAGES, _LANDMARKS, 2) - 0.5
+    wanted = (_IMAGES, _LANDMARKS, 2)
+    features = torch.randn(shape)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        in_bf16 = head.decode(head(features), mean_shape)
+    if in_bf16.dtype != torch.float32:
+        raise OdnbenchError(
+            f"decode must give float32 in trials in bf16 too, got {in_bf16.dtype}; add .float()"
+        )
+    features.requires_grad_()
+    output = head(features)
+    points = _shaped(head.decode(output, mean_shape), wanted, "decoded points", "(B, L, 2)")
+    term = head.data_term(output, points, true, _squared)
+    term = _shaped(term, (_IMAGES,), "its data term", "(B,)")
+    _check_learns(head, [term], "", features)
+    vectors = [slot for slot, entry in registry.all(Slot).items() if entry.place == "vector"]
+    without = {f"model.{slot}": NONE for slot in vectors} if takes_map else {}
+    _check_in_network(registry, {"model.head": name, **without})
+    return ""
+
+
+def _squared(predicted: Tensor, true: Tensor) -> Tensor:
+    return (predicted - true).square().sum(dim=(1, 2))
+
+
+def check_criterion(registry: Registry, name: str) -> str:
+    """Two sets of shapes (B, L, 2) become (B,) values, none of them negative, the smallest where
+    both are equal, with a gradient.
+    """
+    entry = registry.get(Criterion, name)
+    function = import_target(entry.target)
+    unit = _SIDE_PX / 2 if entry.unit == "pixels" else 1.0
+    true = (torch.rand(_IMAGES, _LANDMARKS, 2) - 0.5) * unit
+    predicted = (true + 0.1 * unit * torch.randn_like(true)).requires_grad_()
+    apart = function(predicted, true, **entry.options)
+    apart = _shaped(apart, (_IMAGES,), f"the values of {_IMAGES} shapes", "(B,)")
+    equal = function(true, true, **entry.options)
+    if min(apart.min(), equal.min()) < 0:
+        raise OdnbenchError(f"its values must be 0 or more, got {min(apart.min(), equal.min()):g}")
+    if not (equal < apart).all():
+        raise OdnbenchError(
+            f"its value must be smallest where both shapes are equal, got {equal[0]:g} there and "
+            f"{apart[0].item():g} elsewhere"
+        )
+    apart.sum().backward()
+    if predicted.grad is None or not predicted.grad.isfinite().all() or not predicted.grad.any():
+        raise OdnbenchError("the predicted points must get a finite gradient that is not all 0")
+    return ""
+
+
+def check_variant(registry: Registry, name: str) -> str:
+    """The variant's network can be built at its smallest, predicts and learns."""
+    _check_in_network(registry, {}, variant=name)
+    return ""
+
+
+def check_weight(registry: Registry, name: str) -> str:
+    """The weight is one of the objective."""
+    known = [public_name(weight) for weight in LossSpec.weights()]
+    if name not in known:
+        raise OdnbenchError(
+            f"{unknown('weight of Eq. (3)', name, known)}. A new one needs a field of LossSpec "
+            "(odnbench/plan/specs.py; with the default 0.0, so that results of before stay "
+            "readable) and its term in odnbench/losses/objective.py"
+        )
+    registry.get(LossWeight, name)
+    return ""
+
+
+def _check_in_network(registry: Registry, changes: Mapping[str, Any], variant: str = "odn") -> None:
+    """A network of `variant` at its smallest, with `changes` of its spec, predicts and learns."""
+    pipeline = Pipeline("contract", "", base={**_SMALLEST, **changes}, axes={"variant": [variant]})
+    (spec,) = resolve(pipeline, registry)
+    spec = replace_at(spec, "model.pretrained", "none")  # nothing is downloaded for a check
+    protocol = registry.get(Protocol, spec.data.protocol)
+    trial = Trial(
+        id="contract",
+        pipeline=pipeline.name,
+        title=variant,
+        spec=spec,
+        protocol=protocol,
+        box=registry.get(BoxRule, protocol.box),
+        scheme=registry.get(Scheme, protocol.scheme),
+        coverage=(Coverage(spec.data.train, _IMAGES, 0, rendered=True),),
+        faces="",
+    )
+    check_trial(trial, registry)
+
+
+def _shaped(value: object, shape: tuple[int, ...], what: str, letters: str) -> Tensor:
+    """`value`, if it is a finite tensor of `shape`."""
+    if not isinstance(value, Tensor):
+        raise OdnbenchError(f"{what} must be a tensor, got {type(value).__name__}")
+    if value.shape != shape:
+        raise OdnbenchError(
+            f"{what} must have the shape {letters}, here {shape}, got {tuple(value.shape)}"
+        )
+    if not value.isfinite().all():
+        raise OdnbenchError(f"{what} must be finite")
+    return value
+
+
+def _check_learns(
+    module: nn.Module, outputs: list[Tensor], where: str, features: Tensor | None = None
+) -> None:
+    """All parameters of `module` that are to be trained, and `features`, get finite gradients of a
+    random sum of `outputs`.
+    """
+    where = f"{where}, " if where else ""
+    named = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    if features is not None:
+        named["input"] = features  # type: ignore[assignment]
+    total = torch.stack([(output * torch.randn_like(output)).sum() for output in outputs]).sum()
+    if named and not total.requires_grad:
+        raise OdnbenchError(f"{where}no gradient leads back from its output; nothing may detach it")
+    if named:
+        total.backward()
+    for name, tensor in named.items():
+        what = "its input" if tensor is features else f"its parameter {name}"
+        if tensor.grad is None:
+            raise OdnbenchError(
+                f"{where}{what} gets no gradient; use it in forward, or set requires_grad = False"
+            )
+        if not tensor.grad.isfinite().all():
+            raise OdnbenchError(f"{where}the gradient of {what} is not finite")

@@ -1,0 +1,95 @@
+"""Contracts of what is made of errors: metrics, formats of reports, published tables."""
+
+# N faces
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from odnbench.arrays import Floats
+from odnbench.errors import OdnbenchError, unknown
+from odnbench.plan.entries import Format, Metric, Published, Variant
+from odnbench.plan.protocols import Protocol
+from odnbench.plan.registry import Registry
+from odnbench.plan.trials import Coverage
+from odnbench.reports.read import read_report
+from odnbench.scoring.scores import Score, values_of
+from odnbench.testing.results import write_results
+
+_FACES = 24
+_LARGER = 16.0  # a power of 2, so that a ratio of errors stays the same to the last bit
+
+
+def check_metric(registry: Registry, name: str) -> str:
+    """The metric is a finite number for random errors, for no error and for a single face, and not
+    better for larger errors.
+    """
+    metric = registry.get(Metric, name)
+    alone = dataclasses.replace(registry, entries={**registry.entries, "metrics": {name: metric}})
+    protocol = next(iter(registry.all(Protocol).values()))
+    errors = np.random.default_rng(0).uniform(0.005, 0.04, _FACES)
+    cases = {
+        "small errors": errors,
+        "large errors": _LARGER * errors,
+        "no error": np.zeros(_FACES),
+        "a single face": errors[:1],
+    }
+    told = {}
+    for case, nme in cases.items():
+        values = [value.value for value in values_of(_score(nme, protocol), alone)]
+        if not np.isfinite(values).all():
+            raise OdnbenchError(f"it must be a finite number, got {values[0]} for {case}")
+        told[case] = np.array(values)
+    rises = told["large errors"] - told["small errors"]
+    if (rises > 0 if metric.better == "higher" else rises < 0).any():
+        raise OdnbenchError(
+            f"better = '{metric.better}', but errors {_LARGER:g} times as large change it from "
+            f"{told['small errors'][0]:g} to {told['large errors'][0]:g}; mend better, or the sign"
+        )
+    return ""
+
+
+def _score(nme: Floats, protocol: Protocol) -> Score:
+    count = len(nme)
+    return Score(
+        column="contract",
+        coverage=Coverage("contract", count, count, rendered=False),
+        protocol=protocol,
+        faces=tuple(str(face) for face in range(count)),
+        nme=nme,
+        points=np.full(count, 5.0),
+    )
+
+
+def check_format(registry: Registry, name: str) -> str:
+    """The format writes a small report into a folder, and returns the path of a file there."""
+    with tempfile.TemporaryDirectory() as temporary:
+        report = read_report(write_results(Path(temporary) / "results", registry), registry)
+        folder = Path(temporary) / "reports"
+        path = registry.build(Format, name, report=report, folder=folder)
+        if not isinstance(path, Path):
+            raise OdnbenchError(
+                f"its target must return the path of the file to open first, got {path!r}"
+            )
+        if not path.is_file() or not path.is_relative_to(folder):
+            raise OdnbenchError(
+                f"its target must return a file that it wrote into `folder`, got {path}"
+            )
+    return ""
+
+
+def check_published(registry: Registry, name: str) -> str:
+    """Protocol, splits, columns and variants that the table names are there."""
+    table = registry.get(Published, name)
+    registry.get(Protocol, table.protocol)
+    for column in table.columns:
+        registry.split(f"{table.dataset}/{column}")
+    for row in table.rows:
+        if row.variant:
+            registry.get(Variant, row.variant)
+        for column in row.values:
+            if column not in table.columns:
+                raise OdnbenchError(f"{row.method}: {unknown('column', column, table.columns)}")
+    return ""
