@@ -137,18 +137,10 @@ def test_the_metric_of_a_plugin_is_in_scores(command: Command, trained: Path) ->
 
 
 def test_the_format_of_a_plugin_writes_the_report(command: Command, trained: Path) -> None:
-    script = (
-        "from pathlib import Path\n"
-        "from odnbench.plan.entries import Format\n"
-        "from odnbench.plan.registry import Registry\n"
-        "from odnbench.reports.read import read_report\n"
-        "registry = Registry.load()\n"
-        "report = read_report(Path('runs/ablation/plan.json'), registry)\n"
-        "print(registry.build(Format, 'example-csv', report=report, folder=Path('reports')))\n"
-    )
-    done = command("-c", script, program="python")
+    done = command("report", "ablation", "--format", "example-csv", "--out", "reports")
     assert done.returncode == 0, done.stderr
-    with (trained.parents[2] / done.stdout.strip()).open() as file:
+    path = done.stdout.partition("  (trials")[0]
+    with (trained.parents[2] / path).open() as file:
         rows = list(csv.DictReader(file))
     assert {row["metric"] for row in rows} >= {"nme", "worst"}
     assert {row["column"] for row in rows} >= {"300w/common", "300w/challenging"}
