@@ -40,8 +40,9 @@ from itertools import islice
 from pathlib import Path
 from odnbench.datasets.prepare import Recipe, prepare
 from odnbench.datasets.rendering.stand_ins import draw_faces
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import BoxRule
+from odnbench.plan.entries import Dataset
+from odnbench.plan.protocols import BoxRule
+from odnbench.plan.registry import Registry
 
 registry, count, size = Registry.load(), int(sys.argv[1]), int(sys.argv[2])
 faces = draw_faces(registry.get(Dataset, "aflw"), "train", size, seed=0)

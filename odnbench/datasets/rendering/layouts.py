@@ -31,7 +31,7 @@ def render_layout(
         raise OdnbenchError(f"{folder} is not an empty folder; give a new one")
 
     def counted(drawn: Iterator[Face]) -> Iterator[Face]:
-        for face in islice(drawn, faces):
+        for face in islice(drawn, count):
             yield face
             advance()
 
