@@ -131,13 +131,13 @@ def _bare_loop(files: Sequence[Path], maps: Sequence[Floats], size: int, *, keep
             pass
 
 
-def _peak_memory_mb(faces: int, size: int, folder: Path) -> float:
+def _peak_memory_mb(count: int, size: int, folder: Path) -> float:
     """Of a process that prepares so many rendered faces; NaN where the system does not tell it.
 
     getrusage would not do: a process starts with the maximum of the one that started it.
     """
     if not Path("/proc/self/status").is_file():
         return float("nan")
-    command = [sys.executable, "-c", _MEMORY, str(faces), str(size), str(folder)]
+    command = [sys.executable, "-c", _MEMORY, str(count), str(size), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024

@@ -20,8 +20,8 @@ from torch import Tensor
 from odnbench.arrays import Floats
 from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.networks.heads.head import Criterion
-from odnbench.plan.entries import Criterion as CriterionEntry
+from odnbench.networks.heads.head import CoordinateLoss
+from odnbench.plan.entries import Criterion
 from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.specs import LossSpec
 
@@ -41,7 +41,7 @@ class Objective:
 
     spec: LossSpec
     network: LandmarkNetwork
-    criterion: Criterion
+    criterion: CoordinateLoss
     crop_size_px: int
 
     def __call__(self, prediction: Prediction, true_points: Tensor) -> Terms:
@@ -103,7 +103,7 @@ def build_objective(
     spec: LossSpec, network: LandmarkNetwork, registry: Registry, crop_size_px: int
 ) -> Objective:
     """The objective of `spec` for `network`."""
-    entry = registry.get(CriterionEntry, spec.criterion)
+    entry = registry.get(Criterion, spec.criterion)
     function = import_target(entry.target)
     options = dict(entry.options)
 

@@ -22,7 +22,7 @@ from odnbench.networks.torchvision_import import torchvision
 _BLOCK = torchvision.models.resnet.BasicBlock
 
 
-class Backbone(nn.Sequential):
+class FeatureExtractor(nn.Sequential):
     """(B, 3, H, W) → Z (B, out_channels, H/stride, W/stride)."""
 
     def __init__(self, layers: "OrderedDict[str, nn.Module]", out_channels: int, stride: int):
@@ -31,7 +31,7 @@ class Backbone(nn.Sequential):
         self.stride = stride
 
 
-def resnet(attach: str, pretrained: str, *, name: str) -> Backbone:
+def resnet(attach: str, pretrained: str, *, name: str) -> FeatureExtractor:
     """torchvision's ResNet `name` up to and including block `attach` ("layer3", "layer4.0", …).
 
     pretrained: "none", "imagenet" (torchvision's own weights, downloaded once), or a local weights
@@ -47,7 +47,7 @@ def resnet(attach: str, pretrained: str, *, name: str) -> Backbone:
     return backbone
 
 
-def slim_resnet18(attach: str, pretrained: str, *, width: int) -> Backbone:
+def slim_resnet18(attach: str, pretrained: str, *, width: int) -> FeatureExtractor:
     """ResNet-18 with `width` channels in its first stage instead of 64."""
     if pretrained == "imagenet":
         raise OdnbenchError(
@@ -117,7 +117,7 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     raise OdnbenchError(f"{path}: weights files end in .npz, .safetensors or .pth")
 
 
-def _cut(model: nn.Module, attach: str) -> Backbone:
+def _cut(model: nn.Module, attach: str) -> FeatureExtractor:
     """The layers of a torchvision ResNet up to and including `attach`."""
     stage, _, block = attach.partition(".")
     stages = ("layer1", "layer2", "layer3", "layer4")
@@ -139,7 +139,7 @@ def _cut(model: nn.Module, attach: str) -> Backbone:
     last = list(layers[stage].children())[-1]
     norm = [module for module in last.modules() if isinstance(module, nn.BatchNorm2d)][-1]
     out_channels = norm.num_features
-    return Backbone(layers, out_channels, stride=2 ** (int(stage[-1]) + 1))
+    return FeatureExtractor(layers, out_channels, stride=2 ** (int(stage[-1]) + 1))
 
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:

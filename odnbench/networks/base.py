@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from odnbench.networks.heads.head import Criterion
+from odnbench.networks.heads.head import CoordinateLoss
 
 
 class Prediction(NamedTuple):
@@ -35,7 +35,7 @@ class LandmarkNetwork(nn.Module):
         """images (B, 3, H, W), normalised by ImageNet's mean and deviation → Prediction."""
         raise NotImplementedError
 
-    def data_term(self, prediction: Prediction, true: Tensor, criterion: Criterion) -> Tensor:
+    def data_term(self, prediction: Prediction, true: Tensor, criterion: CoordinateLoss) -> Tensor:
         """(B,): how far each image is from its truth; true (B, L, 2) in [-1, 1] over the crop."""
         return criterion(prediction.points, true)
 

@@ -19,9 +19,8 @@ from torch.nn import functional
 
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.networks.heads.head import Criterion, Head
-from odnbench.plan.entries import Backbone, Module, Slot
-from odnbench.plan.entries import Head as HeadEntry
+from odnbench.networks.heads.head import CoordinateLoss, LandmarkHead
+from odnbench.plan.entries import Backbone, Head, Module, Slot
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, ModelSpec
 
@@ -67,7 +66,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         self._branches, sizes = fill("branch", "in_channels", channels)
         channels = sum(sizes) or channels
         side = -(-input_size // stride)  # of Z, in cells
-        self._takes_map = registry.get(HeadEntry, model.head).takes == "map"
+        self._takes_map = registry.get(Head, model.head).takes == "map"
         self._vector: list[str] = []
         self._pool_to_vector = not filled  # BRNet
         if not self._takes_map:
@@ -75,16 +74,16 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
             channels *= side * side  # d
             self._vector, sizes = fill("vector", "in_features", channels)
             channels, side = (sizes[-1] if sizes else channels), 1  # k
-        head: Head = registry.build(
-            HeadEntry, model.head, in_channels=channels, side=side, landmarks=landmarks
+        head: LandmarkHead = registry.build(
+            Head, model.head, in_channels=channels, side=side, landmarks=landmarks
         )
         self._head_name = model.head
         self.add_module(model.head, head)
 
     @property
-    def head(self) -> Head:
+    def head(self) -> LandmarkHead:
         """What turns features into points."""
-        head: Head = self.get_submodule(self._head_name)  # type: ignore[assignment]
+        head: LandmarkHead = self.get_submodule(self._head_name)  # type: ignore[assignment]
         return head
 
     def forward(self, images: Tensor) -> Prediction:
@@ -98,7 +97,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         output = self.head(features)
         return Prediction(self.head.decode(output, self.mean_shape), occlusion_map, output)
 
-    def data_term(self, prediction: Prediction, true: Tensor, criterion: Criterion) -> Tensor:
+    def data_term(self, prediction: Prediction, true: Tensor, criterion: CoordinateLoss) -> Tensor:
         """See LandmarkNetwork.data_term."""
         return self.head.data_term(prediction.output, prediction.points, true, criterion)
 

@@ -31,15 +31,15 @@ _MOVED = {
 }
 
 
-def trial_id(spec: TrialSpec, registry: Registry, faces: str) -> str:
-    """The content id of a trial; `faces` is the fingerprint of its face lists.
+def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str) -> str:
+    """The content id of a trial; `fingerprint` is that of the lists of its faces.
 
     Raises OdnbenchError where its weights file is not there.
     """
     if weights := weights_file(spec):
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
-    return content_id(_named(spec, registry), _used(spec, registry), faces, ENGINE_VERSION)
+    return content_id(_named(spec, registry), _used(spec, registry), fingerprint, ENGINE_VERSION)
 
 
 def weights_file(spec: TrialSpec) -> Path | None:

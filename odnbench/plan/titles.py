@@ -11,7 +11,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 
 
-def told_apart_by(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
+def distinguishing_keys(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
     """The dotted keys in which trials of one variant differ; what differs between variants only is
     said by their titles.
     """

@@ -15,7 +15,7 @@ from odnbench.plan.pipelines import Search
 from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
-from odnbench.plan.titles import has_paper_weights, told_apart_by, trial_title, weights_title
+from odnbench.plan.titles import distinguishing_keys, has_paper_weights, trial_title, weights_title
 from odnbench.reports.report import (
     Measured,
     Missing,
@@ -113,7 +113,7 @@ def _rows(
     groups: dict[TrialSpec, list[ScoredTrial]] = defaultdict(list)
     for scored in finished:
         groups[dataclasses.replace(scored.trial.spec, seed=0)].append(scored)
-    keys = [key for key in told_apart_by(groups) if key != "seed"]
+    keys = [key for key in distinguishing_keys(groups) if key != "seed"]
     searched = _searched(search)
     only = sum(spec.variant == reference for spec in groups) == 1
     rows = []

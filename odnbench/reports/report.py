@@ -169,12 +169,12 @@ class Report:
         reference = self.reference
         for column in self.columns if reference is not None else ():
             assert reference is not None
-            faces = {score.faces for score in reference.scores_of(column)}
+            faces = {score.face_ids for score in reference.scores_of(column)}
             errors = {
                 row.title: errors
                 for row in self.table
                 if (errors := row.errors(column)) is not None and errors.shape[1] > 1
-                if {score.faces for score in row.scores_of(column)} == faces
+                if {score.face_ids for score in row.scores_of(column)} == faces
             }
             if len(errors) > 1 and reference.title in errors:
                 compared = compare(errors, reference.title)
@@ -196,7 +196,7 @@ class Report:
             return {}
         found = {}
         for column in self.columns:
-            faces = {score.faces for row in cells.values() for score in row.scores_of(column)}
+            faces = {score.face_ids for row in cells.values() for score in row.scores_of(column)}
             errors = {cell: row.errors(column) for cell, row in cells.items()}
             known = {cell: E for cell, E in errors.items() if E is not None and E.shape[1] > 1}
             if len(known) == len(cells) and len(faces) == 1:
@@ -240,7 +240,7 @@ class Report:
         shown: dict[tuple[str, ...], str] = {}
         for column in self.pipeline.columns:
             if found := [t.scores[column] for t in self.trials if column in t.scores]:
-                shown.setdefault(found[0].faces, column)
+                shown.setdefault(found[0].face_ids, column)
         return {
             column: trial.scores[column].coverage
             for column in shown.values()

@@ -30,7 +30,7 @@ class PredictionFile:
     """What a file says of faces; image frame, 0-based."""
 
     path: Path
-    faces: tuple[str, ...]  # (N,) ids or file names
+    face_ids: tuple[str, ...]  # (N,) ids or file names
     points: Floats  # (N, L, 2)
     occluded: Flags | None = None  # (N, L) as predicted
     boxes: Floats | None = None  # (N, 4), in ground truth
@@ -86,14 +86,14 @@ def read_prediction_file(path: Path, *, truth: bool = False) -> PredictionFile:
             f"{found.points.shape[1]}"
         )
     seen: set[str] = set()
-    for face, points in zip(found.faces, found.points, strict=True):
+    for face, points in zip(found.face_ids, found.points, strict=True):
         if face in seen:
             raise OdnbenchError(f"{path}: face {face} is there twice; keep one of them")
         seen.add(face)
         if not np.isfinite(points).all():
             where = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
             raise OdnbenchError(f"{path}: face {face}: landmark {where} is not a finite number")
-    if not found.faces:
+    if not found.face_ids:
         raise OdnbenchError(f"{path}: it holds no face")
     return found
 

@@ -103,26 +103,26 @@ def score_files(
 def _score(
     name: str, paired: Paired, protocol: Protocol, scheme: Scheme, registry: Registry
 ) -> ScoredFile:
-    normaliser_px(paired.true, protocol, scheme, paired.boxes, face_ids=paired.faces)
+    normaliser_px(paired.true, protocol, scheme, paired.boxes, face_ids=paired.face_ids)
     nme = nme_per_face(
         paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
     )
     counted = ~np.isnan(nme)  # of a face without a point that the protocol counts
-    faces = tuple(face for face, kept in zip(paired.faces, counted, strict=True) if kept)
-    if not faces:
+    face_ids = tuple(face for face, kept in zip(paired.face_ids, counted, strict=True) if kept)
+    if not face_ids:
         raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")
     points = points_per_face(len(nme), protocol, scheme, paired.occluded)[counted]
-    score = Score(paired.coverage.split, paired.coverage, protocol, faces, nme[counted], points)
+    score = Score(paired.coverage.split, paired.coverage, protocol, face_ids, nme[counted], points)
     return ScoredFile(name, score, tuple(values_of(score, registry)), paired, scheme)
 
 
 def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Comparison, ...]:
     """Every other file against the one named `reference`, on the faces that all of them have."""
-    common = set.intersection(*(set(s.score.faces) for s in scored))
+    common = set.intersection(*(set(s.score.face_ids) for s in scored))
     errors = {}
     for one in scored:
         score = one.score
-        kept = [face in common for face in score.faces]
+        kept = [face in common for face in score.face_ids]
         terms = mean_terms(score.nme[kept], score.points[kept], score.protocol)
         errors[one.name] = terms[None]  # (1, N)
     return compare(errors, reference)

@@ -28,7 +28,7 @@ class Score:
     column: str  # "300w/challenging"
     coverage: Coverage
     protocol: Protocol
-    faces: tuple[str, ...]  # (N,) ids
+    face_ids: tuple[str, ...]  # (N,) ids
     nme: Floats  # of each face
     points: Floats  # (N,) that the protocol counts
 
@@ -89,7 +89,7 @@ def _number(registry: Registry, metric: str, **arguments: Any) -> float:
     return float(number)
 
 
-def faces_of(column: str, predictions: Predictions, registry: Registry) -> Flags:
+def is_in_split(column: str, predictions: Predictions, registry: Registry) -> Flags:
     """(N,) which predicted faces belong to the split `column`."""
     dataset, split = registry.split(column)
     chosen: Flags = np.isin(predictions.parts, [f"{dataset.name}/{part}" for part in split.parts])
@@ -109,7 +109,7 @@ def occlusion_scores(
     occlusion = predictions.occlusion
     for column in columns if occlusion is not None else ():
         assert occlusion is not None
-        chosen = faces_of(column, predictions, registry)
+        chosen = is_in_split(column, predictions, registry)
         pairs = {"landmarks": (occlusion.landmarks, predictions.occluded)}
         if occlusion.covered is not None:
             pairs["cells"] = (occlusion.cells, occlusion.covered > 0.5)
@@ -155,7 +155,7 @@ def scores_under(
         dataset, split = registry.split(column)
         if protocol.visibility != "all" and not dataset.flags:
             continue
-        chosen = faces_of(column, predictions, registry)
+        chosen = is_in_split(column, predictions, registry)
         counted = chosen & np.isfinite(nme)
         ids = tuple(np.array(predictions.ids)[counted])
         if ids:

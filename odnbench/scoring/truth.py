@@ -21,7 +21,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.predictions import Predictions
 from odnbench.scoring.prediction_files import PredictionFile
-from odnbench.scoring.scores import faces_of
+from odnbench.scoring.scores import is_in_split
 
 _SHOWN = 5
 
@@ -34,7 +34,7 @@ class Truth:
     scheme: str
     official: int  # faces of the whole split; 0 where not known
     rendered: bool
-    faces: tuple[str, ...]  # (N,) ids
+    face_ids: tuple[str, ...]  # (N,) ids
     points: Floats  # (N, L, 2)
     occluded: Flags | None  # (N, L)
     boxes: Floats | None  # (N, 4)
@@ -90,21 +90,21 @@ def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth
         raise OdnbenchError(f"{split}: a file of annotations does not tell who is in it")
     patterns = [dataset.parts[part].pattern for part in members.parts]
     if all(patterns):
-        chosen = np.array([_is_of(patterns, face) for face in file.faces], np.bool_)
+        chosen = np.array([_is_of(patterns, face) for face in file.face_ids], np.bool_)
     else:  # the names do not tell, so it must be just these faces
-        chosen = np.full(len(file.faces), len(file.faces) == members.faces)
+        chosen = np.full(len(file.face_ids), len(file.face_ids) == members.faces)
     if not chosen.any() or chosen.sum() > members.faces:
         found = f"{chosen.sum()} faces" if chosen.any() else "no face"
         raise OdnbenchError(
             f"{file.path}: it holds {found} of {split}, which has {members.faces}, as far as the "
-            f"names of its {len(file.faces)} tell; give the annotations of that split alone"
+            f"names of its {len(file.face_ids)} tell; give the annotations of that split alone"
         )
     return Truth(
         split,
         dataset.scheme,
         members.faces,
         False,
-        tuple(np.array(file.faces)[chosen]),
+        tuple(np.array(file.face_ids)[chosen]),
         file.points[chosen],
         None if file.occluded is None else file.occluded[chosen],
         None if file.boxes is None else file.boxes[chosen],
@@ -118,7 +118,7 @@ def truth_in_predictions(
     faces.
     """
     dataset, members = registry.split(split)
-    chosen = faces_of(split, predictions, registry)
+    chosen = is_in_split(split, predictions, registry)
     if not chosen.any():
         return None
     rendered = trial.tested_on_rendered(split)
@@ -138,7 +138,7 @@ def truth_in_predictions(
 class Paired:
     """Predictions and ground truth of the same faces, in the order of the ground truth."""
 
-    faces: tuple[str, ...]  # (N,) ids of the ground truth
+    face_ids: tuple[str, ...]  # (N,) ids of the ground truth
     predicted: Floats  # (N, L, 2)
     true: Floats  # (N, L, 2)
     predicted_occluded: Flags | None  # (N, L)
@@ -163,17 +163,17 @@ def pair(
             raise OdnbenchError(
                 f"{what}: {points.shape[1]} landmarks, but scheme {truth.scheme} has {landmarks}"
             )
-    row_of = {name: row for row, names in enumerate(_names(predicted.faces)) for name in names}
+    row_of = {name: row for row, names in enumerate(_names(predicted.face_ids)) for name in names}
     rows = np.array(
-        [next((row_of[n] for n in names if n in row_of), -1) for names in _names(truth.faces)]
+        [next((row_of[n] for n in names if n in row_of), -1) for names in _names(truth.face_ids)]
     )
     both = np.flatnonzero(rows >= 0)
     if not len(both):
         raise OdnbenchError(
             f"{predicted.path}: it holds no face of {truth.split}: it names faces like "
-            f"'{predicted.faces[0]}', the ground truth like '{truth.faces[0]}'"
+            f"'{predicted.face_ids[0]}', the ground truth like '{truth.face_ids[0]}'"
         )
-    missing = [truth.faces[i] for i in np.flatnonzero(rows < 0)]
+    missing = [truth.face_ids[i] for i in np.flatnonzero(rows < 0)]
     if missing and not allow_partial:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise OdnbenchError(
@@ -181,9 +181,9 @@ def pair(
             f"{truth.split}; --allow-partial scores the other {len(both)}"
         )
     found = rows[both]
-    total = truth.official or len(truth.faces)
+    total = truth.official or len(truth.face_ids)
     return Paired(
-        tuple(truth.faces[i] for i in both),
+        tuple(truth.face_ids[i] for i in both),
         predicted.points[found],
         truth.points[both],
         None if predicted.occluded is None else predicted.occluded[found],
@@ -193,13 +193,13 @@ def pair(
     )
 
 
-def _names(faces: Sequence[str]) -> list[list[str]]:
+def _names(face_ids: Sequence[str]) -> list[list[str]]:
     """What each face may be called: its id, and the stem of its file name where it is unique."""
-    stems = [_stem(face) for face in faces]
+    stems = [_stem(face) for face in face_ids]
     count = Counter(stems)
     return [
         [face, *([stem] if count[stem] == 1 else [])]
-        for face, stem in zip(faces, stems, strict=True)
+        for face, stem in zip(face_ids, stems, strict=True)
     ]
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-Criterion = Callable[[Tensor, Tensor], Tensor]  # (B, L, 2) predicted and true points → (B,)
+CoordinateLoss = Callable[[Tensor, Tensor], Tensor]  # (B, L, 2) predicted and true points → (B,)
 
 
-class Head(nn.Module):
+class LandmarkHead(nn.Module):
     """Features (B, d), or (B, C, h, w) where the registry says that it takes a map → output.
 
     Points are x y in [-1, 1] over the crop.
@@ -30,7 +30,9 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def data_term(self, output: Any, points: Tensor, true: Tensor, criterion: Criterion) -> Tensor:
+    def data_term(
+        self, output: Any, points: Tensor, true: Tensor, criterion: CoordinateLoss
+    ) -> Tensor:
         """(B,): how far each image is from its truth.
 
         points (B, L, 2) as decoded from `output`; true (B, L, 2). A head that is trained on
