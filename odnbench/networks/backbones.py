@@ -23,7 +23,7 @@ _BLOCK = torchvision.models.resnet.BasicBlock
 
 
 class FeatureExtractor(nn.Sequential):
-    """(B, 3, H, W) → Z (B, out_channels, H/stride, W/stride)."""
+    """The first layers of a network: (B, 3, H, W) → Z (B, out_channels, H/stride, W/stride)."""
 
     def __init__(self, layers: "OrderedDict[str, nn.Module]", out_channels: int, stride: int):
         super().__init__(layers)
@@ -35,8 +35,8 @@ def resnet(attach: str, pretrained: str, *, name: str) -> FeatureExtractor:
     """torchvision's ResNet `name` up to and including block `attach` ("layer3", "layer4.0", …).
 
     pretrained: "none", "imagenet" (torchvision's own weights, downloaded once), or a local weights
-    file (.npz, .safetensors, .pth). Raises OdnbenchError for an `attach` that is not there and for
-    weights that cannot be had.
+    file (.npz, .safetensors, .pth). Raises OdnbenchError for an unknown `attach` and for weights
+    that cannot be had.
     """
     model = torchvision.models.get_model(name, weights=None)
     if pretrained == "imagenet":
@@ -72,10 +72,10 @@ def slim_resnet18(attach: str, pretrained: str, *, width: int) -> FeatureExtract
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Loads what `path` holds under the names of `backbone`; what is not in it keeps its start.
+    """Loads the tensors of `path` that have names of `backbone`, and leaves its others as they are.
 
-    Raises OdnbenchError if the file is not there or unreadable, a shape differs, or no name
-    matches.
+    Raises OdnbenchError if the file is absent or unreadable, a value is not finite, a shape
+    differs, or no name matches.
     """
     stored = read_weights(path)
     own = backbone.state_dict()
@@ -110,7 +110,8 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         if path.suffix in (".pth", ".pt"):
             state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)  # training tools wrap it with their own state
+            # Training tools store the weights below "state_dict", beside their own state.
+            state = state.get("state_dict", state)
             return {name: value for name, value in state.items() if isinstance(value, Tensor)}
     except Exception as error:  # each reader has its own exceptions for a broken file
         raise OdnbenchError(f"{path}: cannot be read as weights: {error}") from error

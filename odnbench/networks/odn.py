@@ -2,11 +2,11 @@
 
     backbone → Z → [ GM(Z), DM(Z) ] → down-sample, flatten → X → LM → W_fc → shape
 
-The modules stand in the slots of registry/slots.toml, in their order: those of the trunk change Z,
-the branches see it side by side, those of the vector change X. A branch that is left out leaves its
-channels out; without any, Z itself takes their place. The baseline BRNet is the whole backbone
-without any module: pooling to one vector and one linear layer. "Down-sampled" is average pooling
-by two here: the paper gives no more. A head that takes a map gets the features before that.
+The modules stand in the slots of registry/slots.toml, in their order: trunk modules change Z,
+branches take Z side by side, vector modules change X. An empty branch gives no channels; without
+any branch, Z itself goes on. The baseline BRNet is the whole backbone without any module: pooling
+to one vector and one linear layer. "Down-sampled" is average pooling by two here, since the paper
+gives no more. A head that takes a map gets the features before down-sampling.
 """
 
 # B images, L landmarks, C channels, h×w feature map, d length of X, k columns of M
@@ -39,8 +39,8 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         self.backbone: nn.Module = registry.build(
             Backbone, model.backbone, attach=entry.layer(model.attach), pretrained=model.pretrained
         )
-        channels = _number(self.backbone, "out_channels", f"backbone '{model.backbone}'")
-        stride = _number(self.backbone, "stride", f"backbone '{model.backbone}'")
+        channels = _size_of(self.backbone, "out_channels", f"backbone '{model.backbone}'")
+        stride = _size_of(self.backbone, "stride", f"backbone '{model.backbone}'")
         filled = [
             (slot, model.module(name))
             for name, slot in registry.all(Slot).items()
@@ -48,7 +48,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         ]
 
         def fill(place: str, argument: str, size: int) -> tuple[list[str], list[int]]:
-            """Builds the modules of a place; their slots, and what each of them gives out."""
+            """Builds the modules of a place; returns their slots and the sizes of their outputs."""
             slots, sizes = [], []
             for slot, name in filled:
                 if slot.place != place:
@@ -56,7 +56,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
                 module: nn.Module = registry.build(Module, name, **{argument: size})
                 self.add_module(slot.name, module)
                 slots.append(slot.name)
-                sizes.append(_number(module, argument.replace("in_", "out_"), f"module '{name}'"))
+                sizes.append(_size_of(module, argument.replace("in_", "out_"), f"module '{name}'"))
                 if place != "branch":
                     size = sizes[-1]
             return slots, sizes
@@ -82,7 +82,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
 
     @property
     def head(self) -> LandmarkHead:
-        """What turns features into points."""
+        """The head of the network, by whatever name it is registered."""
         head: LandmarkHead = self.get_submodule(self._head_name)  # type: ignore[assignment]
         return head
 
@@ -91,9 +91,9 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         Z = self.backbone(images)  # (B, C, h, w)
         for slot in self._trunk:
             Z = self.get_submodule(slot)(Z)
-        features, occlusion_map = self._branched(Z)
+        features, occlusion_map = self._join_branches(Z)
         if not self._takes_map:
-            features = self._flattened(features)
+            features = self._to_vector(features)
         output = self.head(features)
         return Prediction(self.head.decode(output, self.mean_shape), occlusion_map, output)
 
@@ -101,10 +101,8 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         """See LandmarkNetwork.data_term."""
         return self.head.data_term(prediction.output, prediction.points, true, criterion)
 
-    def _branched(self, Z: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, C', h, w) the outputs of all branches, and the occlusion map of the one that has
-        one.
-        """
+    def _join_branches(self, Z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, C', h, w) the outputs of all branches, and the occlusion map of a branch, if any."""
         outputs: list[Tensor] = []
         occlusion_map = None
         for slot in self._branches:
@@ -114,7 +112,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
             outputs.append(branch)
         return (torch.cat(outputs, dim=1) if outputs else Z), occlusion_map
 
-    def _flattened(self, features: Tensor) -> Tensor:
+    def _to_vector(self, features: Tensor) -> Tensor:
         """(B, C', h, w) → (B, k)."""
         if self._pool_to_vector:
             X = features.mean(dim=(-2, -1))  # (B, d)
@@ -126,7 +124,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
 
     @property
     def structural_matrix(self) -> nn.Parameter | None:
-        """See LandmarkNetwork; M of the module in a vector slot that has one."""
+        """See LandmarkNetwork: M of the first module in a vector slot that has an M."""
         found = (getattr(self.get_submodule(slot), "M", None) for slot in self._vector)
         return next((M for M in found if M is not None), None)
 
@@ -136,8 +134,8 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         return self.head.regression_matrix
 
 
-def _number(module: nn.Module, attribute: str, what: str) -> int:
-    """A size that a backbone or a module must tell of itself."""
+def _size_of(module: nn.Module, attribute: str, what: str) -> int:
+    """The size `attribute`, which `module` must have; OdnbenchError calls the module `what`."""
     value = getattr(module, attribute, None)
     if isinstance(value, int) and value > 0:
         return value

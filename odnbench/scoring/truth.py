@@ -23,7 +23,7 @@ from odnbench.results.predictions import Predictions
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.scores import is_in_split
 
-_SHOWN = 5
+_MOST_NAMED = 5  # faces that one error names
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Truth:
 
     split: str
     scheme: str
-    official: int  # faces of the whole split; 0 where not known
+    official: int  # number of faces of the whole split; 0 where it is not known
     rendered: bool
     face_ids: tuple[str, ...]  # (N,) ids
     points: Floats  # (N, L, 2)
@@ -43,7 +43,7 @@ class Truth:
 def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
     """The annotations of `split` below `data_root`; no picture is needed.
 
-    Raises OdnbenchError for an absent data set, and one that lists every faulty annotation.
+    Raises OdnbenchError for an absent data set, and for faulty annotations, all of which it lists.
     """
     dataset, members = registry.split(split)
     root = find_root(dataset, data_root)
@@ -81,17 +81,17 @@ def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
 
 
 def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth:
-    """The faces of `split` in a file of annotations, told by the names that its parts have.
+    """The faces of `split` in a file of annotations, found by the file names of their pictures.
 
-    Raises OdnbenchError where the file holds none of them, or other points.
+    Raises OdnbenchError where the file holds none of the faces, or more than the split has.
     """
     dataset, members = registry.split(split)
     if members.label:
         raise OdnbenchError(f"{split}: a file of annotations does not tell who is in it")
     patterns = [dataset.parts[part].pattern for part in members.parts]
     if all(patterns):
-        chosen = np.array([_is_of(patterns, face) for face in file.face_ids], np.bool_)
-    else:  # the names do not tell, so it must be just these faces
+        chosen = np.array([_matches_any(patterns, face) for face in file.face_ids], np.bool_)
+    else:  # names do not tell the split, so the file must hold just its faces
         chosen = np.full(len(file.face_ids), len(file.face_ids) == members.faces)
     if not chosen.any() or chosen.sum() > members.faces:
         found = f"{chosen.sum()} faces" if chosen.any() else "no face"
@@ -114,9 +114,7 @@ def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth
 def truth_in_predictions(
     split: str, predictions: Predictions, trial: Trial, registry: Registry
 ) -> Truth | None:
-    """The annotations of `split` that a trial's predictions carry; None where it has none of its
-    faces.
-    """
+    """The annotations of `split` in a trial's predictions; None if they hold none of its faces."""
     dataset, members = registry.split(split)
     chosen = is_in_split(split, predictions, registry)
     if not chosen.any():
@@ -152,8 +150,8 @@ def pair(
 ) -> Paired:
     """The faces of `truth` with their predictions.
 
-    Faces meet by id, else by file name where that is unique. Raises OdnbenchError that names faces
-    without prediction, unless `allow_partial`, and for points of another scheme.
+    Faces are matched by id, else by file name where that name is unique. Raises OdnbenchError that
+    names faces without prediction, unless `allow_partial`, and for points of another scheme.
     """
     for what, points in (
         (f"{truth.split}, ground truth", truth.points),
@@ -175,9 +173,9 @@ def pair(
         )
     missing = [truth.face_ids[i] for i in np.flatnonzero(rows < 0)]
     if missing and not allow_partial:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
         raise OdnbenchError(
-            f"{predicted.path}: no prediction for {', '.join(missing[:_SHOWN])}{more} of "
+            f"{predicted.path}: no prediction for {', '.join(missing[:_MOST_NAMED])}{more} of "
             f"{truth.split}; --allow-partial scores the other {len(both)}"
         )
     found = rows[both]
@@ -194,7 +192,7 @@ def pair(
 
 
 def _names(face_ids: Sequence[str]) -> list[list[str]]:
-    """What each face may be called: its id, and the stem of its file name where it is unique."""
+    """The names of each face: its id, and the stem of its file name where the stem is unique."""
     stems = [_stem(face) for face in face_ids]
     count = Counter(stems)
     return [
@@ -204,10 +202,10 @@ def _names(face_ids: Sequence[str]) -> list[list[str]]:
 
 
 def _stem(face: str) -> str:
-    """Of the picture that an id or a file name speaks of: "0/image00002.jpg/17" → "image00002"."""
+    """The stem of the picture in an id or a file name: "0/image00002.jpg/17" → "image00002"."""
     picture = re.match(r"(.*?\.(?:jpe?g|png))(?:/|$)", face, re.IGNORECASE)
     return PurePosixPath(picture[1] if picture else face).stem.replace(" ", "").lower()
 
 
-def _is_of(patterns: Sequence[str], face: str) -> bool:
+def _matches_any(patterns: Sequence[str], face: str) -> bool:
     return any(re.fullmatch(pattern, _stem(face)) for pattern in patterns)
