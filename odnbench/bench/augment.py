@@ -1,4 +1,4 @@
-"""Augmentation of a batch, beside the same by sample."""
+"""Benchmark of augmentation: a whole batch at once, compared with one sample after the other."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ BATCH, LOOP = "one resampling per batch", "cv2.warpAffine per sample"
 
 
 def bench_augment(subject: Subject, *, repeats: int) -> Benchmark:
-    """From uint8 pictures in memory to one batch as the network takes it."""
+    """Times the way from uint8 pictures in memory to one batch of the network's input."""
     device = own_device()
     trial, faces = subject.trial, subject.faces.train
     rows = np.arange(min(trial.spec.train.batch_size, len(faces)))

@@ -1,4 +1,4 @@
-"""Predictions for a test set, beside one face at a time in single precision."""
+"""Benchmark of prediction: in batches, compared with one face at a time in single precision."""
 
 import torch
 
@@ -12,7 +12,7 @@ BATCHED, ONE_BY_ONE = "predict", "one face at a time, float32"
 
 
 def bench_evaluate(subject: Subject, *, repeats: int) -> Benchmark:
-    """Predicts every test face of the subject."""
+    """Times the prediction of every test face of the subject."""
     device = own_device()
     trial, faces = subject.trial, subject.faces.test
     network = build_network(trial.spec, subject.registry, trial.scheme.points).to(device)

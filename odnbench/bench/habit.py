@@ -1,7 +1,7 @@
 """How trainers of this field feed their networks by habit: each sample is decoded, warped and
 normalised by itself, in the worker processes of a DataLoader.
 
-As in the public trainers of HRNet and PIPNet; it is what `odnbench bench train` compares with.
+The public trainers of HRNet and PIPNet work so; `odnbench bench train` compares with them.
 """
 
 # L landmarks, s side of the network's input

@@ -1,4 +1,4 @@
-"""The subgradient of the nuclear norm, beside autograd through torch.linalg's."""
+"""Benchmark of the nuclear norm's subgradient, compared with autograd through torch.linalg."""
 
 import torch
 from torch import Tensor
@@ -13,9 +13,10 @@ BAD = "badly scaled"
 
 
 def bench_nuclear(*, repeats: int) -> Benchmark:
-    """Adding the subgradient to a gradient, for M as it is initialised, and for badly scaled M,
-    whose singular values span three decades. The largest deviations from the SVD's subgradient, in
-    the spectral norm, are among the facts.
+    """Times the addition of the subgradient to a gradient.
+
+    M is as it is initialised, or badly scaled: its singular values span three decades. Among the
+    facts are the deviations from the SVD's subgradient, in the spectral norm.
     """
     device = own_device()
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""What it costs to have a trial carried out, beside the trial itself: worker, files and MLflow."""
+"""Benchmark of what a trial costs beside its own training: worker, files and MLflow."""
 
 import time
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ _TINY = (
 
 
 @dataclass
-class _Clock(Observer):
-    """When trials begin and end."""
+class _TrialClock(Observer):
+    """Notes when trials begin and end, and how long they took by their own account, in s."""
 
     begun: list[float] = field(default_factory=list)
     ended_at: list[float] = field(default_factory=list)
@@ -45,10 +45,11 @@ class _Clock(Observer):
 def bench_orchestration(
     registry: Registry, counts: Sequence[int], folder: Path, *, side_by_side: int
 ) -> Benchmark:
-    """Sweeps of so many tiny trials under Ray Tune, logged to MLflow's SQLite store.
+    """Sweeps of tiny trials under Ray Tune, `counts` of them, mirrored to MLflow's SQLite store.
 
-    A trial's overhead is the time that a slot is not fitting, from the end of its first trial to
-    the end of the last, for each trial that ends meanwhile. side_by_side: slots.
+    side_by_side: number of trials that run at once. Let T be the time from the end of the first
+    `side_by_side` trials to the end of the last trial, and n the trials that end meanwhile. Then
+    the overhead of a trial is (side_by_side · T − the sum of their fitting times) / n.
     """
     if min(counts) <= side_by_side:
         raise OdnbenchError(f"--trials must be more than the {side_by_side} that run side by side")
@@ -60,7 +61,7 @@ def bench_orchestration(
             load_pipeline("ablation"), registry, places, overrides=[*_TINY, f"seed={seeds}"]
         )
         plan.save()
-        clock = _Clock()
+        clock = _TrialClock()
         began = time.perf_counter()
         mirror = MlflowMirror(plan.own_file, registry, f"sqlite:///{folder}/{count}.db")
         run(plan, lambda *given: run_on_ray(*given, resources=Resources(gpus=0)), [clock, mirror])

@@ -1,4 +1,4 @@
-"""How fast faces are prepared, beside the least that has to be done: decode and resample.
+"""Benchmark of preparing faces, compared with the least that must be done: decode and resample.
 
 The baseline is a bare loop on two threads over cv2.imread and cv2.warpAffine with the crops given,
 which reads no annotation and keeps nothing, or keeps the crops in an array. Ours finds the files,
@@ -34,14 +34,15 @@ _THREADS = 2
 BARE, KEPT = "bare loop", "bare loop, kept in memory"
 FIRST, AGAIN = "prepare", "prepare again"
 
-_MEMORY = """
+_MEMORY_SCRIPT = """
 import re, sys, tempfile
 from itertools import islice
 from pathlib import Path
 from odnbench.datasets.prepare import Recipe, prepare
 from odnbench.datasets.rendering.stand_ins import draw_faces
-from odnbench.plan.registry import Dataset, Registry
-from odnbench.plan.specs import BoxRule
+from odnbench.plan.entries import Dataset
+from odnbench.plan.protocols import BoxRule
+from odnbench.plan.registry import Registry
 
 registry, count, size = Registry.load(), int(sys.argv[1]), int(sys.argv[2])
 faces = draw_faces(registry.get(Dataset, "aflw"), "train", size, seed=0)
@@ -64,8 +65,8 @@ def bench_prepare(
 ) -> Benchmark:
     """Prepares every face of `dataset` below `data_root`, or 200 rendered ones per part of it.
 
-    size: side of the prepared picture in pixels. memory_faces: how many rendered faces a process of
-    its own prepares, of which the peak memory is measured. folder: for what is prepared meanwhile.
+    size: side of the prepared picture in px. memory_faces: number of rendered faces that a separate
+    process prepares, whose peak memory is measured. folder: place for temporary files.
     """
     entry = registry.get(Dataset, dataset)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -95,7 +96,8 @@ def bench_prepare(
         def forget() -> None:
             shutil.rmtree(cache, ignore_errors=True)
 
-        # The disk must not be busy with what the last repeat wrote: removed first, waited for last.
+        # The disk must not be busy with what the last repeat wrote: the cache is removed before the
+        # contender that writes nothing to disk, and the disk is waited for before preparing.
         contenders: dict[str, Callable[[], object]] = {
             BARE: partial(_bare_loop, files, maps, size, keep=False),
             FIRST: prepare,
@@ -130,13 +132,13 @@ def _bare_loop(files: Sequence[Path], maps: Sequence[Floats], size: int, *, keep
             pass
 
 
-def _peak_memory_mb(faces: int, size: int, folder: Path) -> float:
-    """Of a process that prepares so many rendered faces; NaN where the system does not tell it.
+def _peak_memory_mb(count: int, size: int, folder: Path) -> float:
+    """Peak memory in MiB of a process that prepares `count` rendered faces; NaN if not known.
 
-    getrusage would not do: a process starts with the maximum of the one that started it.
+    getrusage would not do: a process begins with the peak of the process that started it.
     """
     if not Path("/proc/self/status").is_file():
         return float("nan")
-    command = [sys.executable, "-c", _MEMORY, str(faces), str(size), str(folder)]
+    command = [sys.executable, "-c", _MEMORY_SCRIPT, str(count), str(size), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024

@@ -1,4 +1,4 @@
-"""How long commands take that only show something, beside Python's own start."""
+"""Benchmark of commands that only show something, compared with Python's own start."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ PYTHON, HELP, REGISTRY = "python -c pass", "odnbench --help", "odnbench registry
 
 
 def bench_startup(*, repeats: int) -> Benchmark:
-    """Whole processes, from the call to the exit."""
+    """Times whole processes, from the call to the exit."""
 
     def odnbench(*arguments: str) -> list[str]:
         return [sys.executable, "-m", "odnbench", *arguments]

@@ -15,12 +15,12 @@ from odnbench.plan.trials import Trial
 from odnbench.sweep.plan import Places, make_plan
 
 _DATASET = "300w"
-_FACES_PER_PART = 100  # that are rendered where the data set is absent
+_FACES_PER_PART = 100  # to render where the data set is absent
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A trial with its prepared faces, and the files of those that it trains on."""
+    """A trial with its prepared faces, and the picture files of its training faces."""
 
     trial: Trial
     faces: TrialFaces
@@ -31,8 +31,10 @@ class Subject:
 def make_subject(
     registry: Registry, data_root: Path | None, folder: Path, overrides: Sequence[str]
 ) -> Subject:
-    """The full ODN on 300W with fresh weights, but for `overrides`; rendered pictures, drawn into
-    `folder` with the prepared faces, where 300W is not below `data_root`.
+    """The full ODN on 300W with fresh weights, changed by `overrides`.
+
+    Rendered pictures stand in where 300W is not below `data_root`. folder: where those pictures and
+    the prepared faces are written.
     """
     entry = registry.get(Dataset, _DATASET)
     specs = ["variant=odn", "pretrained=none", *overrides]

@@ -21,7 +21,7 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median over the repeats, in s."""
         return median(self.seconds)
 
 
@@ -29,7 +29,7 @@ class Timing:
 class Benchmark:
     """What one benchmark measured.
 
-    baselines: contender → the one that it is measured against. facts: its other numbers, as sizes
+    baselines: contender → the contender that it is compared with. facts: further numbers, as sizes
     and memory.
     """
 
@@ -40,8 +40,9 @@ class Benchmark:
     facts: Mapping[str, float]
 
     def ratio(self, name: str, baseline: str | None = None) -> float:
-        """Median seconds of `name` over those of `baseline`, by default its own: below 1 is
-        faster.
+        """Median seconds of `name` over those of `baseline`, by default the baseline of `name`.
+
+        Below 1, `name` is faster.
         """
         medians = {timing.name: timing.median for timing in self.timings}
         return medians[name] / medians[baseline or self.baselines[name]]
@@ -54,8 +55,10 @@ def in_turns(
     *,
     warm_up: bool = True,
 ) -> tuple[Timing, ...]:
-    """Seconds of each contender, `repeats` times one after the other, after a round that does not
-    count (`warm_up`). `before` is what a contender needs done first, which is not timed.
+    """Seconds of each contender in `repeats` rounds, in which the contenders take turns.
+
+    before: contender → what must be done before it, which is not timed. warm_up: whether a round
+    that does not count comes first.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats + warm_up):

@@ -1,4 +1,4 @@
-"""How fast a network is trained, beside the least that has to be done and beside the field's habit.
+"""Benchmark of training, compared with the least that must be done and with the field's habit.
 
 BARE    the same network and optimiser on one fixed random batch, without any penalty
 FULL    the engine's step: batches from uint8 pictures, augmentation, all five penalties
@@ -78,7 +78,7 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
         for inputs, targets in loader:
             habit.step(inputs.to(device), targets.to(device))
 
-    def waited_for(run: Callable[[], object]) -> Callable[[], None]:
+    def synchronised(run: Callable[[], object]) -> Callable[[], None]:
         def timed() -> None:
             run()
             if device.type == "cuda":
@@ -92,8 +92,8 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
         bare_step()
     matrix = torch.randn(_MATMUL, _MATMUL, device=device, dtype=torch.bfloat16)
     contenders = {BARE: bare_loop, FULL: full.epoch, PLAIN: plain_epoch, HABIT: habit_epoch}
-    timings = in_turns({name: waited_for(run) for name, run in contenders.items()}, repeats)
-    (matmul,) = in_turns({"bf16 matmul": waited_for(lambda: matrix @ matrix)}, repeats)
+    timings = in_turns({name: synchronised(run) for name, run in contenders.items()}, repeats)
+    (matmul,) = in_turns({"bf16 matmul": synchronised(lambda: matrix @ matrix)}, repeats)
     facts = {
         "images": float(B * steps),
         "size_px": s,

@@ -80,7 +80,7 @@ def bench_metrics_command(
     """Errors, intervals and tests, each beside the plain NumPy loop."""
     from odnbench.bench.metrics import bench_metrics
 
-    found = bench_metrics(load_registry(None), faces=faces, repeats=repeats)
+    found = bench_metrics(load_registry(None), count=faces, repeats=repeats)
     _show(found, out)
     console.print(f"peak memory {found.facts['peak_memory_mb']:.0f} MB")
 

@@ -197,7 +197,7 @@ def _record(one: "ScoredFile", compared: "tuple[Comparison, ...]") -> dict[str, 
     return {
         "file": one.name,
         "split": score.column,
-        "faces": len(score.faces),
+        "faces": len(score.face_ids),
         "coverage": str(score.coverage),
         "protocol": to_mapping(score.protocol),
         **_values(one.values),

@@ -1,11 +1,11 @@
-"""Whether trials can be trained, and the memory that it takes: told before the first of them runs.
+"""Checks before the first trial runs: can every trial be trained, and how much memory does it take?
 
-A network is built as the engine does it, and two pictures of noise go through it and its objective,
-forth and back: on the CPU and in float32 whatever the trial asks for, so that a plan is checked on
-any machine, without taking a GPU from a trial.
+Each network is built as for training, and two pictures of noise go through the network and its
+objective, forward and backward. That happens on the CPU and in float32 whatever the trial asks for,
+so that a plan is checked on any machine, without taking a GPU from a trial.
 
 The memory that training takes is estimated, not measured: weights, gradients, moments of the
-optimiser, and what autograd keeps for the backward pass. What passes in between, as gradients of
+optimiser, and what autograd keeps for the backward pass. Memory that is soon freed, as gradients of
 features and scratch space of convolutions, comes on top: on the CPU the peak of a step was 1.1 to
 1.4 times the estimate at 224 pixels, and about 30 MB above it for small networks.
 """
@@ -31,13 +31,13 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import ModelSpec
 from odnbench.plan.trials import Trial
 
-_IMAGES = 2  # the least of which batch norm can take a deviation at every size of map
-_COPIES = {"adam": 4, "sgd": 3}  # of a weight: itself, gradient, moments
+_IMAGES = 2  # the least that batch norm takes at every size of map
+_COPIES = {"adam": 4, "sgd": 3}  # per weight: weight, gradient, moments
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """How large a network is, and about how many bytes training it takes."""
+    """The size of a network, and the bytes that training it takes, estimated."""
 
     parameters: int
     training_bytes: int
@@ -46,16 +46,15 @@ class Footprint:
 def check_trials(
     trials: Iterable[Trial], registry: Registry, memory_bytes: int | None = None
 ) -> dict[str, Footprint]:
-    """Trial id → footprint, of trials that can all be trained. Those of one network are checked
-    once.
+    """Trial id → footprint, where all trials can be trained.
 
-    memory_bytes: of the machine that they are to run on, if that is known. Raises one OdnbenchError
-    that tells all that is wrong, a line for each fault.
+    Trials that are alike (`kind_of`) are checked once. memory_bytes: memory of the machine that the
+    trials are to run on, if known. Raises one OdnbenchError with a line for each fault.
     """
     known: dict[tuple[Any, ...], Footprint | None] = {}
     footprints: dict[str, Footprint] = {}
     faults = []
-    with in_threads(1):  # two pictures are not worth more, least of all on a busy machine
+    with in_threads(1):  # two pictures gain nothing from more, and other processes may be busy
         for trial in trials:
             kind = kind_of(trial)
             if kind not in known:
@@ -73,9 +72,7 @@ def check_trials(
 
 
 def kind_of(trial: Trial) -> tuple[Any, ...]:
-    """What trials have in common that train the same network alike: equally fast, in the same
-    memory.
-    """
+    """A key that is equal for trials of one network that train equally fast, in equal memory."""
     spec, train = trial.spec, trial.spec.train
     how = (train.batch_size, train.optimizer, train.precision, train.compile, train.epochs > 0)
     data = (spec.data.input_size, trial.scheme.name)
@@ -85,7 +82,7 @@ def kind_of(trial: Trial) -> tuple[Any, ...]:
 def check_trial(trial: Trial, registry: Registry) -> Footprint:
     """Builds the network of `trial`, and has it predict and learn from two pictures of noise.
 
-    Raises OdnbenchError that names the variant and what of it is at fault: for what cannot be built
+    Raises OdnbenchError that names the variant and its faulty part: for a part that cannot be built
     or raises any exception, for points that are not (B, L, 2), for an occlusion map that is not
     (B, 1, h, w), and for values that are not finite.
     """
@@ -98,7 +95,7 @@ def check_trial(trial: Trial, registry: Registry) -> Footprint:
 
 @contextmanager
 def in_threads(count: int) -> Iterator[None]:
-    """Has torch compute in `count` threads meanwhile."""
+    """Lets torch compute in `count` threads inside the `with` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -108,7 +105,7 @@ def in_threads(count: int) -> Iterator[None]:
 
 
 def machine_memory() -> int:
-    """Bytes of the GPU that trials run on, or of the machine where it has none."""
+    """Bytes of memory of the GPU that trials run on, or of a machine without GPU."""
     if torch.cuda.is_available():
         return int(torch.cuda.get_device_properties(0).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -117,26 +114,26 @@ def machine_memory() -> int:
 def _check(trial: Trial, registry: Registry) -> Footprint:
     spec, landmarks, size = trial.spec, trial.scheme.points, trial.spec.data.input_size
     torch.manual_seed(spec.seed)
-    with _naming(lambda: f"network {registry.get(Variant, spec.variant).network}"):
-        network = build_network(spec, _Watched(registry.entries), landmarks)
+    with _errors_at(lambda: f"network {registry.get(Variant, spec.variant).network}"):
+        network = build_network(spec, _KeyNamingRegistry(registry.entries), landmarks)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.train()
     images = torch.randn(_IMAGES, 3, size, size).contiguous(memory_format=torch.channels_last)
     points = torch.rand(_IMAGES, landmarks, 2) - 0.5
-    with _naming(lambda: "its objective"):
+    with _errors_at(lambda: "its objective"):
         objective = build_objective(spec.loss, network, registry, size)
         build_optimizer(objective, spec.train, steps_per_epoch=1)
 
-    prediction = _checked(_predict(network, images, spec.model), landmarks)
-    with _naming(lambda: f"loss.criterion '{spec.loss.criterion}'"):
+    prediction = _valid(_predict(network, images, spec.model), landmarks)
+    with _errors_at(lambda: f"loss.criterion '{spec.loss.criterion}'"):
         terms = objective(prediction, points)
     if not torch.stack(list(terms.values())).isfinite().all():
         raise OdnbenchError(
             f"loss.criterion '{spec.loss.criterion}' gives {terms['data'].detach():g}"
         )
     if not spec.train.epochs:
-        return Footprint(_count(network), 0)
-    with _naming(lambda: "backward pass"):
+        return Footprint(_parameter_count(network), 0)
+    with _errors_at(lambda: "backward pass"):
         torch.stack(list(terms.values())).sum().backward()
         objective.add_nuclear_gradient()
 
@@ -149,7 +146,7 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
     if use_bf16(spec.train.precision, own_device()):
         kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
     batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces
-    return Footprint(_count(network), needed + kept * batch // _IMAGES)
+    return Footprint(_parameter_count(network), needed + kept * batch // _IMAGES)
 
 
 def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int | None) -> None:
@@ -164,8 +161,8 @@ def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int |
     )
 
 
-def _checked(prediction: object, landmarks: int) -> Prediction:
-    """`prediction`, if it is one for the two pictures."""
+def _valid(prediction: object, landmarks: int) -> Prediction:
+    """`prediction`, if it has the type, shapes and finite values that it must have."""
     if not isinstance(prediction, Prediction):
         raise OdnbenchError(
             f"its network must return a Prediction, got {type(prediction).__name__}"
@@ -189,7 +186,7 @@ def _checked(prediction: object, landmarks: int) -> Prediction:
 
 
 def _predict(network: LandmarkNetwork, images: Tensor, model: ModelSpec) -> object:
-    """What `network` returns; an exception is told with the module that it comes from."""
+    """What `network` returns; an exception becomes an OdnbenchError that names its module."""
     entered: list[str] = []  # names of the modules that are at work, the innermost last
     handles = []
 
@@ -212,7 +209,7 @@ def _predict(network: LandmarkNetwork, images: Tensor, model: ModelSpec) -> obje
             return f"model.{part} '{names[part]}'" + (f", its {inner}" if inner else "")
         return path or type(network).__name__
 
-    with _naming(where):
+    with _errors_at(where):
         prediction: object = network(images)
     for handle in handles:
         handle.remove()
@@ -220,10 +217,12 @@ def _predict(network: LandmarkNetwork, images: Tensor, model: ModelSpec) -> obje
 
 
 def _kept_bytes(forward: Callable[[], Tensor], known: Iterable[Tensor]) -> int:
-    """Bytes that autograd keeps of `forward` for the backward pass, beside those of `known`; what
-    shares a storage is counted once.
+    """Bytes that autograd keeps of `forward` for the backward pass, without those of `known`.
+
+    Tensors that share a storage are counted once.
     """
-    kept: dict[int, int] = {}  # address of a storage, none of which is freed meanwhile → bytes
+    # Address of a storage → bytes. No storage is freed meanwhile, so that no address comes twice.
+    kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -238,20 +237,20 @@ def _kept_bytes(forward: Callable[[], Tensor], known: Iterable[Tensor]) -> int:
     return total
 
 
-class _Watched(Registry):
-    """A registry that tells for which key an entry was to be built when that fails."""
+class _KeyNamingRegistry(Registry):
+    """A registry whose errors name the key of the spec for which an entry was built."""
 
     def build(self, kind: Any, name: str, **arguments: Any) -> Any:
         """See Registry."""
         entry = self.get(kind, name)
         key = entry.slot if isinstance(entry, Module) else kind.__name__.lower()
-        with _naming(lambda: f"model.{key} '{name}' ({entry.target})"):
+        with _errors_at(lambda: f"model.{key} '{name}' ({entry.target})"):
             return super().build(kind, name, **arguments)
 
 
 @contextmanager
-def _naming(where: Callable[[], str]) -> Iterator[None]:
-    """Makes an OdnbenchError of any exception, with the place that it comes from."""
+def _errors_at(where: Callable[[], str]) -> Iterator[None]:
+    """Turns any exception into an OdnbenchError that begins with the place `where`."""
     try:
         yield
     except OdnbenchError:
@@ -261,5 +260,5 @@ def _naming(where: Callable[[], str]) -> Iterator[None]:
         raise OdnbenchError(f"{where()}: {type(error).__name__}: {reason}") from error
 
 
-def _count(network: nn.Module) -> int:
+def _parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())

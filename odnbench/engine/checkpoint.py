@@ -1,5 +1,6 @@
-"""Weights of a trial as safetensors, and the progress of an unfinished one: nothing in either file
-is ever executed.
+"""Weights of a trial as safetensors, and the progress of an unfinished trial.
+
+Reading either file executes nothing that is in it.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 
-_SHARE = 0.02  # of a trial's time may go into keeping its progress
+_TIME_SHARE = 0.02  # of a trial's time, which may be spent on saving its progress
 
 
 def save_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
@@ -27,9 +28,7 @@ def save_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def load_checkpoint(network: nn.Module, path: Path) -> None:
-    """Loads `path` into `network`. Raises OdnbenchError if it is unreadable or of another
-    network.
-    """
+    """Loads `path` into `network`; OdnbenchError if it is unreadable or of another network."""
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -41,28 +40,29 @@ class Progress:
     """All that the rest of a trial depends on, at the end of an epoch."""
 
     epoch: int = 0
-    seconds: float = 0.0  # that it has taken so far
+    seconds: float = 0.0  # spent on the trial so far
     best_epoch: int = 0
     best_nme: float = float("inf")
     best_state: dict[str, Tensor] = dataclasses.field(default_factory=dict)
-    training: dict[str, Any] = dataclasses.field(default_factory=dict)  # of Training.state_dict
+    # From Training.state_dict.
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class ProgressFile:
-    """Where a trial's progress is kept, as often as costs little of its time."""
+    """The file of a trial's progress, saved as often as costs little of the trial's time."""
 
     def __init__(self, path: Path):
         self.path = path
         self._saved_at = time.perf_counter()
-        self._cost = 0.0  # seconds of the last time
+        self._cost = 0.0  # seconds that the last save took
 
     @property
     def due(self) -> bool:
         """Whether to save now."""
-        return (time.perf_counter() - self._saved_at) * _SHARE >= self._cost
+        return (time.perf_counter() - self._saved_at) * _TIME_SHARE >= self._cost
 
     def save(self, progress: Progress) -> None:
-        """Replaces what was saved; a kill leaves the old file or the new one."""
+        """Replaces the saved progress; a kill meanwhile leaves either file whole, old or new."""
         started = time.perf_counter()
         buffer = io.BytesIO()
         torch.save(vars(progress), buffer)
@@ -71,7 +71,7 @@ class ProgressFile:
         self._cost = self._saved_at - started
 
     def load(self) -> Progress | None:
-        """What was saved; None if nothing was, or nothing that can be read."""
+        """The saved progress; None if there is none, or if it cannot be read."""
         try:
             return Progress(**torch.load(self.path, map_location="cpu", weights_only=True))
         except Exception:  # a damaged file raises whatever its bytes lead to

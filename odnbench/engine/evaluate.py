@@ -23,7 +23,7 @@ _POINTS_PER_CELL = 8  # along a side of a cell of P, where masks are looked up
 
 
 class Predicted(NamedTuple):
-    """What a network says of prepared faces."""
+    """The predictions of a network for prepared faces."""
 
     points: Floats  # (N, L, 2), image frame
     occlusion_map: Tensor | None  # (N, 1, h, w) P; None without distillation module
@@ -35,7 +35,7 @@ def predict(
     """Predictions for `faces`.
 
     images: (N, S, S, 3) uint8, the pictures of `faces` on the network's device or the host. size:
-    of the input.
+    side of the network's input in px.
     """
     network.eval()
     stored, device = images.shape[1], network.mean_shape.device
@@ -54,7 +54,7 @@ def predict(
 
 
 def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
-    """What the maps P (N, 1, h, w) over the networks' input of side `size` say of `faces`."""
+    """1 − P of `faces`, from maps P (N, 1, h, w) over the network's input of side `size`."""
     stored, (h, w) = faces.images.shape[1], P.shape[2:]
     at = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)  # (N, L, 2)
     trust = _sample(P, at[:, None])[:, 0, 0]  # (N, L)
@@ -77,7 +77,7 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
 def predictions_of(
     faces: FaceSet, predicted: Floats, occlusion: Occlusion | None = None
 ) -> Predictions:
-    """What a trial keeps of `faces`: predicted (N, L, 2), image frame, beside their annotation."""
+    """What a trial saves: predicted (N, L, 2), image frame, and the annotation of `faces`."""
     return Predictions(
         faces.ids,
         faces.parts,
@@ -91,7 +91,7 @@ def predictions_of(
 
 
 def _sample(maps: Tensor, grid: Tensor) -> Tensor:
-    """(N, 1, h, w) at (N, H, W, 2) in [-1, 1] → (N, 1, H, W); the edge's value outside."""
+    """(N, 1, H, W): maps (N, 1, h, w) at grid (N, H, W, 2) in [-1, 1], extended by their edges."""
     return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 

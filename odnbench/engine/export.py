@@ -31,7 +31,7 @@ def load_network(trial: Trial, folder: TrialFolder, registry: Registry) -> Landm
 
     Raises OdnbenchError where the network cannot be built or the weights are not its own.
     """
-    # The weights that training began with may be gone, and are replaced in any case.
+    # The pretrained weights may be gone by now, and the checkpoint replaces them anyway.
     spec = replace_at(trial.spec, "model.pretrained", "none")
     network = build_network(spec, registry, trial.scheme.points)
     load_checkpoint(network, folder.checkpoint)

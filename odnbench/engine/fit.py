@@ -1,7 +1,7 @@
 """One trial: trains a network on prepared faces, picks an epoch, predicts the test faces.
 
-Plain PyTorch, to be called from a notebook as from a Ray worker. After an epoch, what the next ones
-depend on is kept in the trial's folder: from there a killed trial goes on to the same numbers.
+Plain PyTorch, to be called from a notebook as from a Ray worker. All that later epochs depend on is
+saved in the trial's folder, so that a killed trial goes on from there to the same numbers.
 """
 
 import time
@@ -45,13 +45,13 @@ def fit(
     """Trains, selects and predicts; writes the trial's folder.
 
     Goes on from the progress that the folder holds. on_epoch is called after each epoch that is
-    trained, and may raise to stop the trial. weights: where the weights file of the spec lies on
-    this machine, if not where the spec says. Raises TrialFailed where the loss is not finite.
+    trained, and may raise to stop the trial. weights: path of the spec's weights file on this
+    machine, if it differs from the spec's. Raises TrialFailed where the loss is not finite.
     """
     started = time.perf_counter()
     file = ProgressFile(folder.progress)
     progress = file.load() or Progress()
-    if len(folder.epochs) < progress.epoch:  # its lines are lost: begin anew
+    if len(folder.epochs) < progress.epoch:  # epochs were lost from metrics.jsonl: begin anew
         progress = Progress()
     folder.start(trial, epochs=progress.epoch)
     spec, size = trial.spec, trial.spec.data.input_size
@@ -63,7 +63,7 @@ def fit(
     judged_images = on_device(judged.images, device)
 
     def judge() -> float:
-        """NME of the network as it is, on the faces that the epoch is chosen on, in percent."""
+        """NME of the network as it is now, in percent, on the faces that choose the epoch."""
         found = predict(network, judged, judged_images, size, bf16).points
         return mean_nme_percent(found, judged, trial.protocol, trial.scheme)
 
@@ -105,7 +105,7 @@ def fit(
         on_epoch(measured)
 
     network.load_state_dict(best_state)
-    if not best_epoch:  # nothing to train
+    if not best_epoch:  # no epoch was trained
         best_nme = judge()
     test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
     predictions = _predict_test(network, faces.test, test_images, size, bf16, folder)
@@ -118,7 +118,7 @@ def fit(
 def _result(
     training: Training, epochs: int, best_epoch: int, best_nme: float, seconds: float
 ) -> Result:
-    """What a trial of so many epochs says of itself, with the selected weights in its network."""
+    """The result of a trial of `epochs` epochs, whose network has the selected weights."""
     network = training.network
     seen = epochs * len(training.batches) * training.batches.size
     sigma = spectrum(network)
@@ -144,8 +144,9 @@ def _predict_test(
     bf16: bool,
     folder: TrialFolder,
 ) -> Predictions:
-    """The predictions for the test faces; their examples and the network's weights go into the
-    trial's folder. Raises TrialFailed where a prediction is not finite.
+    """Predicts the test faces; writes a picture of examples and the weights into the folder.
+
+    Raises TrialFailed where a prediction is not finite.
     """
     predicted, P = predict(network, test, images, size, bf16)
     if not np.isfinite(predicted).all():

@@ -1,6 +1,6 @@
-"""What a trial costs, measured: it trains for a moment on this machine, and predicts a few faces.
+"""The cost of a trial, measured: it trains for a moment on this machine and predicts a few faces.
 
-The same steps as in `fit`, on the trial's own faces; nothing is written.
+The steps are those of `fit`, on the trial's own faces; nothing is written.
 """
 
 # B images in a batch
@@ -28,22 +28,22 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 
 _MOST_STEPS = 50
-_GAIN = 1.05  # in images per second, for which more trials at once are worth it
-_CONTEXT_BYTES = 600_000_000  # that a process takes of a GPU beside its tensors, generously
+_GAIN = 1.05  # least ratio of images per second for which twice as many trials at once pay off
+_CONTEXT_BYTES = 600_000_000  # of a GPU, which a process takes beside its tensors; rather high
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What training and prediction take on the machine where it was measured."""
+    """Time and memory of training and prediction on the machine that measured them."""
 
     start_seconds: float  # building the network, and the first step, in which it may be compiled
     step_seconds: float
     epoch_seconds: float  # at the end of an epoch, beside validation
-    face_seconds: float  # of a prediction
-    peak_bytes: int  # of memory, beside what the process held before
+    face_seconds: float  # to predict one face
+    peak_bytes: int  # of memory, beyond what the process held before
 
     def trial_seconds(self, trial: Trial, faces: TrialFaces) -> float:
-        """About how long the whole of `trial` takes on `faces`, if it is as fast all along."""
+        """Estimated seconds of the whole of `trial` on `faces`, at the speed that was measured."""
         spec = trial.spec
         rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
         steps = len(rows) // min(spec.train.batch_size, len(rows))
@@ -60,7 +60,7 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
     Raises what building the network raises, and OdnbenchError where there are too few faces.
     """
     device = own_device()
-    peak = _Peak(device)
+    peak = _MemoryPeak(device)
     rows, _ = split_validation(faces.train, trial.spec.data.validation_fraction)
     # A schedule of one cycle refuses to go on after its last step.
     longer = replace_at(trial.spec, "train.epochs", max(_MOST_STEPS, trial.spec.train.epochs))
@@ -75,11 +75,11 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
         def step() -> None:
             training.step(*next(batches))
 
-        _timed(step, device)
+        _seconds_of(step, device)
         steps.clear()
         start_seconds = time.perf_counter() - started
         while not steps or (sum(steps) < seconds and len(steps) < _MOST_STEPS - 1):
-            steps.append(_timed(step, device))
+            steps.append(_seconds_of(step, device))
     few = faces.test[np.arange(min(len(faces.test), trial.spec.train.batch_size))]
     images, size = on_device(few.images, device), trial.spec.data.input_size
 
@@ -89,12 +89,12 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
     def end_epoch() -> None:
         training.objective.penalties(spectrum(training.network))
 
-    _timed(predict_few, device)  # the first picks its algorithms
+    _seconds_of(predict_few, device)  # the first picks its algorithms
     return Probe(
         start_seconds=start_seconds,
         step_seconds=median(steps),
-        epoch_seconds=_timed(end_epoch, device),
-        face_seconds=_timed(predict_few, device) / len(few),
+        epoch_seconds=_seconds_of(end_epoch, device),
+        face_seconds=_seconds_of(predict_few, device) / len(few),
         peak_bytes=peak.bytes(),
     )
 
@@ -103,8 +103,8 @@ def trials_per_gpu(throughput: Callable[[int], float], most: int) -> int:
     """How many trials to run side by side on a GPU: 1, 2, 4, … up to `most`, as long as each
     doubling trains at least 5 % more images per second in all.
 
-    throughput: measures images per second, of all of so many trials together. It is not called
-    where there is nothing to choose.
+    throughput: number of trials → images per second of all of them together, measured. It is not
+    called where `most` is 1.
     """
     chosen = 1
     found = throughput(1) if most > 1 else 0.0
@@ -122,8 +122,8 @@ def _batches(training: Training) -> Iterator[tuple[Tensor, Tensor]]:
         yield from training.batches.epoch(training.generator)
 
 
-def _timed(run: Callable[[], None], device: torch.device) -> float:
-    """Seconds that `run` takes, with what it has the device do."""
+def _seconds_of(run: Callable[[], None], device: torch.device) -> float:
+    """Seconds that `run` takes, until `device` has finished the work too."""
     started = time.perf_counter()
     run()
     if device.type == "cuda":
@@ -131,8 +131,8 @@ def _timed(run: Callable[[], None], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-class _Peak:
-    """The most memory that this process takes from here on, beside what it has."""
+class _MemoryPeak:
+    """The peak of the memory that this process takes from now on, beyond what it holds."""
 
     def __init__(self, device: torch.device):
         self.on_gpu = device.type == "cuda"
@@ -140,22 +140,22 @@ class _Peak:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
         else:
-            # On Linux, freed memory is given back and the peak forgotten, so that what went before
-            # does not hide what comes; elsewhere only new heights are seen.
+            # On Linux, freed memory is returned and the peak reset, so that an earlier peak does
+            # not hide the new one; elsewhere only a peak above all earlier ones is seen.
             with suppress(AttributeError, OSError):
                 ctypes.CDLL(None).malloc_trim(0)
                 Path("/proc/self/clear_refs").write_text("5")
             self.before = _peak_resident_bytes()
 
     def bytes(self) -> int:
-        """That peak. On a GPU, with the context that the process has there."""
+        """The peak so far, in bytes; on a GPU, the context of the process included."""
         if self.on_gpu:
             return torch.cuda.max_memory_reserved() + _CONTEXT_BYTES
         return _peak_resident_bytes() - self.before
 
 
 def _peak_resident_bytes() -> int:
-    """The most memory that this process had."""
+    """The most resident memory that this process has had, in bytes."""
     status = Path("/proc/self/status")
     if status.is_file():
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""What changes from step to step while a network is trained, and the step itself.
+"""Training of a network: its batches, its optimiser and a step.
 
 Pictures stay uint8 until a step takes them: on the device where they fit, else in the host's
 memory, from which batches are copied while the device computes. A step resamples its batch once,
@@ -40,11 +40,11 @@ _DEVICE_SHARE = 0.25  # of a GPU's free memory, up to which pictures are kept on
 
 @dataclass(frozen=True)
 class Batches:
-    """The training faces, and how they become batches on the device."""
+    """The training faces, from which batches are made on the device."""
 
     images: Tensor  # (N, S, S, 3) uint8, on the device or the host
     points: Tensor  # (N, L, 2), pixels of the prepared pictures, on the device
-    rows: Tensor  # (n,) the faces that are trained on
+    rows: Tensor  # (n,) indices of the faces that are trained on
     flip: Tensor  # (L,)
     augment: AugmentSpec
     input_size: int  # s
@@ -52,7 +52,7 @@ class Batches:
 
     @classmethod
     def of(cls, faces: FaceSet, rows: Rows, trial: Trial, device: torch.device) -> "Batches":
-        """Those faces of `faces` that stand at `rows`."""
+        """Batches of the faces at `rows` of `faces`."""
         return cls(
             images=on_device(faces.images, device),
             points=torch.from_numpy(faces.points_crop).float().to(device),
@@ -64,7 +64,7 @@ class Batches:
         )
 
     def __len__(self) -> int:
-        """Batches in an epoch; faces that do not fill one wait for the next epoch's order."""
+        """Batches in an epoch; the last faces of its order, too few for a batch, are left out."""
         return len(self.rows) // self.size
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -78,10 +78,10 @@ class Batches:
         """The faces at `rows` (B,), moved by `transforms` and `mirrored` of `sample_transforms`."""
         device = self.points.device
         inputs, targets = resample(
-            _to(self.images.index_select(0, _to(rows, self.images.device)), device),
-            self.points.index_select(0, _to(rows, device)),
-            _to(transforms, device),
-            _to(mirrored, device),
+            _move(self.images.index_select(0, _move(rows, self.images.device)), device),
+            self.points.index_select(0, _move(rows, device)),
+            _move(transforms, device),
+            _move(mirrored, device),
             self.flip,
             self.input_size,
         )
@@ -117,9 +117,9 @@ class Training:
         device: torch.device,
         weights: Path | None = None,
     ) -> "Training":
-        """The training of `trial` on those of `faces` that stand at `rows`, before the first step.
+        """The training of `trial` on the faces at `rows` of `faces`, before the first step.
 
-        weights: where the weights file of the spec lies, if not where the spec says.
+        weights: path of the spec's weights file on this machine, if it differs from the spec's.
         """
         spec = trial.spec
         if weights is not None:
@@ -151,7 +151,7 @@ class Training:
         )
 
     def epoch(self) -> dict[str, float]:
-        """Trains on every batch once; the means of the terms that go through the network."""
+        """Trains on every batch once; returns the mean of each of the objective's terms."""
         self.network.train()
         sums: dict[str, Tensor] = {}
         for inputs, targets in self.batches.epoch(self.generator):
@@ -161,7 +161,7 @@ class Training:
         return dict(zip(sums, means, strict=True))
 
     def step(self, inputs: Tensor, targets: Tensor) -> Terms:
-        """One step of the optimiser on a batch; the terms as they were before it, detached."""
+        """One step of the optimiser on a batch; returns the terms before the step, detached."""
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             prediction = self.forward(inputs)
         terms = self.objective(prediction, targets)
@@ -173,7 +173,7 @@ class Training:
         return {name: value.detach() for name, value in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides the next steps: given to `load_state_dict`, they come out the same."""
+        """All that later steps depend on, so that they are the same after `load_state_dict`."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -184,7 +184,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was called."""
+        """Restores the training as it was when `state_dict` was called."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -210,7 +210,7 @@ def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> Landma
 def build_optimizer(
     objective: Objective, train: TrainSpec, steps_per_epoch: int
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """Optimiser and per-step schedule. Its weight decay is that of Eq. (3), and no other."""
+    """Optimiser and per-step schedule. The only weight decay is that of Eq. (3)."""
     nothing = torch.nn.Parameter(torch.zeros(0))  # an optimiser refuses to be without parameters
     groups = objective.parameter_groups() or [{"params": [nothing]}]
     total = max(1, train.epochs * steps_per_epoch)
@@ -247,7 +247,7 @@ def on_device(images: Bytes, device: torch.device) -> Tensor:
     On the CPU they are not copied: trials share the pages of a mapped file.
     """
     with warnings.catch_warnings():
-        # A mapped file cannot be written to, and is not.
+        # The array of a mapped file is read-only, and nothing writes to the tensor.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         tensor = torch.from_numpy(images)
     if device.type == "cuda" and tensor.nbytes > _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
@@ -255,7 +255,7 @@ def on_device(images: Bytes, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def _to(tensor: Tensor, device: torch.device) -> Tensor:
+def _move(tensor: Tensor, device: torch.device) -> Tensor:
     """`tensor` on `device`; from the host to a GPU through pinned memory, without waiting."""
     if tensor.device == device:
         return tensor

@@ -2,7 +2,7 @@
 
 The subgradient is M (MᵀM)^(-1/2), Eq. (8), so that a step needs the inverse root of the small Gram
 matrix MᵀM instead of an SVD of M. The Gram matrix squares the singular values: single precision
-does for a matrix whose largest is up to 16 times its smallest, double precision for the others.
+is enough where the largest is up to 16 times the smallest; other matrices need double precision.
 Directions whose singular value is below about 1e-5 of the largest get a smaller subgradient or 0,
 which is an element of the subdifferential where they are zero. In all others the subgradient is
 within 1e-4 of the SVD's, in the spectral norm.
@@ -13,7 +13,7 @@ within 1e-4 of the SVD's, in the spectral norm.
 import torch
 from torch import Tensor
 
-_WELL_CONDITIONED = 16.0  # σ_max / σ_min up to which single precision does for the Gram matrix
+_WELL_CONDITIONED = 16.0  # σ_max / σ_min up to which single precision is enough for the Gram matrix
 _SMALLEST = 1e-5  # singular values below it, relative to the largest, count as zero
 
 
@@ -26,7 +26,7 @@ def singular_values(M: Tensor) -> Tensor:
 
 @torch.no_grad()
 def add_nuclear_subgradient(gradient: Tensor, M: Tensor, weight: float) -> None:
-    """Adds weight · U Vᵀ to `gradient`, in place; both (d, k). On a GPU nothing waits for it."""
+    """Adds weight · U Vᵀ to `gradient`, in place; both (d, k). On a GPU without waiting for it."""
     if M.shape[0] < M.shape[1]:
         gradient, M = gradient.T, M.T
     if M.is_cuda:
@@ -53,9 +53,10 @@ def _inverse_root(gram: Tensor) -> Tensor:
     a Hermitian matrix, 2014: with a bound on the smallest singular value, the number of iterations
     and the scale of each are known beforehand.
     """
-    bound = torch.linalg.matrix_norm(gram) + torch.finfo(gram.dtype).tiny  # on the eigenvalues
+    # An upper bound of the eigenvalues of G.
+    bound = torch.linalg.matrix_norm(gram) + torch.finfo(gram.dtype).tiny
     Y, Z = gram / bound, torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    smallest = _SMALLEST / 4  # the norm is up to √k times the largest eigenvalue
+    smallest = _SMALLEST / 4  # the bound is up to √k times the largest eigenvalue
     while smallest < 1 - 1e-9:
         a = (3 / (1 + smallest + smallest**2)) ** 0.5
         T = (Z @ Y).mul_(-(a**3) / 2)

@@ -20,14 +20,14 @@ from torch import Tensor
 from odnbench.arrays import Floats
 from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.networks.heads.head import Criterion
-from odnbench.plan.entries import Criterion as CriterionEntry
+from odnbench.networks.heads.head import CoordinateLoss
+from odnbench.plan.entries import Criterion
 from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.specs import LossSpec
 
 Terms = dict[str, Tensor]
-"""The terms of Eq. (3) that depend on the images, each a scalar: "data", and the weighted penalties
-by the names of their weights. Their sum is what to differentiate.
+"""The terms of Eq. (3) that depend on the images, each a scalar: "data", and weighted penalties by
+the names of their weights. The sum of the terms is differentiated.
 """
 
 
@@ -41,7 +41,7 @@ class Objective:
 
     spec: LossSpec
     network: LandmarkNetwork
-    criterion: Criterion
+    criterion: CoordinateLoss
     crop_size_px: int
 
     def __call__(self, prediction: Prediction, true_points: Tensor) -> Terms:
@@ -58,8 +58,9 @@ class Objective:
         return {"data": data, "eta": self.spec.eta * norm}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """All parameters, as an optimiser takes them, in groups of equal weight decay: that of the
-        quadratic penalties.
+        """All parameters in groups of equal weight decay, as an optimiser takes them.
+
+        The weight decay of a parameter is twice the sum of its weights in quadratic penalties.
         """
         spec, network = self.spec, self.network
         decay = dict.fromkeys(network.parameters(), 0.0)
@@ -85,8 +86,9 @@ class Objective:
 
     @torch.no_grad()
     def penalties(self, sigma: Floats | None) -> dict[str, float]:
-        """Value of each weighted penalty on parameters, by the name of its weight; sigma (k,)
-        singular values of M, where the network has one.
+        """Name of each weight of Eq. (3) → its penalty on parameters, weighted.
+
+        sigma: (k,) singular values of M, where the network has one.
         """
         spec, network = self.spec, self.network
         M, W_fc = network.structural_matrix, network.regression_matrix
@@ -103,7 +105,7 @@ def build_objective(
     spec: LossSpec, network: LandmarkNetwork, registry: Registry, crop_size_px: int
 ) -> Objective:
     """The objective of `spec` for `network`."""
-    entry = registry.get(CriterionEntry, spec.criterion)
+    entry = registry.get(Criterion, spec.criterion)
     function = import_target(entry.target)
     options = dict(entry.options)
 

@@ -22,8 +22,8 @@ from odnbench.networks.torchvision_import import torchvision
 _BLOCK = torchvision.models.resnet.BasicBlock
 
 
-class Backbone(nn.Sequential):
-    """(B, 3, H, W) → Z (B, out_channels, H/stride, W/stride)."""
+class FeatureExtractor(nn.Sequential):
+    """The first layers of a network: (B, 3, H, W) → Z (B, out_channels, H/stride, W/stride)."""
 
     def __init__(self, layers: "OrderedDict[str, nn.Module]", out_channels: int, stride: int):
         super().__init__(layers)
@@ -31,12 +31,12 @@ class Backbone(nn.Sequential):
         self.stride = stride
 
 
-def resnet(attach: str, pretrained: str, *, name: str) -> Backbone:
+def resnet(attach: str, pretrained: str, *, name: str) -> FeatureExtractor:
     """torchvision's ResNet `name` up to and including block `attach` ("layer3", "layer4.0", …).
 
     pretrained: "none", "imagenet" (torchvision's own weights, downloaded once), or a local weights
-    file (.npz, .safetensors, .pth). Raises OdnbenchError for an `attach` that is not there and for
-    weights that cannot be had.
+    file (.npz, .safetensors, .pth). Raises OdnbenchError for an unknown `attach` and for weights
+    that cannot be had.
     """
     model = torchvision.models.get_model(name, weights=None)
     if pretrained == "imagenet":
@@ -47,7 +47,7 @@ def resnet(attach: str, pretrained: str, *, name: str) -> Backbone:
     return backbone
 
 
-def slim_resnet18(attach: str, pretrained: str, *, width: int) -> Backbone:
+def slim_resnet18(attach: str, pretrained: str, *, width: int) -> FeatureExtractor:
     """ResNet-18 with `width` channels in its first stage instead of 64."""
     if pretrained == "imagenet":
         raise OdnbenchError(
@@ -72,10 +72,10 @@ def slim_resnet18(attach: str, pretrained: str, *, width: int) -> Backbone:
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Loads what `path` holds under the names of `backbone`; what is not in it keeps its start.
+    """Loads the tensors of `path` that have names of `backbone`, and leaves its others as they are.
 
-    Raises OdnbenchError if the file is not there or unreadable, a shape differs, or no name
-    matches.
+    Raises OdnbenchError if the file is absent or unreadable, a value is not finite, a shape
+    differs, or no name matches.
     """
     stored = read_weights(path)
     own = backbone.state_dict()
@@ -110,14 +110,15 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         if path.suffix in (".pth", ".pt"):
             state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)  # training tools wrap it with their own state
+            # Training tools store the weights below "state_dict", beside their own state.
+            state = state.get("state_dict", state)
             return {name: value for name, value in state.items() if isinstance(value, Tensor)}
     except Exception as error:  # each reader has its own exceptions for a broken file
         raise OdnbenchError(f"{path}: cannot be read as weights: {error}") from error
     raise OdnbenchError(f"{path}: weights files end in .npz, .safetensors or .pth")
 
 
-def _cut(model: nn.Module, attach: str) -> Backbone:
+def _cut(model: nn.Module, attach: str) -> FeatureExtractor:
     """The layers of a torchvision ResNet up to and including `attach`."""
     stage, _, block = attach.partition(".")
     stages = ("layer1", "layer2", "layer3", "layer4")
@@ -139,7 +140,7 @@ def _cut(model: nn.Module, attach: str) -> Backbone:
     last = list(layers[stage].children())[-1]
     norm = [module for module in last.modules() if isinstance(module, nn.BatchNorm2d)][-1]
     out_channels = norm.num_features
-    return Backbone(layers, out_channels, stride=2 ** (int(stage[-1]) + 1))
+    return FeatureExtractor(layers, out_channels, stride=2 ** (int(stage[-1]) + 1))
 
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:

@@ -1,6 +1,4 @@
-"""What every network of the bench is: pictures in, points and, where it has one, an occlusion map
-out.
-"""
+"""The interface of every network: pictures in, points and possibly an occlusion map out."""
 
 # B images, L landmarks, H×W image, h×w feature map
 
@@ -9,12 +7,15 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from odnbench.networks.heads.head import Criterion
+from odnbench.networks.heads.head import CoordinateLoss
 
 
 class Prediction(NamedTuple):
-    """points (B, L, 2), x y in [-1, 1] over the crop; occlusion_map P (B, 1, h, w) or None; output
-    is what the network's head made before it was decoded into points, where it has a head.
+    """What a network gives for a batch of pictures.
+
+    points: (B, L, 2), x y in [-1, 1] over the crop. occlusion_map: P (B, 1, h, w) in (0, 1), if the
+    network has one. output: the output of the network's head, from which points were decoded, if
+    the network has a head.
     """
 
     points: Tensor
@@ -35,8 +36,8 @@ class LandmarkNetwork(nn.Module):
         """images (B, 3, H, W), normalised by ImageNet's mean and deviation → Prediction."""
         raise NotImplementedError
 
-    def data_term(self, prediction: Prediction, true: Tensor, criterion: Criterion) -> Tensor:
-        """(B,): how far each image is from its truth; true (B, L, 2) in [-1, 1] over the crop."""
+    def data_term(self, prediction: Prediction, true: Tensor, criterion: CoordinateLoss) -> Tensor:
+        """(B,) the data term of each image; true (B, L, 2) in [-1, 1] over the crop."""
         return criterion(prediction.points, true)
 
     @property
@@ -46,7 +47,7 @@ class LandmarkNetwork(nn.Module):
 
     @property
     def regression_matrix(self) -> nn.Parameter | None:
-        """W_fc (2L, k): the weights of the last, fully connected layer, where it has one."""
+        """W_fc (2L, k) of the last, fully connected layer, where the network has one."""
         return None
 
     @property

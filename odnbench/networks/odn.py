@@ -2,11 +2,11 @@
 
     backbone → Z → [ GM(Z), DM(Z) ] → down-sample, flatten → X → LM → W_fc → shape
 
-The modules stand in the slots of registry/slots.toml, in their order: those of the trunk change Z,
-the branches see it side by side, those of the vector change X. A branch that is left out leaves its
-channels out; without any, Z itself takes their place. The baseline BRNet is the whole backbone
-without any module: pooling to one vector and one linear layer. "Down-sampled" is average pooling
-by two here: the paper gives no more. A head that takes a map gets the features before that.
+The modules stand in the slots of registry/slots.toml, in their order: trunk modules change Z,
+branches take Z side by side, vector modules change X. An empty branch gives no channels; without
+any branch, Z itself goes on. The baseline BRNet is the whole backbone without any module: pooling
+to one vector and one linear layer. "Down-sampled" is average pooling by two here, since the paper
+gives no more. A head that takes a map gets the features before down-sampling.
 """
 
 # B images, L landmarks, C channels, h×w feature map, d length of X, k columns of M
@@ -19,9 +19,8 @@ from torch.nn import functional
 
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.networks.heads.head import Criterion, Head
-from odnbench.plan.entries import Backbone, Module, Slot
-from odnbench.plan.entries import Head as HeadEntry
+from odnbench.networks.heads.head import CoordinateLoss, LandmarkHead
+from odnbench.plan.entries import Backbone, Head, Module, Slot
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, ModelSpec
 
@@ -49,7 +48,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         ]
 
         def fill(place: str, argument: str, size: int) -> tuple[list[str], list[int]]:
-            """Builds the modules of a place; their slots, and what each of them gives out."""
+            """Builds the modules of a place; returns their slots and the sizes of their outputs."""
             slots, sizes = [], []
             for slot, name in filled:
                 if slot.place != place:
@@ -67,7 +66,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         self._branches, sizes = fill("branch", "in_channels", channels)
         channels = sum(sizes) or channels
         side = -(-input_size // stride)  # of Z, in cells
-        self._takes_map = registry.get(HeadEntry, model.head).takes == "map"
+        self._takes_map = registry.get(Head, model.head).takes == "map"
         self._vector: list[str] = []
         self._pool_to_vector = not filled  # BRNet
         if not self._takes_map:
@@ -75,16 +74,16 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
             channels *= side * side  # d
             self._vector, sizes = fill("vector", "in_features", channels)
             channels, side = (sizes[-1] if sizes else channels), 1  # k
-        head: Head = registry.build(
-            HeadEntry, model.head, in_channels=channels, side=side, landmarks=landmarks
+        head: LandmarkHead = registry.build(
+            Head, model.head, in_channels=channels, side=side, landmarks=landmarks
         )
         self._head_name = model.head
         self.add_module(model.head, head)
 
     @property
-    def head(self) -> Head:
-        """What turns features into points."""
-        head: Head = self.get_submodule(self._head_name)  # type: ignore[assignment]
+    def head(self) -> LandmarkHead:
+        """The head of the network, by whatever name it is registered."""
+        head: LandmarkHead = self.get_submodule(self._head_name)  # type: ignore[assignment]
         return head
 
     def forward(self, images: Tensor) -> Prediction:
@@ -92,20 +91,18 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         Z = self.backbone(images)  # (B, C, h, w)
         for slot in self._trunk:
             Z = self.get_submodule(slot)(Z)
-        features, occlusion_map = self._branched(Z)
+        features, occlusion_map = self._join_branches(Z)
         if not self._takes_map:
-            features = self._flattened(features)
+            features = self._to_vector(features)
         output = self.head(features)
         return Prediction(self.head.decode(output, self.mean_shape), occlusion_map, output)
 
-    def data_term(self, prediction: Prediction, true: Tensor, criterion: Criterion) -> Tensor:
+    def data_term(self, prediction: Prediction, true: Tensor, criterion: CoordinateLoss) -> Tensor:
         """See LandmarkNetwork.data_term."""
         return self.head.data_term(prediction.output, prediction.points, true, criterion)
 
-    def _branched(self, Z: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, C', h, w) the outputs of all branches, and the occlusion map of the one that has
-        one.
-        """
+    def _join_branches(self, Z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, C', h, w) the outputs of all branches, and the occlusion map of a branch, if any."""
         outputs: list[Tensor] = []
         occlusion_map = None
         for slot in self._branches:
@@ -115,7 +112,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
             outputs.append(branch)
         return (torch.cat(outputs, dim=1) if outputs else Z), occlusion_map
 
-    def _flattened(self, features: Tensor) -> Tensor:
+    def _to_vector(self, features: Tensor) -> Tensor:
         """(B, C', h, w) → (B, k)."""
         if self._pool_to_vector:
             X = features.mean(dim=(-2, -1))  # (B, d)
@@ -127,7 +124,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
 
     @property
     def structural_matrix(self) -> nn.Parameter | None:
-        """See LandmarkNetwork; M of the module in a vector slot that has one."""
+        """See LandmarkNetwork: M of the first module in a vector slot that has an M."""
         found = (getattr(self.get_submodule(slot), "M", None) for slot in self._vector)
         return next((M for M in found if M is not None), None)
 

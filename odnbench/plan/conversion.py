@@ -4,7 +4,7 @@ One converter serves the TOML files of registry/ and pipelines/, `-s key=value` 
 and the JSON of trial folders, so that the same mistake gets the same answer everywhere.
 A field whose name is a Python keyword carries a trailing underscore in code only: `lambda_`.
 A mapping that is declared with `field(metadata=INLINE)` holds keys that are not known beforehand;
-in files they stand beside the other fields, not in a table of their own.
+in files those keys stand beside the other fields, not in a table of their own.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ INLINE = {"inline": True}
 
 
 class Names(dict[str, str]):
-    """A mapping of names that is not changed after it was made, and so can be hashed."""
+    """A mapping from name to name that nobody changes once it is made, so that it has a hash."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -75,7 +75,8 @@ def to_mapping(value: Any) -> Any:
 
 def convert(value: Any, wanted: Any, where: str) -> Any:
     """`value` as type `wanted` (a scalar, Literal, Optional, tuple, mapping or dataclass)."""
-    if type(value) is wanted:  # most values, and looking into a type takes its time
+    # Most values are of their type already, and inspecting a type takes time.
+    if type(value) is wanted:
         return value
     origin, args = get_origin(wanted), get_args(wanted)
     if wanted is Any:
@@ -144,7 +145,7 @@ def replace_at(instance: T, key: str, value: Any) -> T:
 
 
 def get_at(instance: Any, key: str) -> Any:
-    """The value at dotted `key`."""
+    """The value at dotted `key` (as from `leaves`) below a dataclass instance."""
     for part in key.split("."):
         fields = field_types(type(instance))
         if part in fields:
@@ -155,14 +156,15 @@ def get_at(instance: Any, key: str) -> Any:
 
 
 def leaf_types(cls: type) -> dict[str, Any]:
-    """Dotted key of every leaf field below dataclass `cls` → its type; without inline keys, which
-    the class does not know.
+    """Dotted key → type, of every leaf field below dataclass `cls`.
+
+    Keys of inline mappings are left out: the class does not name them.
     """
     return dict(_leaf_types(cls, ""))
 
 
 def leaves(instance: Any) -> dict[str, Any]:
-    """Dotted key of every leaf below a dataclass instance → its value, inline keys included."""
+    """Dotted key → value, of every leaf below a dataclass instance, inline keys included."""
     return dict(_leaf_values(instance, ""))
 
 
@@ -172,9 +174,7 @@ def public_name(field_name: str) -> str:
 
 
 def field_types(cls: type) -> dict[str, tuple[str, Any]]:
-    """Public name of each field of dataclass `cls`, but for an inline one → (attribute name,
-    type).
-    """
+    """Public name → (attribute name, type), of each field of dataclass `cls` but an inline one."""
     return _field_types(cls)
 
 
@@ -189,7 +189,7 @@ def _field_types(cls: Any) -> dict[str, tuple[str, Any]]:
 
 
 def _inline_field(cls: type) -> str | None:
-    """The name of the inline field of dataclass `cls`, if it has one."""
+    """The name of the inline field of dataclass `cls`; None for a class without one."""
     return _inline_field_of(cls)
 
 

@@ -34,7 +34,7 @@ class Backbone(Buildable):
     layers: Mapping[str, str] = field(default_factory=dict)
 
     def layer(self, attach: str) -> str:
-        """The layer of this backbone that `attach` means."""
+        """The name of the layer that `attach` stands for."""
         return self.layers.get(attach, attach)
 
 
@@ -42,10 +42,10 @@ class Backbone(Buildable):
 class Slot:
     """A place in the network where one module stands, or none.
 
-    `place` says what the module takes and gives: "trunk" changes the backbone's feature map before
-    all branches; "branch" sees it beside the other branches, and the network puts their outputs
-    together; "vector" changes the flattened features before the head. Slots of one place follow
-    each other as the registry lists them.
+    `place` says what the module takes and gives: a "trunk" module changes the backbone's feature
+    map before all branches; a "branch" module takes that map, and the network concatenates the
+    outputs of all branches; a "vector" module changes the flattened features before the head.
+    Slots of one place follow each other as the registry lists them.
     """
 
     name: str
@@ -57,17 +57,17 @@ class Slot:
 
 @dataclass(frozen=True)
 class Module(Buildable):
-    """What can stand in a slot of the network."""
+    """A module that can stand in the slot `slot` of the network."""
 
     slot: str = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class Head(Buildable):
-    """What turns features into points; it owns target, data term and decoding.
+    """The end of a network: it turns features into points, and owns target, data term and decoding.
 
-    `takes` is "vector" where the features are pooled and flattened for it, which the modules of
-    vector slots need, or "map" where it takes the feature map.
+    `takes` is "vector" for a head of pooled and flattened features, which modules in vector slots
+    need, and "map" for a head of the feature map.
     """
 
     takes: Literal["vector", "map"] = field(kw_only=True)
@@ -75,7 +75,10 @@ class Head(Buildable):
 
 @dataclass(frozen=True)
 class Criterion(Buildable):
-    """A data term; `unit`, if given, is the only unit of shapes in which its options make sense."""
+    """A data term of Eq. (3): a distance between predicted and true shapes.
+
+    `unit`, if given, is the only `loss.unit` in which the options make sense.
+    """
 
     unit: Literal["", "crop", "pixels"] = ""
 
@@ -86,8 +89,9 @@ class Variant:
 
     name: str
     title: str
+    # Dotted key of a trial's spec → value.
     changes: Mapping[str, Any]
-    # The modules that are on, where the variant is a cell of their 2^k combinations.
+    # The modules that are on, for a variant that is one of the 2^k cells of a factorial analysis.
     factors: tuple[str, ...] | None = None
     network: str = "odnbench.networks.odn:OcclusionAdaptiveNetwork"
     # Further arguments of the network's target.
@@ -113,13 +117,15 @@ class LossWeight:
 
 @dataclass(frozen=True)
 class Part:
-    """Faces that stand together on disk, their official number, and what stands in for them."""
+    """Faces that stand together on disk, and the rendered faces that stand in for them."""
 
-    source: str  # the folder or file that holds them, in the words of the data set's loader
-    faces: int
-    rendered: str  # difficulty of the rendered faces that stand in
-    optional: bool = False  # whether an archive without it is whole all the same
-    pattern: str = ""  # of its files' names in other tools' lists, without suffix; "": any
+    source: str  # folder or file of the faces, in the words of the data set's loader
+    faces: int  # official number
+    rendered: str  # difficulty of the rendered faces
+    optional: bool = False  # whether an archive without this part is complete all the same
+    # Regular expression for the names of this part's pictures, without suffix, by which a list of
+    # several parts is taken apart; "" where names do not tell the part.
+    pattern: str = ""
 
     def __post_init__(self) -> None:
         bound("part", self, "faces", 0)
@@ -127,12 +133,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """Faces that papers report together: whole parts, or the faces of them that carry a label."""
+    """Faces that papers report together: whole parts, or all faces in them with a label."""
 
     parts: tuple[str, ...]
     label: str = ""
     faces: int = 0  # official number; 0 where none is known for the label
-    rule: str = ""  # who carries the label, for people
+    rule: str = ""  # for readers of a report: which faces carry the label
 
     def __post_init__(self) -> None:
         bound("split", self, "faces", 0)
@@ -150,9 +156,10 @@ class Dataset:
     found_by: tuple[str, ...]
     parts: Mapping[str, Part]
     splits: Mapping[str, Split] = field(default_factory=dict)
-    flags: bool = False  # whether its annotation says which points are occluded
-    protocol: str = ""  # the usual one; "": the first of its scheme
-    # Of its landmarks from mirror symmetry (datasets/inspection/symmetry.py).
+    flags: bool = False  # whether the annotation says which points are occluded
+    protocol: str = ""  # name of the usual protocol; "": the first of the scheme
+    # How far right of mirror symmetry the landmarks lie, in pixels of the original picture
+    # (datasets/inspection/symmetry.py).
     mirror_offset_px: float = 0.0
 
     def __post_init__(self) -> None:
@@ -164,7 +171,7 @@ class Dataset:
     def split(self, name: str) -> Split:
         """The split `name`: one of `splits`, a part, or several of them joined by "+".
 
-        Raises OdnbenchError for a name that is not known, or a join of splits by label.
+        Raises OdnbenchError for an unknown name, and for a join of splits that have a label.
         """
         chosen = [self._split(one) for one in name.split("+")]
         if len(chosen) == 1:
@@ -195,7 +202,7 @@ class PublishedRow:
     year: int
     values: Mapping[str, float]
     variant: str = ""  # our name for the same network, where we have it
-    primary: bool | None = None  # None: as the table says
+    primary: bool | None = None  # as `Published.primary`; None: as the table says
 
 
 @dataclass(frozen=True)
@@ -209,9 +216,10 @@ class Published:
     dataset: str
     protocol: str
     columns: tuple[str, ...]
-    primary: bool
+    primary: bool  # whether the figures come from the methods' own papers; else they are quoted
     rows: tuple[PublishedRow, ...]
-    quantity: Literal["nme", "success"] = "nme"  # in percent; success: share below a threshold
+    # In percent; "success" is the share of faces with an NME below a threshold.
+    quantity: Literal["nme", "success"] = "nme"
 
 
 @dataclass(frozen=True)
@@ -225,17 +233,19 @@ class Metric(Buildable):
     unit: str = field(kw_only=True)
     better: Literal["lower", "higher"] = field(kw_only=True)
     per_threshold: bool = False
-    # Whether the tables of reports and of the command line show it; JSON and MLflow always do.
+    # Whether tables in reports and on the command line show the metric; JSON and MLflow always do.
     in_tables: bool = True
 
     @property
     def key(self) -> str:
-        """Its name in JSON and MLflow, with the unit in words."""
+        """The metric's name in JSON and MLflow, with the unit in words."""
         return f"{self.name}_percent" if self.unit == "%" else self.name
 
 
 @dataclass(frozen=True)
 class Format(Buildable):
-    """A format of reports: the target writes `odnbench.reports.report.Report` into a folder and
-    returns the path of the file to open first.
+    """A format of reports.
+
+    The target writes an `odnbench.reports.report.Report` into a folder and returns the path of the
+    file to open first.
     """

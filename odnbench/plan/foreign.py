@@ -1,7 +1,7 @@
 """The source code behind registry entries that are not ours, so that a content id covers it.
 
-Imports are read from the source, not followed while it runs: a module that code imports by a name
-that it makes up is not seen, nor is a file of data that it reads.
+Imports are read from the source text; nothing is run. A module that is imported under a computed
+name is therefore not seen, nor is a data file that the code reads.
 """
 
 import ast
@@ -13,19 +13,20 @@ from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-_OWN = __name__.partition(".")[0]
+_OWN_PACKAGE = __name__.partition(".")[0]
 
 
 def source_digest(target: str) -> str:
-    """Hash of the source of the module of `target` ("package.module:Name"), of all modules that it
-    imports from its own package, and, where that package is not installed but lies in a folder of
-    somebody's project, of those that it imports from beside it; directly or through others.
+    """Hash of the source code behind `target` ("package.module:Name").
 
-    "" for our own targets, which ENGINE_VERSION speaks for, and for one that cannot be found.
+    It covers the target's module and the modules of the same package that are imported, directly or
+    through others; where the package is not installed but lies in a project's folder, also modules
+    imported from that folder. The hash is "" for a target of odnbench, whose code ENGINE_VERSION
+    stands for, and for a target that cannot be found.
     """
     module = target.partition(":")[0]
     top = module.partition(".")[0]
-    root = _file_of(top) if module and top != _OWN else None
+    root = _file_of(top) if module and top != _OWN_PACKAGE else None
     if root is None:
         return ""
     home = root.parent.parent if root.name == "__init__.py" else root.parent
@@ -35,7 +36,7 @@ def source_digest(target: str) -> str:
     while waiting:
         name = waiting.pop()
         first = name.partition(".")[0]
-        if name in files or first == _OWN or (is_installed and first != top):
+        if name in files or first == _OWN_PACKAGE or (is_installed and first != top):
             continue
         file = _file_of(name)
         if file is None or not file.is_relative_to(home):
@@ -44,7 +45,7 @@ def source_digest(target: str) -> str:
         parts = name.split(".")
         waiting += [".".join(parts[:depth]) for depth in range(1, len(parts))]
         stat = file.stat()
-        waiting += _imported(file, stat.st_mtime_ns, stat.st_size, name)
+        waiting += _imported_modules(file, stat.st_mtime_ns, stat.st_size, name)
     if module not in files:
         return ""
     digest = hashlib.sha256()
@@ -54,12 +55,12 @@ def source_digest(target: str) -> str:
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of `module`, found without running its package."""
+    """The file of `module`, found without importing its package; None if there is none."""
     path: Sequence[str] | None = None
     spec: ModuleSpec | None = None
     parts = module.split(".")
     for depth in range(len(parts)):
-        spec = _spec(".".join(parts[: depth + 1]), path)
+        spec = _module_spec(".".join(parts[: depth + 1]), path)
         if spec is None:
             return None
         path = spec.submodule_search_locations
@@ -70,7 +71,7 @@ def _file_of(module: str) -> Path | None:
     return Path(spec.origin).resolve()
 
 
-def _spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+def _module_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
     for finder in sys.meta_path:
         if (spec := finder.find_spec(name, path)) is not None:
             return spec
@@ -78,21 +79,22 @@ def _spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
 
 
 @lru_cache(maxsize=1024)
-def _imported(file: Path, mtime_ns: int, size: int, module: str) -> tuple[str, ...]:
-    """Names of modules that the source in `file` may import, in all of its scopes. mtime_ns and
-    size make another file of one that was edited.
+def _imported_modules(file: Path, mtime_ns: int, size: int, module: str) -> tuple[str, ...]:
+    """Names of the modules that the source in `file` may import, in any of its scopes.
+
+    mtime_ns and size are there for the cache: an edited file is read again.
     """
     if file.suffix != ".py":
         return ()
     try:
         tree = ast.parse(file.read_bytes())
-    except SyntaxError:  # told when it is imported
+    except SyntaxError:  # reported when the module is imported
         return ()
     is_package = file.name == "__init__.py"
-    return tuple(dict.fromkeys(_names(tree, module.split("."), is_package)))
+    return tuple(dict.fromkeys(_imported_names(tree, module.split("."), is_package)))
 
 
-def _names(tree: ast.AST, module: Sequence[str], is_package: bool) -> Iterator[str]:
+def _imported_names(tree: ast.AST, module: Sequence[str], is_package: bool) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

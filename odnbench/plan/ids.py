@@ -1,8 +1,8 @@
 """Content ids: the name of a trial is the hash of all that decides its numbers.
 
-That is its spec, the registry entries that the spec names, the source code of those that are not
-ours, a weights file by its content, the lists of faces, and the version of the engine. No path, no
-device and no title is in it.
+What decides the numbers: the trial's spec, the registry entries that the spec names, the source
+code of entries from outside odnbench, the content of a weights file, the lists of faces, and the
+version of the engine. Paths, devices and titles do not, and are left out.
 """
 
 import hashlib
@@ -20,9 +20,10 @@ from odnbench.plan.specs import NONE, TrialSpec
 
 ENGINE_VERSION = 3  # raise it whenever the same spec gives other numbers
 
-# What came after the first ids were given. Such a field is left out of an id where it has the value
-# that it stands for, and a target keeps the name that it had, so that no trial is trained again for
-# a move. All three end with the next ENGINE_VERSION.
+# What was added or moved after ids had been given out. A later field is left out of an id where it
+# has the value given here, later keys of an entry are always left out, and a moved target enters
+# under its former name, so that no trial is trained again. All three end with the next
+# ENGINE_VERSION.
 _LATER_FIELDS = {"model.head": "regression"}
 _LATER_KEYS = ("title", "layers")
 _MOVED = {
@@ -31,19 +32,24 @@ _MOVED = {
 }
 
 
-def trial_id(spec: TrialSpec, registry: Registry, faces: str) -> str:
-    """The content id of a trial; `faces` is the fingerprint of its face lists.
+def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str) -> str:
+    """The content id of a trial; `fingerprint` is that of the lists of its faces.
 
-    Raises OdnbenchError where its weights file is not there.
+    Raises OdnbenchError where the weights file of `spec` is absent.
     """
     if weights := weights_file(spec):
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
-    return content_id(_named(spec, registry), _used(spec, registry), faces, ENGINE_VERSION)
+    return content_id(
+        _canonical_spec(spec, registry),
+        _deciding_entries(spec, registry),
+        fingerprint,
+        ENGINE_VERSION,
+    )
 
 
 def weights_file(spec: TrialSpec) -> Path | None:
-    """The file that `spec` starts from, if it does; OdnbenchError if it is not there."""
+    """The weights file that `spec` starts from, or None; OdnbenchError if the file is absent."""
     if spec.model.pretrained in ("none", "imagenet"):
         return None
     path = Path(spec.model.pretrained).expanduser()
@@ -64,14 +70,14 @@ def content_id(*parts: Any) -> str:
     return hashlib.sha256(canonical_json(list(parts)).encode()).hexdigest()[:16]
 
 
-def _named(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
-    """The spec in which equal networks have equal words."""
+def _canonical_spec(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
+    """The spec as a mapping in which equal networks are written alike."""
     named: dict[str, Any] = to_mapping(spec)
     model = named["model"]
     model["attach"] = registry.get(Backbone, spec.model.backbone).layer(spec.model.attach)
     for slot, module in spec.model.modules.items():
         if module == NONE == registry.get(Slot, slot).default:
-            del model[slot]  # as if it had not been spoken of
+            del model[slot]  # an empty slot decides nothing
     for key, value in _LATER_FIELDS.items():
         section, _, name = key.partition(".")
         if named[section][name] == value:
@@ -79,8 +85,8 @@ def _named(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
     return named
 
 
-def _used(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
-    """The registry entries that decide the numbers of `spec`, and foreign code behind them."""
+def _deciding_entries(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
+    """The registry entries that decide the numbers of `spec`, and hashes of foreign code."""
     model, protocol = spec.model, registry.get(Protocol, spec.data.protocol)
     variant = registry.get(Variant, spec.variant)
     built: list[Buildable] = [
@@ -108,6 +114,7 @@ def _used(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
 
 
 def _without_prose(entry: Any) -> dict[str, Any]:
+    """An entry without keys that decide no number, its target under the name in earlier ids."""
     kept = {key: value for key, value in to_mapping(entry).items() if key not in _LATER_KEYS}
     if "target" in kept:
         module, colon, name = kept["target"].partition(":")

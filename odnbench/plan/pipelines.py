@@ -1,9 +1,9 @@
 """Pipelines: read from pipelines/*.toml and resolved to the trials that they stand for.
 
-What decides a field of a trial, the later over the earlier: the defaults of
-odnbench/plan/specs.py and registry/weights.toml; the pipeline's `[base]`; settings (the pipeline's
-own where rendered faces stand in, then `--settings`); `-s key=value`; the pipeline's `[axes]`; the
-variant's `changes`. An override of an axis replaces the axis, so that
+A field of a trial has the value of the last of these that sets it: the defaults of
+odnbench/plan/specs.py, registry/slots.toml and registry/weights.toml; the pipeline's `[base]`;
+settings (the pipeline's own where rendered faces stand in, then `--settings`); `-s key=value`; the
+pipeline's `[axes]`; the variant's `changes`. An override of an axis replaces the axis, so that
 `-s variant=odn,brnet -s seed=0,1,2` picks trials.
 """
 
@@ -41,7 +41,7 @@ from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrialSpec
 
 _MOST_TRIALS = 10_000
-_WITHOUT = (NONE, 0)  # values by which a variant does without what others have
+_OFF = (NONE, 0)  # values with which a variant switches something off
 Fields = Mapping[str, Any]  # dotted key → type
 
 
@@ -62,15 +62,15 @@ class Pipeline:
     published: tuple[str, ...] = ()  # tables of registry/published/
     reference: str = ""  # the variant that others are compared with
     columns: tuple[str, ...] = ()  # splits of the data set that the report shows
-    rendered: str = ""  # settings where the data set is not on the machine
+    rendered: str = ""  # settings for rendered faces, where the data set is absent
     base: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, Any] = field(default_factory=dict)
     search: Search | None = None
 
 
 def load_pipeline(name_or_file: str) -> Pipeline:
-    """The pipeline of that name in pipelines/, or of a TOML file."""
-    path = _find(name_or_file, shipped("pipelines"), "pipeline")
+    """The shipped pipeline of that name, or the pipeline in a file whose name ends in .toml."""
+    path = _toml_file(name_or_file, shipped("pipelines"), "pipeline")
     return from_mapping(Pipeline, {"name": path.stem, **read_toml(path)}, str(path))
 
 
@@ -115,7 +115,7 @@ def _resolve(
     for name in (pipeline.rendered if rendered else "", settings):
         if name:
             changes |= _read_settings(name, fields)
-    asked: dict[str, str] = {}  # key → what a user asked for with -s
+    asked: dict[str, str] = {}  # key → value as text, of each -s key=value
     for text in overrides:
         key, value = _split_override(text, fields)
         asked[key] = value
@@ -140,7 +140,7 @@ def _resolve(
         for key, value in _changes_of(plain.variant, registry, fields).items():
             trial = replace_at(trial, key, value)
             wanted = get_at(plain, key)
-            if value not in (wanted, *_WITHOUT) and (key in asked or len(axes.get(key, ())) > 1):
+            if value not in (wanted, *_OFF) and (key in asked or len(axes.get(key, ())) > 1):
                 source = f"-s {key}={wanted}" if key in asked else f"[axes] {key} = {wanted!r}"
                 raise OdnbenchError(_contradiction(source, key, value, plain.variant))
         for key in asked:
@@ -152,15 +152,17 @@ def _resolve(
             _contradiction(f"-s {key}={asked[key]}", key, get_at(last, key), last.variant)
         )
     for trial in trials:
-        _check(trial, registry)
+        _check_spec(trial, registry)
     return trials
 
 
 def overruled(
     specs: Iterable[TrialSpec], registry: Registry, overrides: Sequence[str]
 ) -> list[str]:
-    """What is to be told of `overrides` that some of the variants do without, a line each: the
-    mean shape is not trained however many epochs the others get.
+    """A line for each of `overrides` that some variants do not follow.
+
+    A variant that is defined without something stays without it: the mean shape is not trained,
+    however many epochs the others get.
     """
     fields = spec_fields(registry)
     notes = []
@@ -186,7 +188,7 @@ def _contradiction(source: str, key: str, value: object, variant: str) -> str:
 
 
 def _changes_of(variant: str, registry: Registry, fields: Fields) -> dict[str, Any]:
-    """Dotted key → value of what a variant changes."""
+    """Dotted key → value, of the fields that a variant changes."""
     where = f"variant {variant}"
     return {
         (full := _full_key(key, fields, where)): convert(value, fields[full], f"{where}: {full}")
@@ -195,7 +197,7 @@ def _changes_of(variant: str, registry: Registry, fields: Fields) -> dict[str, A
 
 
 def spec_fields(registry: Registry) -> Fields:
-    """Dotted key of every field of a trial's spec → its type; slots are those of `registry`."""
+    """Dotted key → type, of every field of a trial's spec; each slot of `registry` is a field."""
     slots = {f"model.{slot}": str for slot in registry.all(Slot)}
     return {**leaf_types(TrialSpec), **slots}
 
@@ -211,7 +213,7 @@ def _default_spec(registry: Registry) -> TrialSpec:
 
 
 def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> None:
-    """Every name in `pipeline` is there, and every axis is a list."""
+    """Raises OdnbenchError unless every name in `pipeline` is known and every axis is a list."""
     for table in pipeline.published:
         registry.get(Published, table)
     if pipeline.reference:
@@ -229,8 +231,8 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> N
             )
 
 
-def _check(spec: TrialSpec, registry: Registry) -> None:
-    """Every name of `spec` is in the registry and fits its place."""
+def _check_spec(spec: TrialSpec, registry: Registry) -> None:
+    """Raises OdnbenchError unless every name in `spec` is registered and fits its place."""
     registry.get(Backbone, spec.model.backbone)
     head = registry.get(Head, spec.model.head)
     for name, slot in registry.all(Slot).items():
@@ -267,7 +269,7 @@ def _check(spec: TrialSpec, registry: Registry) -> None:
 
 
 def _read_settings(name: str, fields: Fields) -> dict[str, Any]:
-    path = _find(name, shipped("pipelines") / "settings", "settings")
+    path = _toml_file(name, shipped("pipelines") / "settings", "settings")
     return _flat(read_toml(path), fields, str(path))
 
 
@@ -279,7 +281,7 @@ def _split_override(text: str, fields: Fields) -> tuple[str, str]:
 
 
 def _full_key(key: str, fields: Fields, where: str) -> str:
-    """The dotted key that `key`, possibly only its last part, stands for."""
+    """The dotted key that `key` stands for: `key` itself, or the only one of that last part."""
     if key in fields:
         return key
     matches = [full for full in fields if full.rpartition(".")[2] == key]
@@ -289,7 +291,7 @@ def _full_key(key: str, fields: Fields, where: str) -> str:
 
 
 def _flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = "") -> dict[str, Any]:
-    """A nested TOML table as dotted keys of a trial's spec → value."""
+    """A nested TOML table as dotted key of a trial's spec → value."""
     flat: dict[str, Any] = {}
     for name, value in table.items():
         key = f"{prefix}{name}"
@@ -300,7 +302,8 @@ def _flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = ""
     return flat
 
 
-def _find(name_or_file: str, folder: Path, kind: str) -> Path:
+def _toml_file(name_or_file: str, folder: Path, kind: str) -> Path:
+    """The file `name_or_file`, if it ends in .toml, else the file of that name in `folder`."""
     if name_or_file.endswith(".toml"):
         path = Path(name_or_file)
         if not _is_file(path):

@@ -34,7 +34,8 @@ def installed_plugins() -> list[Plugin]:
 
 
 def _folder_of(point: EntryPoint) -> Path:
-    spec = find_spec(point.module.partition(".")[0])  # of the package alone, so that it is not run
+    # Of the top package alone: to find a module below it would run the package.
+    spec = find_spec(point.module.partition(".")[0])
     places = spec.submodule_search_locations if spec is not None else None
     below = Path(*point.module.split(".")[1:], *(point.attr or "registry").split("."))
     for place in places or ():

@@ -16,9 +16,10 @@ class Scheme:
     title: str
     points: int
     flip: tuple[int, ...]  # landmark i of a mirrored face is landmark flip[i] of the face
-    eye_corners: tuple[int, int]  # outer ones
-    pupils: tuple[tuple[int, ...], tuple[int, ...]]  # landmarks whose mean is the pupil
-    components: Mapping[str, tuple[int, ...]]
+    eye_corners: tuple[int, int]  # the outer corner of each eye
+    # For each eye, the landmarks whose mean is the pupil.
+    pupils: tuple[tuple[int, ...], tuple[int, ...]]
+    components: Mapping[str, tuple[int, ...]]  # part of the face → its landmarks
 
     def __post_init__(self) -> None:
         used = [*self.eye_corners, *sum(self.pupils, ()), *sum(self.components.values(), ())]
@@ -44,30 +45,33 @@ class BoxRule:
     name: str
     title: str
     source: Literal["landmarks", "annotated", "detector"]  # "landmarks": their tight box
-    shape: Literal["square", "stretched"]  # square: the box's longer side; stretched: both sides
-    factor: float  # side of the crop over that of the box
+    # "square": a square on the box's longer side; "stretched": the box itself, whose two sides are
+    # stretched to the network's square.
+    shape: Literal["square", "stretched"]
+    factor: float  # side of the crop over side of the box
 
     def __post_init__(self) -> None:
         bound("box rule", self, "factor", 0.1, 10)
 
     def describe(self) -> str:
-        """One line that says what the crop is."""
+        """The crop in one line, as "square crop, 1.3 × the landmarks' tight box"."""
         whose = "the landmarks' tight box" if self.source == "landmarks" else f"{self.source} box"
         return f"{self.shape} crop, {self.factor:g} × {whose}"
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How errors become a number. A number never travels without it."""
+    """How errors become a number; no number travels without its protocol."""
 
     name: str
     title: str
     scheme: str
     normaliser: Literal["inter-ocular", "inter-pupil", "box-width", "box-area", "box-diagonal"]
     visibility: Literal["all", "visible", "occluded"]
-    averaging: Literal["face", "point"]  # mean over faces of their means, or over all points
+    # "face": the mean of the faces' means; "point": the mean over all points of all faces.
+    averaging: Literal["face", "point"]
     box: str  # box rule of registry/boxes.toml
-    # Of FR@t and AUC@t, in percent of NME; the main one first.
+    # The t of FR@t and AUC@t, an NME in percent; the main one first.
     thresholds_percent: tuple[float, ...]
     # "shape-norm" is Eq. (10) of the paper, read to the letter.
     error: Literal["mean-distance", "shape-norm"] = "mean-distance"
@@ -81,16 +85,16 @@ class Protocol:
 
     @property
     def failure_percent(self) -> float:
-        """The main threshold of FR and AUC."""
+        """The main threshold of FR and AUC, an NME in percent."""
         return self.thresholds_percent[0]
 
     def describe(self) -> str:
-        """One line that says how the number was made."""
+        """The `facts` in one line."""
         return ", ".join(f"{name} {value}" for name, value in self.facts.items())
 
     @property
     def facts(self) -> dict[str, str]:
-        """What makes two numbers comparable: name → value."""
+        """Name → value, of all that must agree for two numbers to be comparable."""
         error = {"mean-distance": "mean distance", "shape-norm": "2-norm of the shape over L"}
         return {
             "error": error[self.error],
@@ -101,6 +105,6 @@ class Protocol:
         }
 
     def differs_from(self, other: "Protocol") -> str:
-        """What makes numbers under both protocols not comparable; "" where they are."""
+        """Why numbers under the two protocols are not comparable; "" where they are."""
         mine, others = self.facts, other.facts
         return ", ".join(f"{k} {mine[k]}, not {others[k]}" for k in mine if mine[k] != others[k])

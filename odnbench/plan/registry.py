@@ -39,7 +39,7 @@ from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE
 
 E = TypeVar("E")
-_DEEPEST = 20  # tables in tables
+_DEEPEST = 20  # levels of tables and lists in a TOML file
 
 FAMILIES: dict[str, type] = {
     "backbones": Backbone,
@@ -83,9 +83,9 @@ class Registry:
     def load(cls, extra: Iterable[Path] = ()) -> "Registry":
         """The shipped entries, those of installed plug-ins, and those of the folders in `extra`.
 
-        An entry of `extra` takes the place of another of its name, since somebody asked for it; one
-        of a plug-in may not. Raises OdnbenchError for a folder that is not there, for two entries
-        of one name, and for an entry that is not right.
+        An entry of `extra`, which somebody asked for, replaces another of the same name; an entry
+        of a plug-in does not. Raises OdnbenchError for an absent folder, for two entries of one
+        name, and for a faulty entry.
         """
         entries: dict[str, dict[str, Any]] = {family: {} for family in FAMILIES}
         origins: dict[tuple[str, str], Origin] = {}
@@ -119,7 +119,7 @@ class Registry:
         return registry
 
     def _check_slots(self) -> None:
-        """Every module is for a slot that is there, and every slot starts with one of its own."""
+        """Raises OdnbenchError unless every module and every default fits a known slot."""
         for name, module in self.all(Module).items():
             if module.slot not in self.entries["slots"]:
                 where = f"{self.origins['modules', name].file}: {name}: slot"
@@ -137,10 +137,10 @@ class Registry:
         return [key for key, origin in self.origins.items() if origin.source]
 
     def get(self, kind: type[E], name: str) -> E:
-        """The entry `name` of the family of dataclass `kind`."""
+        """The entry `name` of the family of dataclass `kind`; OdnbenchError for an unknown name."""
         family = self.entries[self.family_of[kind]]
         if name not in family:
-            raise unknown(_words(kind.__name__), name, family)
+            raise unknown(_in_words(kind.__name__), name, family)
         entry: E = family[name]
         return entry
 
@@ -171,7 +171,7 @@ class Registry:
         return target(**everything)
 
     def split(self, name: str) -> tuple[Dataset, Split]:
-        """The data set and the split that `dataset/split` names, as 300w/common."""
+        """The data set and the split that `name` joins by a slash, as in 300w/common."""
         dataset_name, slash, split = name.partition("/")
         dataset = self.get(Dataset, dataset_name)
         if not slash:
@@ -180,9 +180,7 @@ class Registry:
         return dataset, dataset.split(split)
 
     def protocol_of(self, dataset: Dataset) -> Protocol:
-        """The usual protocol of `dataset`: what its faces are cropped and scored by where none is
-        named.
-        """
+        """The protocol by which faces of `dataset` are cropped and scored where none is named."""
         if dataset.protocol:
             return self.get(Protocol, dataset.protocol)
         for protocol in self.all(Protocol).values():
@@ -211,7 +209,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _check_bounds(value: Any, depth: int) -> None:
-    """Raises ValueError for what TOML allows and nobody means."""
+    """Raises ValueError for nesting too deep or numbers too large, which TOML itself allows."""
     if depth > _DEEPEST:
         raise ValueError(f"tables or lists more than {_DEEPEST} deep")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -222,7 +220,7 @@ def _check_bounds(value: Any, depth: int) -> None:
 
 
 def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]:
-    """Entry name → its table and file: FAMILY.toml, and one entry per file of FAMILY/."""
+    """Entry name → (table, file): the tables of FAMILY.toml, and the files of FAMILY/, one each."""
     tables: dict[str, tuple[dict[str, Any], Path]] = {}
     if (path := folder / f"{family}.toml").is_file():
         tables |= {name: (table, path) for name, table in read_toml(path).items()}
@@ -236,6 +234,6 @@ def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]
     return tables
 
 
-def _words(class_name: str) -> str:
+def _in_words(class_name: str) -> str:
     """`BoxRule` → "box rule"."""
     return re.sub(r"(?<!^)(?=[A-Z])", " ", class_name).lower()

@@ -1,7 +1,6 @@
-"""Where registry/, pipelines/ and reports/templates/ live: at the root of a checkout, or in the
-wheel.
+"""The data folders that come with odnbench: registry/, pipelines/ and reports/templates/.
 
-They are data, not packages: hatchling maps them to `odnbench/_shipped/` in the wheel.
+They stand at the root of a checkout; Hatchling puts them below `odnbench/_shipped/` in the wheel.
 """
 
 from pathlib import Path
@@ -10,8 +9,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped(folder: str) -> Path:
-    """The folder `folder` ("registry", "pipelines", "reports/templates") that came with
-    odnbench.
-    """
+    """The path of a shipped folder: "registry", "pipelines" or "reports/templates"."""
     in_wheel = _PACKAGE / "_shipped" / folder
     return in_wheel if in_wheel.is_dir() else _PACKAGE.parent / folder

@@ -1,6 +1,6 @@
-"""What decides a trial's numbers: frozen dataclasses.
+"""The spec of a trial, as frozen dataclasses.
 
-A `TrialSpec` says everything that decides a trial's numbers and nothing else: no worker, device or
+A `TrialSpec` holds all that decides a trial's numbers and nothing else: no worker, device or
 tracking server. Loss weights have their defaults in registry/weights.toml and the modules of the
 network in registry/slots.toml, everything else here; pipelines state only differences.
 """
@@ -12,12 +12,12 @@ from typing import Literal
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import INLINE, Names, bound
 
-NONE = "none"  # a slot of the network that is left out
+NONE = "none"  # in place of a module: the slot stays empty
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The network. Names are those of registry/; a slot that is "none" is left out."""
+    """The network, by names of registry/; a slot that is "none" is left out."""
 
     backbone: str = "resnet18"
     # "none", "imagenet" (torchvision's), or a local weights file.
@@ -38,9 +38,9 @@ class ModelSpec:
 class LossSpec:
     """Eq. (3): data term and the weights of its five penalties.
 
-    `unit` is the unit of the shapes in the data term, on which the balance of all weights hangs and
-    which the paper leaves open: "crop" spans [-1, 1] over the crop, "pixels" are pixels of the
-    crop.
+    `unit` is the unit of the shapes in the data term: "crop" spans [-1, 1] over the crop, "pixels"
+    are pixels of the crop. The balance of data term and penalties depends on the unit, which the
+    paper does not give.
     """
 
     alpha: float
@@ -69,9 +69,9 @@ class DataSpec:
     test: tuple[str, ...] = ("300w/common", "300w/challenging")
     protocol: str = "300w-paper"
     input_size: int = 224
-    margin: float = 1.25  # side of the stored picture over that of the crop: room for augmentation
-    validation_fraction: float = 0.1
-    rendered_train: int = 3148  # faces drawn where the data set is not on the machine
+    margin: float = 1.25  # side of the stored picture over side of the crop: room to augment
+    validation_fraction: float = 0.1  # of the training faces
+    rendered_train: int = 3148  # faces drawn where the data set is absent
     rendered_test: int = 400  # per test split
 
     def __post_init__(self) -> None:
@@ -90,9 +90,7 @@ class DataSpec:
 
     @property
     def stored_size(self) -> int:
-        """Side of a prepared picture, in pixels; even, so that the crop sits at its exact
-        centre.
-        """
+        """Side of a prepared picture in px; even, so that the crop is exactly in its middle."""
         return 2 * round(self.input_size * self.margin / 2)
 
 
@@ -100,10 +98,10 @@ class DataSpec:
 class AugmentSpec:
     """Random similarity transform of each training crop, drawn anew in each epoch."""
 
-    rotation_deg: float = 30.0  # uniform in ±
-    scale: float = 0.15  # uniform in 1 ±
-    translation: float = 0.06  # uniform in ±, as a share of the crop's side
-    flip: float = 0.5  # probability
+    rotation_deg: float = 30.0  # uniform within ± this
+    scale: float = 0.15  # uniform within 1 ± this
+    translation: float = 0.06  # uniform within ± this share of the crop's side
+    flip: float = 0.5  # probability of the mirror image
 
     def __post_init__(self) -> None:
         bound("augment", self, "rotation_deg", 0, 180)
@@ -121,7 +119,7 @@ class TrainSpec:
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    # "auto": bf16 where the processor has it.
+    # "auto": bf16 where the processor has it, else float32.
     precision: Literal["auto", "float32", "bf16"] = "auto"
     # The epoch whose weights are kept: best on validation, the last, or best on the test set.
     select: Literal["validation", "last", "test"] = "validation"

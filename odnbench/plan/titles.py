@@ -1,4 +1,4 @@
-"""Titles of trials, made of their values; nothing reads a title back."""
+"""Titles of trials, made from their specs; no title is ever parsed."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,10 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 
 
-def told_apart_by(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
-    """The dotted keys in which trials of one variant differ; what differs between variants only is
-    said by their titles.
+def distinguishing_keys(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
+    """The dotted keys in which trials of one variant differ.
+
+    Keys that differ only between variants are left out: the titles of the variants tell them apart.
     """
     by_variant: dict[str, list[TrialSpec]] = defaultdict(list)
     for spec in specs:
@@ -24,8 +25,9 @@ def told_apart_by(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
 
 
 def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
-    """The variant's title, and the values at `keys`; the variant's name where `registry` does not
-    know it.
+    """The variant's title, and the values at `keys`.
+
+    The variant's name takes the place of its title where `registry` does not know the variant.
     """
     try:
         title = registry.get(Variant, spec.variant).title
@@ -35,7 +37,7 @@ def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str
 
 
 def weights_title(spec: TrialSpec, registry: Registry, names: Sequence[str]) -> str:
-    """The loss weights `names` of a trial, and whether they are the paper's."""
+    """The values of the loss weights `names`, marked "(paper)" where they are the paper's."""
     weights = [(registry.get(LossWeight, name), get_at(spec, f"loss.{name}")) for name in names]
     title = " ".join(f"{weight.symbol}={value:.1e}" for weight, value in weights)
     return f"{title} (paper)" if has_paper_weights(spec, registry, names) else title

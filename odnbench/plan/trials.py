@@ -1,4 +1,4 @@
-"""A trial: its spec, with all that a reader of its numbers must know."""
+"""A trial: a spec, with all that a reader of its numbers must know."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from odnbench.plan.specs import TrialSpec
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a split is there."""
+    """How many faces of a split there are, and whether they are real."""
 
     split: str  # "300w/common"
     faces: int
-    official: int  # 0 where none is known
+    official: int  # number of faces of the whole split; 0 where it is not known
     rendered: bool
-    whole: bool = True  # whether nothing of its parts is missing
+    whole: bool = True  # whether no face of the split is missing
 
     def __str__(self) -> str:
         if self.rendered:
@@ -25,25 +25,25 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial with all that a reader of its numbers must know. `id` names its content."""
+    """A spec with all that a reader of its numbers must know."""
 
-    id: str
+    id: str  # content id, plan/ids.py
     pipeline: str
     title: str
     spec: TrialSpec
     protocol: Protocol
     box: BoxRule
     scheme: Scheme
-    coverage: tuple[Coverage, ...]
+    coverage: tuple[Coverage, ...]  # of the training split, then of each test split
     faces: str  # fingerprint of the face lists
 
     @property
     def rendered(self) -> bool:
-        """Whether any of its faces are rendered ones."""
+        """Whether any face of the trial is rendered."""
         return any(split.rendered for split in self.coverage)
 
     def tested_on_rendered(self, split: str) -> bool:
-        """Whether its test faces of the data set of `split` ("300w/common") are rendered ones."""
+        """Whether test faces from the data set of `split` ("300w/common") are rendered."""
         dataset = split.partition("/")[0]
         return any(
             tested.rendered

@@ -1,1 +1,1 @@
-"""What a plan's results say, as values; one file for each format."""
+"""Reports: the results of a plan as values, and a file for each format."""

@@ -1,6 +1,4 @@
-"""The figures of a report, drawn with matplotlib's object interface (no global state, no
-display).
-"""
+"""The figures of a report, drawn through matplotlib's objects: no global state, no display."""
 
 # T thresholds of a CED curve
 
@@ -25,7 +23,7 @@ LARGEST_NME_PERCENT = 25.0
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of a figure, and what its look follows from."""
+    """A line of a figure, with all that decides its colour and dash."""
 
     title: str
     scores: Mapping[str, Score]  # by column
@@ -112,9 +110,7 @@ def training_figure(curves: Sequence[Curve], label: str) -> Figure:
 
 
 def line_styles(curves: Sequence[Curve]) -> list[tuple[str, object]]:
-    """A colour and a dash for each line; one that is not trained is dotted grey, the reference's
-    is black.
-    """
+    """(colour, dash) of each line: the reference's is black, those without training dotted grey."""
     styles: list[tuple[str, object]] = []
     for curve in curves:
         index = sum(colour not in ("0.5", "black") for colour, _ in styles)

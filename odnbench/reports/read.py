@@ -15,7 +15,7 @@ from odnbench.plan.pipelines import Search
 from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
-from odnbench.plan.titles import has_paper_weights, told_apart_by, trial_title, weights_title
+from odnbench.plan.titles import distinguishing_keys, has_paper_weights, trial_title, weights_title
 from odnbench.plan.trials import Trial
 from odnbench.reports.report import (
     Measured,
@@ -40,7 +40,7 @@ def read_report(
     """The report of the plan in `plan_file` (plan.json), with other tools' predictions beside it.
 
     It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
-    protocols, or a file of `foreign` has none of its columns' faces.
+    protocols, or a file of `foreign` has the faces of none of its columns.
     """
     record, at_work = PlanRecord.load(plan_file), is_at_work(plan_file.parent)
     pipeline = record.pipeline
@@ -52,7 +52,7 @@ def read_report(
             trial = folder.trial
             unseeded = dataclasses.replace(trial.spec, seed=0)
             finished.append(
-                _scored(folder, trial, pipeline.columns, registry, unseeded not in shown)
+                _score_trial(folder, trial, pipeline.columns, registry, unseeded not in shown)
             )
             shown.add(unseeded)
         else:
@@ -77,7 +77,7 @@ def read_report(
         published=published,
         unlike=unlike,
         metrics=tuple(registry.all(Metric).values()),
-        weights=tuple(registry.get(LossWeight, name) for name in _searched(pipeline.search)),
+        weights=tuple(registry.get(LossWeight, name) for name in _weights_of(pipeline.search)),
         factors={
             name: variant.factors
             for name, variant in registry.all(Variant).items()
@@ -97,7 +97,7 @@ def read_report(
     )
 
 
-def _scored(
+def _score_trial(
     folder: TrialFolder,
     trial: Trial,
     columns: Sequence[str],
@@ -120,15 +120,16 @@ def _scored(
 def _rows(
     finished: Sequence[ScoredTrial], reference: str, search: Search | None, registry: Registry
 ) -> tuple[Row, ...]:
-    """The lines of our trials: a line for all that differ in nothing but the seed; those of a
-    search by their error on validation faces.
+    """A row for each group of trials that differ in nothing but the seed.
+
+    The rows of a search are sorted by their error on validation faces.
     """
     groups: dict[TrialSpec, list[ScoredTrial]] = defaultdict(list)
     for scored in finished:
         groups[dataclasses.replace(scored.trial.spec, seed=0)].append(scored)
-    keys = [key for key in told_apart_by(groups) if key != "seed"]
-    searched = _searched(search)
-    only = sum(spec.variant == reference for spec in groups) == 1
+    keys = [key for key in distinguishing_keys(groups) if key != "seed"]
+    searched = _weights_of(search)
+    is_single = sum(spec.variant == reference for spec in groups) == 1
     rows = []
     for spec, trials in groups.items():
         row = Row(
@@ -138,7 +139,7 @@ def _rows(
             variant=spec.variant,
             trials=tuple(trials),
             numbers=_numbers([trial.scores for trial in trials], registry),
-            is_reference=only and spec.variant == reference,
+            is_reference=is_single and spec.variant == reference,
             has_paper_weights=bool(search) and has_paper_weights(spec, registry, searched),
         )
         rows.append(row)
@@ -150,7 +151,7 @@ def _rows(
 def _numbers(
     by_seed: Sequence[Mapping[str, Score]], registry: Registry
 ) -> dict[str, dict[str, Measured]]:
-    """Metric → column → number; the NME has an interval."""
+    """Metric → column → number, from column → score of each seed; the NME has an interval."""
     numbers: dict[str, dict[str, Measured]] = defaultdict(dict)
     for column in dict.fromkeys(column for one in by_seed for column in one):
         found = [one[column] for one in by_seed if column in one]
@@ -163,14 +164,15 @@ def _numbers(
     return dict(numbers)
 
 
-def _searched(search: Search | None) -> tuple[str, ...]:
+def _weights_of(search: Search | None) -> tuple[str, ...]:
+    """The names of the loss weights that `search` varies."""
     return search.parameters if search else ()
 
 
 def _foreign_row(
     file: PredictionFile, scored: ScoredTrial, columns: Iterable[str], registry: Registry
 ) -> Row:
-    """`file` on the columns of which it has every face, against the annotations of a trial."""
+    """The row of `file` on columns of which it has all faces, by the annotations of a trial."""
     trial, predictions = scored.trial, scored.folder.predictions
     found: dict[str, Score] = {}
     reasons = []

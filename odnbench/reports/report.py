@@ -1,7 +1,7 @@
-"""What a report says of one pipeline, as values: numbers with intervals, verdicts, marks.
+"""The report of one pipeline as values: numbers with intervals, verdicts, marks.
 
-A format (registry/formats.toml) turns a `Report` into text and pictures; nothing here is text that
-a format would have to take apart again.
+A format (registry/formats.toml) turns a `Report` into text and pictures; no value is a text that a
+format would have to take apart.
 """
 
 # S seeds, N faces, k columns of the structural matrix M
@@ -37,8 +37,9 @@ class ScoredTrial:
     folder: TrialFolder
     result: Result
     epochs: tuple[Epoch, ...]
-    scores: Mapping[str, Score]  # by column
-    # By column: how well 1 − P tells occluded "landmarks" and covered "cells"; of the first seed.
+    scores: Mapping[str, Score]  # column → score
+    # Column → "landmarks" or "cells" → how well 1 − P predicts their occlusion; known for the first
+    # seed of a row alone.
     occlusion: Mapping[str, Mapping[str, ProbabilityScore]]
     versions: Mapping[str, str]  # of the libraries that made the numbers
 
@@ -48,16 +49,16 @@ class Measured:
     """A metric of one row on one column, in the metric's unit."""
 
     values: tuple[float, ...]  # (S,) of each seed
-    interval: Interval | None = None  # 95 % of the mean over seeds and faces
+    interval: Interval | None = None  # 95 % interval of the mean over seeds and faces
 
     @property
     def mean(self) -> float:
-        """Over seeds."""
+        """The mean over seeds."""
         return float(np.mean(self.values))
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over seeds; None for a single one."""
+        """The standard deviation over seeds; None for a single seed."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
@@ -72,17 +73,17 @@ class Row:
     numbers: Mapping[str, Mapping[str, Measured]]
     # Column → score, of a file of predictions that another tool made.
     foreign: Mapping[str, Score] = field(default_factory=dict)
-    is_reference: bool = False  # the others are compared with it
-    has_paper_weights: bool = False  # in a search: the weights are the paper's
+    is_reference: bool = False  # whether the other rows are compared with this one
+    has_paper_weights: bool = False  # whether a search tried the paper's weights here
 
     @property
     def parameters(self) -> int | None:
-        """Of the network; None for a foreign method."""
+        """The number of the network's parameters; None for a foreign method."""
         return self.trials[0].result.parameters if self.trials else None
 
     @property
     def is_trained(self) -> bool:
-        """Whether its trials have epochs; the mean shape has none."""
+        """Whether the trials of the row have epochs; the mean shape has none."""
         return any(trial.epochs for trial in self.trials)
 
     def scores_of(self, column: str) -> list[Score]:
@@ -91,19 +92,17 @@ class Row:
         return found or ([self.foreign[column]] if column in self.foreign else [])
 
     def number(self, metric: str, column: str) -> Measured | None:
-        """A metric on a column; None where it has no scores there."""
+        """The number of `metric` on `column`; None where the row has no scores."""
         return self.numbers.get(metric, {}).get(column)
 
     def errors(self, column: str) -> Floats | None:
-        """(S, N) errors of each seed and face, whose mean is the NME as a fraction; None without
-        scores.
-        """
+        """(S, N) errors whose mean is the NME as a fraction; None where the row has no scores."""
         return errors_of(self.scores_of(column))
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A trial of the plan that has no numbers, and where it stands."""
+    """A trial of the plan that has no numbers, and its state."""
 
     title: str
     standing: Standing
@@ -114,12 +113,12 @@ class PublishedColumn:
     """Published figures of one split."""
 
     values: dict[str, float]  # variant → NME in percent
-    unlike: str  # what makes them not comparable with ours, or ""
+    unlike: str  # why the figures are not comparable with ours; "" where they are
 
 
 @dataclass(frozen=True)
 class RankRow:
-    """The structural matrix M of a row's first seed, after its first epoch and as it was kept."""
+    """Ranks of M for a row's first seed: (after the first epoch, of the weights that were kept)."""
 
     row: Row
     columns: int  # k
@@ -129,24 +128,24 @@ class RankRow:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is told of one pipeline."""
+    """The results of one pipeline, and all that a reader of them must know."""
 
     pipeline: Pipeline
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
     missing: tuple[Missing, ...]
     published: tuple[Published, ...]
-    unlike: Mapping[str, str]  # published table → what makes its numbers not comparable
+    unlike: Mapping[str, str]  # published table → why its numbers are not comparable
     metrics: tuple[Metric, ...]
     weights: tuple[LossWeight, ...]  # that a search varied
-    factors: Mapping[str, tuple[str, ...]]  # variant → modules that are on
+    factors: Mapping[str, tuple[str, ...]]  # variant → the modules that are on
     saved_at: str
-    rules: Mapping[str, str] = field(default_factory=dict)  # column → who is in it
+    rules: Mapping[str, str] = field(default_factory=dict)  # column → which faces are in it
     foreign: tuple[Row, ...] = ()  # files of predictions of other tools
 
     @property
     def table(self) -> tuple[Row, ...]:
-        """All lines: our trials, and foreign methods."""
+        """All rows: our trials, then foreign methods."""
         return (*self.rows, *self.foreign)
 
     @property
@@ -156,25 +155,25 @@ class Report:
 
     @property
     def reference(self) -> Row | None:
-        """The line that the others are compared with, if there is exactly one."""
+        """The row that the others are compared with, if there is exactly one."""
         return next((row for row in self.rows if row.is_reference), None)
 
     @cached_property
     def comparisons(self) -> dict[str, dict[str, Comparison]]:
-        """Column → title → that line against the reference's, corrected over the column's lines.
+        """Column → title of a row → its comparison with the reference, p corrected over the column.
 
-        Lines that were not tested on the very faces of the reference are left out.
+        Rows that were not tested on exactly the faces of the reference are left out.
         """
         found: dict[str, dict[str, Comparison]] = {}
         reference = self.reference
         for column in self.columns if reference is not None else ():
             assert reference is not None
-            faces = {score.faces for score in reference.scores_of(column)}
+            faces = {score.face_ids for score in reference.scores_of(column)}
             errors = {
                 row.title: errors
                 for row in self.table
                 if (errors := row.errors(column)) is not None and errors.shape[1] > 1
-                if {score.faces for score in row.scores_of(column)} == faces
+                if {score.face_ids for score in row.scores_of(column)} == faces
             }
             if len(errors) > 1 and reference.title in errors:
                 compared = compare(errors, reference.title)
@@ -196,7 +195,7 @@ class Report:
             return {}
         found = {}
         for column in self.columns:
-            faces = {score.faces for row in cells.values() for score in row.scores_of(column)}
+            faces = {score.face_ids for row in cells.values() for score in row.scores_of(column)}
             errors = {cell: row.errors(column) for cell, row in cells.items()}
             known = {cell: E for cell, E in errors.items() if E is not None and E.shape[1] > 1}
             if len(known) == len(cells) and len(faces) == 1:
@@ -210,7 +209,7 @@ class Report:
 
     @property
     def protocol(self) -> Protocol:
-        """Of the first trial; `read_report` refuses plans that mix protocols."""
+        """The protocol of all trials; `read_report` refuses plans that mix protocols."""
         return self.trials[0].trial.protocol
 
     @property
@@ -220,27 +219,27 @@ class Report:
 
     @property
     def rendered(self) -> bool:
-        """Whether the faces are rendered ones."""
+        """Whether any faces are rendered."""
         return any(trial.trial.rendered for trial in self.trials)
 
     @property
     def stand_ins(self) -> tuple[str, ...]:
-        """The splits of which rendered faces were trained or tested on."""
+        """The splits for which rendered faces stand in, in training or in tests."""
         every = (c for trial in self.trials for c in trial.trial.coverage)
         return tuple(dict.fromkeys(c.split for c in every if c.rendered))
 
     @property
     def training(self) -> Coverage:
-        """How much of the training split there was."""
+        """The coverage of the training split."""
         return self.trials[0].trial.coverage[0]
 
     @cached_property
     def columns(self) -> dict[str, Coverage]:
-        """Column → coverage; a column of the very faces of an earlier one is left out."""
+        """Column → coverage; a column of exactly the faces of an earlier column is left out."""
         shown: dict[tuple[str, ...], str] = {}
         for column in self.pipeline.columns:
             if found := [t.scores[column] for t in self.trials if column in t.scores]:
-                shown.setdefault(found[0].faces, column)
+                shown.setdefault(found[0].face_ids, column)
         return {
             column: trial.scores[column].coverage
             for column in shown.values()
@@ -250,17 +249,17 @@ class Report:
 
     @property
     def seeds(self) -> int:
-        """Seeds of the row that has most."""
+        """The number of seeds of the row that has most of them."""
         return max(len(row.trials) for row in self.rows)
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """Of the libraries that made the numbers."""
+        """Versions of the libraries that made the numbers."""
         return self.trials[0].versions
 
     @cached_property
     def common(self) -> dict[str, Any]:
-        """Dotted key → value, where all trials agree."""
+        """Dotted key → value, of all fields of the spec in which all trials agree."""
         first, *others = (leaves(trial.trial.spec) for trial in self.trials)
         return {
             key: value
@@ -274,7 +273,7 @@ class Report:
 
     @property
     def paper(self) -> dict[str, PublishedColumn]:
-        """Split → published NME, for the variants that have a name of ours."""
+        """Split → published NME of the methods that are variants of ours."""
         figures: dict[str, PublishedColumn] = {}
         for table in self.published:
             for row in table.rows if table.quantity == "nme" else ():
@@ -288,7 +287,7 @@ class Report:
 
     @property
     def caveat(self) -> str:
-        """What the number of seeds takes from comparisons and effects."""
+        """How the number of seeds limits comparisons and effects; "" where it does not."""
         every = (c for compared in self.comparisons.values() for c in compared.values())
         return next((c.caveat for c in every if c.caveat), "")
 
@@ -299,8 +298,9 @@ class Report:
 
     @property
     def distilled(self) -> list[tuple[Row, str]]:
-        """Lines whose networks tell occlusion, and what it is compared with: flags ("landmarks") or
-        masks ("cells").
+        """(row, "landmarks" or "cells") for rows whose networks predict occlusion.
+
+        The prediction is compared with flags of landmarks or with masks in the cells of the map.
         """
         return [
             (row, against)
@@ -311,7 +311,7 @@ class Report:
 
     @property
     def low_rank(self) -> list[RankRow]:
-        """The lines whose networks have a structural matrix."""
+        """The ranks of M, for rows whose networks have a structural matrix M."""
         found = []
         for row in self.rows:
             first = row.trials[0]
@@ -329,18 +329,18 @@ class Report:
 
     @property
     def exemplar(self) -> ScoredTrial:
-        """The trial whose examples are shown: the reference, or the first row where it has none."""
+        """The trial whose examples are shown: of the reference, or of the first row without one."""
         named = [row for row in self.rows if row.variant == self.pipeline.reference]
         return (named or list(self.rows))[0].trials[0]
 
 
 def errors_of(scores: list[Score]) -> Floats | None:
-    """(S, N) errors of the scores of S seeds on the same faces; None where there are none."""
+    """(S, N) errors in the scores of S seeds on the same faces; None for no scores."""
     return np.stack([score.terms for score in scores]) if scores else None
 
 
 def nme_interval(errors: Floats) -> Interval | None:
-    """95 % of the mean of errors (S, N), in percent; None for a single face."""
+    """95 % interval of 100 times the mean of errors (S, N); None for a single face."""
     if errors.shape[1] < 2:
         return None
     found = mean_interval(errors)

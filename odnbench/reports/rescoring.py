@@ -34,7 +34,7 @@ class Rescored:
 
     @property
     def verdict(self) -> str:
-        """What changes in the order."""
+        """A sentence that says whether the order of the rows depends on the protocol."""
         orders = list(zip(*self.ranks, strict=True))
         moved = sum(len(set(row)) > 1 for row in self.ranks)
         if len(set(orders)) == 1:
@@ -45,8 +45,10 @@ class Rescored:
 def protocols_for(
     report: Report, registry: Registry, names: Sequence[str] | None, everything: bool
 ) -> list[Protocol]:
-    """The protocols `names`, or all of the same points, with the box rule that the run was made
-    with: its crops cannot be changed any more. Raises OdnbenchError where none is asked for.
+    """The protocols `names`, and if `everything`, all with the point scheme of the run.
+
+    Each has the box rule of the run, whose crops cannot be changed any more. Raises OdnbenchError
+    where no protocol is asked for, and for one of another point scheme.
     """
     own = report.protocol
     chosen = [registry.get(Protocol, name) for name in names or ()]
@@ -61,14 +63,15 @@ def protocols_for(
             )
     unlike: dict[str, Protocol] = {}
     for protocol in (dataclasses.replace(protocol, box=own.box) for protocol in chosen):
-        unlike.setdefault(protocol.describe(), protocol)  # one of those that say the same
+        # The first of those that differ in nothing but name and title.
+        unlike.setdefault(protocol.describe(), protocol)
     return list(unlike.values())
 
 
 def rescore(
     report: Report, protocols: Sequence[Protocol], registry: Registry
 ) -> Iterator[Rescored]:
-    """Each column of `report` that has faces with points that every protocol counts."""
+    """Each column of `report`, under those of `protocols` that score every row on the column."""
     found: dict[tuple[str, str, int], list[float]] = {}
     titles = [row.title for row in report.rows]
     for row in report.rows:

@@ -1,7 +1,7 @@
-"""The folder of a trial: the truth about it, and the only file that knows the names in it.
+"""The folder of a trial. No other module knows the names of the files in it.
 
-Trainers write it; reports, tracking and storage read it. The marker `done` is written last of all:
-without it the trial is not finished.
+Trainers write the folder; reports, tracking and storage read it. The marker `done` is written last:
+a trial without the marker is not finished.
 """
 
 import json
@@ -29,15 +29,14 @@ EXAMPLES = "examples.jpg"  # test faces with predicted landmarks and the occlusi
 TRACEBACK = "traceback.txt"  # of an exception that ended the trial
 DONE = "done"
 
-INTERRUPTED = "interrupted"  # why a trial was stopped that the same command goes on with
+INTERRUPTED = "interrupted"  # the reason of a stopped trial that the same command continues
 
-FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, EXAMPLES, TRACEBACK)  # without weights
+# What MLflow shows of a trial: all but its weights and its progress.
+FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, EXAMPLES, TRACEBACK)
 
 
 def transfer_order(name: str) -> tuple[bool, bool, str]:
-    """A key that sorts files as they must be copied: the progress after the epochs that it speaks
-    of, and the marker that the trial is done last of all.
-    """
+    """Sort key for copying files: the progress after the epochs that it continues, `done` last."""
     return name == DONE, name == PROGRESS, name
 
 
@@ -49,16 +48,16 @@ class TrialFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether everything in the folder is complete."""
+        """Whether the trial is done and all files in the folder are complete."""
         return (self.path / DONE).is_file()
 
     @property
     def started(self) -> bool:
-        """Whether the folder knows its trial."""
+        """Whether the trial was announced, so that the folder holds its spec."""
         return (self.path / TRIAL).is_file()
 
     def announce(self, trial: Trial) -> None:
-        """Says that the trial is to run, before it does anything; of a finished one, nothing."""
+        """Writes the trial and the state "running"; leaves a finished trial as it is."""
         if self.finished:
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -66,8 +65,9 @@ class TrialFolder:
         self.set_status("running")
 
     def start(self, trial: Trial, epochs: int = 0) -> None:
-        """Empties the folder but for the first `epochs` epochs and the progress, and writes what is
-        known before the next step.
+        """Prepares the folder for training that goes on after the first `epochs` epochs.
+
+        Later epochs are removed; where `epochs` is 0, so is everything else.
         """
         kept = self.epochs[:epochs]
         if not epochs and self.path.exists():
@@ -75,16 +75,16 @@ class TrialFolder:
         for left_behind in self.path.glob(".*"):  # by a process that was killed while it wrote
             left_behind.unlink()
         self.announce(trial)
-        self._write_text(EPOCHS, "".join(map(_line, kept)))
+        self._write_text(EPOCHS, "".join(map(_json_line, kept)))
 
     def set_status(self, state: State, reason: str = "") -> None:
-        """Says where the trial stands, and why if it failed or was stopped."""
+        """Writes the state of the trial, and the reason if it failed or was stopped."""
         self._write(STATUS, {"state": state, "reason": reason})
 
     def append(self, epoch: Epoch) -> None:
         """Adds an epoch's line to metrics.jsonl."""
         with (self.path / EPOCHS).open("a", encoding="utf-8") as file:
-            file.write(_line(epoch))
+            file.write(_json_line(epoch))
 
     def finish(self, result: Result, predictions: Predictions) -> None:
         """Writes predictions and result, and then the marker that the trial is done."""
@@ -95,12 +95,12 @@ class TrialFolder:
         (self.path / DONE).touch()
 
     def forget_progress(self) -> None:
-        """The next start begins at the first epoch."""
+        """Removes the progress, so that the next start begins at the first epoch."""
         self.progress.unlink(missing_ok=True)
 
     @property
     def trial(self) -> Trial:
-        """The trial that the folder is of."""
+        """The trial, as it was announced."""
         return from_mapping(Trial, self._read(TRIAL)["trial"], str(self.path / TRIAL))
 
     @property
@@ -115,10 +115,10 @@ class TrialFolder:
         return status["state"], status["reason"]
 
     def standing(self, *, at_work: bool, began: float = 0.0) -> Standing:
-        """Where the trial stands now: the one answer for progress, reports and tracking.
+        """The state of the trial now, the same for progress tables, reports and tracking.
 
-        at_work: whether a sweep is at work in the pipeline's folder. began: when that sweep began,
-        in seconds since the epoch; a trial that was last touched before waits for the sweep.
+        at_work: whether a sweep is at work in the pipeline's folder. began: Unix time in s at which
+        the sweep began; a trial whose status is older waits for the sweep.
         """
         if self.finished:
             return Standing("done")
@@ -139,7 +139,7 @@ class TrialFolder:
 
     @property
     def epochs(self) -> list[Epoch]:
-        """The epochs so far; a line that was cut off by a kill is left out."""
+        """The epochs so far; a last line that was cut off by a kill is left out."""
         path = self.path / EPOCHS
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
         return [from_mapping(Epoch, json.loads(line), str(path)) for line in lines]
@@ -156,7 +156,7 @@ class TrialFolder:
 
     @property
     def progress(self) -> Path:
-        """What an unfinished trial needs to go on."""
+        """The file that holds what an unfinished trial needs to go on."""
         return self.path / PROGRESS
 
     @property
@@ -179,12 +179,12 @@ class TrialFolder:
             raise OdnbenchError(f"{path}: cannot be read: {error}") from error
 
 
-def _line(epoch: Epoch) -> str:
+def _json_line(epoch: Epoch) -> str:
     return json.dumps(to_mapping(epoch)) + "\n"
 
 
 def _versions() -> dict[str, str]:
-    """Versions of what can move a digit."""
+    """Versions of the libraries that can change a number."""
     found = {}
     for name in ("odnbench", "torch", "torchvision", "numpy", "opencv-python"):
         try:

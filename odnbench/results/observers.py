@@ -1,4 +1,4 @@
-"""Who looks on while a sweep runs."""
+"""Observers of a sweep while it runs."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from odnbench.results.records import Epoch, State
 
 
 class Observer:
-    """Is told what happens in a sweep: a progress table, MLflow, a mirrored storage.
+    """Receives the events of a sweep, as a progress table, MLflow or a mirrored storage does.
 
-    Observers are called in the driver's process alone. A subclass redefines what it wants to see.
+    All methods are called in the driver's process; a subclass overrides those that it needs.
     """
 
     def planned(self, trials: Sequence[Trial]) -> None:
-        """These trials are to be carried out, or reused; a search does not know its own."""
+        """These trials are to be run or reused; a search knows its trials only as they come."""
 
     def started(self, trial: Trial) -> None:
         """A trial begins."""

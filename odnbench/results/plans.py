@@ -1,7 +1,7 @@
 """A pipeline's folder: its plans, and whether a sweep is at work in it.
 
-`<storage>/<pipeline>/` holds a folder per trial, the last plan (plan.json), and every plan under a
-name of its own, so that MLflow can be given all of them.
+`<storage>/<pipeline>/` holds a folder per trial, the last plan (plan.json), and every plan in a
+file of its own (plan-ID.json), so that all plans can be delivered to MLflow later.
 """
 
 import json
@@ -19,19 +19,19 @@ from odnbench.plan.pipelines import Pipeline
 from odnbench.results.folder import TrialFolder
 
 PLAN = "plan.json"
-STUDY = "study.journal"  # of a search
+STUDY = "study.journal"  # the Optuna study of a search
 _LOCK = ".lock"
 
 
 @dataclass(frozen=True)
 class PlanRecord:
-    """A plan in a storage folder; plan.json is the last one of its pipeline."""
+    """A plan as the pipeline's folder keeps it."""
 
     id: str
     pipeline: Pipeline
-    trials: tuple[str, ...]
-    titles: tuple[str, ...]
-    notes: tuple[str, ...]
+    trials: tuple[str, ...]  # content ids
+    titles: tuple[str, ...]  # of the trials, in the same order
+    notes: tuple[str, ...]  # what readers of the numbers must know, a sentence each
     saved_at: str
 
     @classmethod
@@ -44,14 +44,14 @@ class PlanRecord:
         return from_mapping(cls, values, str(path))
 
     def save(self, folder: Path) -> None:
-        """Writes the plan into the pipeline's folder, as its last one and under its own name."""
+        """Writes the plan into the pipeline's folder, as plan.json and as the plan's own file."""
         text = json.dumps(to_mapping(self), indent=1, ensure_ascii=False) + "\n"
         folder.mkdir(parents=True, exist_ok=True)
         for path in (own_file(folder, self.id), folder / PLAN):
             write_whole(path, text.encode())
 
     def folders(self, folder: Path) -> list[tuple[TrialFolder, str]]:
-        """The folder and the title of each of its trials, below the pipeline's folder."""
+        """The folder and the title of each trial; `folder` is the pipeline's."""
         return [
             (TrialFolder(folder / identity), title)
             for identity, title in zip(self.trials, self.titles, strict=True)
@@ -59,24 +59,24 @@ class PlanRecord:
 
 
 def own_file(folder: Path, plan_id: str) -> Path:
-    """The file of a plan in the pipeline's folder that no later plan takes."""
+    """The file in the pipeline's folder that no later plan overwrites."""
     return folder / f"plan-{plan_id}.json"
 
 
 def all_plans(folder: Path) -> dict[str, Path]:
-    """Id of each plan in the pipeline's folder → its file."""
+    """Plan id → file, of every plan in the pipeline's folder."""
     return {PlanRecord.load(path).id: path for path in sorted(folder.glob("plan*.json"))}
 
 
 def is_kept_beside_trials(name: str) -> bool:
-    """Whether a file of a pipeline's folder belongs to its results: plans, and a search's study."""
+    """Whether the file `name` of a pipeline's folder is a result: a plan, or a search's study."""
     return not name.startswith(".") and name.endswith((".json", ".journal"))
 
 
 def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list[Path]:
-    """The plans below `storage`, of `pipelines` or of all; OdnbenchError where there are none.
+    """The plan.json files below `storage`, of `pipelines` or, if none is named, of all.
 
-    shown: what to call the storage in errors.
+    shown: the storage's name in errors. Raises OdnbenchError where there is no plan.
     """
     shown = shown or str(storage)
     known = {path.parent.name: path for path in sorted(storage.glob(f"*/{PLAN}"))}
@@ -91,7 +91,7 @@ def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep does."""
+    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep holds the lock."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK)
     try:
@@ -108,8 +108,9 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def is_at_work(folder: Path) -> bool:
-    """Whether a sweep is at work in `folder`, that of a pipeline in a storage folder; True as well
-    where its lock may not be touched, so that it cannot be known.
+    """Whether a sweep is at work in a pipeline's folder.
+
+    True as well where the lock may not be opened, since a sweep of another user may hold the lock.
     """
     path = folder / _LOCK
     if not path.is_file():
@@ -117,7 +118,7 @@ def is_at_work(folder: Path) -> bool:
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
-    except OSError:  # it is held (Timeout), or not ours to open
+    except OSError:  # the lock is held (Timeout), or may not be opened
         return True
     lock.release()
     return False

@@ -15,10 +15,10 @@ from odnbench.errors import OdnbenchError
 
 @dataclass(frozen=True)
 class Occlusion:
-    """What an occlusion map P says of the test faces: probabilities 1 − P."""
+    """Occlusion probabilities 1 − P of the test faces, from the network's occlusion maps P."""
 
     landmarks: Floats  # (N, L) at the true landmarks
-    cells: Floats  # (N, C) of the map, row by row
+    cells: Floats  # (N, C) in the cells of the map, row by row
     covered: Floats | None  # (N, C) share of the cell that occluders cover, where masks are known
 
 
@@ -26,18 +26,18 @@ class Occlusion:
 class Predictions:
     """Predicted and true points of the test faces, image frame."""
 
-    ids: tuple[str, ...]
-    parts: tuple[str, ...]
+    ids: tuple[str, ...]  # (N,) of the faces
+    parts: tuple[str, ...]  # (N,) of the data set, as "300w/ibug"
     predicted: Floats  # (N, L, 2)
     true: Floats  # (N, L, 2)
     occluded: Flags  # (N, L)
     boxes: Floats  # (N, 4); NaN where the data set has none
-    labels: tuple[str, ...]  # of each face, with blanks between them
+    labels: tuple[str, ...]  # (N,) the labels of each face, separated by blanks
     occlusion: Occlusion | None = None
 
 
 def read_predictions(path: Path) -> Predictions:
-    """A predictions.parquet file; OdnbenchError names a file that is not one."""
+    """Reads a predictions.parquet; OdnbenchError for a file that cannot be read as one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,6 +75,7 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Writes the file that `read_predictions` reads."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

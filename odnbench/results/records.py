@@ -1,4 +1,4 @@
-"""What a trial measures of itself, as its folder keeps it."""
+"""The records in a trial's folder: state, epochs and result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ State = Literal["waiting", "running", "done", "failed", "stopped", "interrupted"
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a trial stands, and why if it failed, was stopped or was interrupted."""
+    """The state of a trial, and the reason if it failed, was stopped or was interrupted."""
 
     state: State
     reason: str = ""
@@ -30,7 +30,7 @@ class Epoch:
     learning_rate: float
     validation_nme_percent: float
     seconds: float
-    # Of the structural matrix M, where there is one.
+    # Of the structural matrix M, where the network has one.
     effective_rank: float | None = None
     stable_rank: float | None = None
     # The name of each weight of Eq. (3) → its penalty.
@@ -39,10 +39,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished trial says of itself; its errors are computed from its predictions."""
+    """What a finished trial records beside its predictions, from which errors are computed."""
 
-    parameters: int
-    best_epoch: int
+    parameters: int  # of the network
+    best_epoch: int  # whose weights were kept; 0 where no epoch was trained
     validation_nme_percent: float
     seconds: float
     images_per_second: float

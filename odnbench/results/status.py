@@ -1,4 +1,4 @@
-"""How far the trials of a plan are, read from their folders, while a sweep is at work or after it.
+"""The progress of a plan, read from the folders of its trials, during a sweep or after it.
 
 read_status(Path("runs/ablation/plan.json")).remaining_seconds
 """
@@ -15,20 +15,20 @@ from odnbench.results.records import State
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """How far one trial is. A trial that is waiting does not know its number of epochs yet."""
+    """The progress of one trial. `epochs` is None until the trial has been started once."""
 
     title: str
     state: State
-    reason: str = ""  # why it failed, or was stopped
-    epoch: int = 0  # the last one that is measured
+    reason: str = ""  # why the trial failed, was stopped or was interrupted
+    epoch: int = 0  # the last that was measured
     epochs: int | None = None
     best_nme_percent: float | None = None  # on validation faces
-    seconds: float = 0.0  # that it has taken
-    epoch_seconds: float | None = None  # mean of its epochs
+    seconds: float = 0.0  # spent so far
+    epoch_seconds: float | None = None  # mean over the epochs so far
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Until it ends by itself; None where none of its epochs is measured yet."""
+        """Seconds until the trial ends by itself; None while none of its epochs is measured."""
         if self.state in ("done", "stopped", "failed"):
             return 0.0
         if self.epochs is None or self.epoch_seconds is None:
@@ -38,7 +38,7 @@ class TrialStatus:
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """How far the last plan of a pipeline is."""
+    """The progress of the last plan of a pipeline."""
 
     pipeline: str
     running: bool  # whether a sweep is at work there now
@@ -51,8 +51,10 @@ class PlanStatus:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Of training, one trial after the other, from the epochs measured so far: a trial without
-        any is taken to last as long as the mean of the others. None where none has any.
+        """Seconds of training that remain, one trial after the other.
+
+        They follow from the epochs measured so far; a trial without any is taken to last as long as
+        the mean of the others. None where no trial has any.
         """
         left = [trial.remaining_seconds for trial in self.trials]
         whole = [t.epochs * t.epoch_seconds for t in self.trials if t.epochs and t.epoch_seconds]
@@ -62,9 +64,7 @@ class PlanStatus:
 
     @property
     def well(self) -> bool:
-        """Whether all trials have ended as they should, or are at work or waiting for a sweep that
-        is.
-        """
+        """Whether every trial is done, was stopped by the sweep, or is in a sweep at work now."""
         fine = {"done", "stopped", *(("running", "waiting") if self.running else ())}
         return self.counts.keys() <= fine
 
@@ -72,13 +72,13 @@ class PlanStatus:
 def read_status(plan_file: Path, *, elsewhere: bool = False) -> PlanStatus:
     """The status of the plan in `plan_file`, `<storage>/<pipeline>/plan.json`.
 
-    elsewhere: whether a sweep of another machine is at work on it.
+    elsewhere: whether a sweep on another machine is at work on the plan.
     """
     record = PlanRecord.load(plan_file)
     here = is_at_work(plan_file.parent)
     running = here or elsewhere
-    # A search writes its plan with every trial that it adds, any other sweep when it begins. What
-    # comes from elsewhere has other times.
+    # Any sweep but a search writes its plan once, when it begins; a search writes it with every
+    # trial. Files that come from another machine carry the times of their copying.
     began = plan_file.stat().st_mtime if here and record.pipeline.search is None else 0.0
     trials = tuple(
         _trial_status(folder, title, running, began)

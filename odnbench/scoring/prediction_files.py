@@ -7,7 +7,7 @@
 .txt      COFW68's: four lines per face: its number, 68 x, 68 y, 68 occlusion states. Pixels are
           counted from 1.
 
-The same formats serve as ground truth (`--truth`); of a trial's file, the annotations are taken.
+The same formats serve as ground truth (`--truth`), for which a trial's file gives its annotations.
 """
 
 # N faces, L landmarks
@@ -27,10 +27,10 @@ from odnbench.errors import OdnbenchError, unknown
 
 @dataclass(frozen=True)
 class PredictionFile:
-    """What a file says of faces; image frame, 0-based."""
+    """The landmarks of faces as a file gives them; image frame, pixels counted from 0."""
 
     path: Path
-    faces: tuple[str, ...]  # (N,) ids or file names
+    face_ids: tuple[str, ...]  # (N,) ids or file names
     points: Floats  # (N, L, 2)
     occluded: Flags | None = None  # (N, L) as predicted
     boxes: Floats | None = None  # (N, 4), in ground truth
@@ -38,12 +38,12 @@ class PredictionFile:
 
     @property
     def name(self) -> str:
-        """What a table calls it."""
+        """The name of the file in tables."""
         return self.title or self.path.stem
 
 
 def read_prediction_files(paths: Sequence[Path]) -> list[PredictionFile]:
-    """Each of `paths`, as `read_prediction_file`; files of one name get their folder's as well.
+    """Reads each of `paths`; files of the same name are told apart by the names of their folders.
 
     Raises OdnbenchError for a file that is given twice.
     """
@@ -62,11 +62,11 @@ def read_prediction_files(paths: Sequence[Path]) -> list[PredictionFile]:
 
 
 def read_prediction_file(path: Path, *, truth: bool = False) -> PredictionFile:
-    """Reads `path` by its suffix; `truth`: the annotations that a trial's file carries, not its
-    predictions.
+    """Reads `path` in the format of its suffix.
 
-    Raises OdnbenchError for a file that is not as it must be, of which a face is there twice, or
-    with a coordinate that is not finite.
+    truth: whether to take the annotations in a trial's file instead of its predictions. Raises
+    OdnbenchError for an unknown suffix, a malformed file, a face that is there twice, and a
+    coordinate that is not finite.
     """
     suffix = path.suffix.lower()
     if suffix not in READERS:
@@ -77,7 +77,7 @@ def read_prediction_file(path: Path, *, truth: bool = False) -> PredictionFile:
         raise OdnbenchError(f"{path}: {error.strerror or error}") from error
     except OdnbenchError:
         raise
-    except Exception as error:  # each reader's library has its own
+    except Exception as error:  # each library has exceptions of its own
         what = " ".join(str(error).split())[:200] or type(error).__name__
         raise OdnbenchError(f"{path}: cannot be read as {suffix} predictions: {what}") from error
     if found.occluded is not None and found.occluded.shape != found.points.shape[:2]:
@@ -86,14 +86,14 @@ def read_prediction_file(path: Path, *, truth: bool = False) -> PredictionFile:
             f"{found.points.shape[1]}"
         )
     seen: set[str] = set()
-    for face, points in zip(found.faces, found.points, strict=True):
+    for face, points in zip(found.face_ids, found.points, strict=True):
         if face in seen:
             raise OdnbenchError(f"{path}: face {face} is there twice; keep one of them")
         seen.add(face)
         if not np.isfinite(points).all():
             where = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
             raise OdnbenchError(f"{path}: face {face}: landmark {where} is not a finite number")
-    if not found.faces:
+    if not found.face_ids:
         raise OdnbenchError(f"{path}: it holds no face")
     return found
 
@@ -164,7 +164,7 @@ def _cofw68(path: Path) -> PredictionFile:
 
 
 def _points(path: Path, rows: "list[Floats]") -> Floats:
-    """Flat x y rows → (N, L, 2); OdnbenchError where they differ in length."""
+    """Rows x0 y0 x1 y1 … → (N, L, 2); OdnbenchError where rows differ in length."""
     lengths = {len(row) for row in rows}
     if len(lengths) > 1 or any(length % 2 for length in lengths):
         raise OdnbenchError(

@@ -1,4 +1,4 @@
-"""Scores of anybody's predictions: files against ground truth, under one protocol or several.
+"""Scores of any tool's predictions: files against ground truth, under one protocol.
 
 scored = score_files(files, truth_of("cofw68/test", registry, data_root), protocol, registry)
 """
@@ -45,20 +45,20 @@ class ScoredFile:
 
     @property
     def flags(self) -> FlagScore | None:
-        """How well its occlusion states are, where both sides have them."""
+        """How well the file predicts occlusion; None where the file or the truth has no flags."""
         predicted, true = self.paired.predicted_occluded, self.paired.occluded
         return None if predicted is None or true is None else score_flags(predicted, true)
 
     @cached_property
     def groups(self) -> list[Group]:
-        """Where its errors are: mean distances over the normaliser."""
+        """Errors by groups of landmarks and faces: mean distances over the normaliser."""
         paired, protocol = self.paired, self.score.protocol
         errors = point_errors(
             paired.predicted, paired.true, protocol, self.scheme, boxes=paired.boxes
         )
         try:
             yaw = yaw_degrees(paired.true, self.scheme.name)
-        except ValueError:  # a scheme of the user's own
+        except ValueError:  # a user's own scheme, on which yaw cannot be measured
             yaw = None
         counted = (
             np.ones(errors.shape, np.bool_)
@@ -76,9 +76,9 @@ def score_files(
     *,
     allow_partial: bool = False,
 ) -> list[ScoredFile]:
-    """Every file on `truth` under `protocol`, but for its box rule.
+    """Scores every file on `truth` under `protocol`, with FOREIGN_BOX as its box rule.
 
-    Raises OdnbenchError for a protocol of other points, faces without prediction (unless
+    Raises OdnbenchError for a protocol of another point scheme, faces without prediction (unless
     `allow_partial`), and faces that cannot be normalised.
     """
     if protocol.scheme != truth.scheme:
@@ -103,26 +103,26 @@ def score_files(
 def _score(
     name: str, paired: Paired, protocol: Protocol, scheme: Scheme, registry: Registry
 ) -> ScoredFile:
-    normaliser_px(paired.true, protocol, scheme, paired.boxes, face_ids=paired.faces)
+    normaliser_px(paired.true, protocol, scheme, paired.boxes, face_ids=paired.face_ids)
     nme = nme_per_face(
         paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
     )
-    counted = ~np.isnan(nme)  # of a face without a point that the protocol counts
-    faces = tuple(face for face, kept in zip(paired.faces, counted, strict=True) if kept)
-    if not faces:
+    counted = ~np.isnan(nme)  # NaN for a face of which the protocol counts no point
+    face_ids = tuple(face for face, kept in zip(paired.face_ids, counted, strict=True) if kept)
+    if not face_ids:
         raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")
     points = points_per_face(len(nme), protocol, scheme, paired.occluded)[counted]
-    score = Score(paired.coverage.split, paired.coverage, protocol, faces, nme[counted], points)
+    score = Score(paired.coverage.split, paired.coverage, protocol, face_ids, nme[counted], points)
     return ScoredFile(name, score, tuple(values_of(score, registry)), paired, scheme)
 
 
 def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Comparison, ...]:
-    """Every other file against the one named `reference`, on the faces that all of them have."""
-    common = set.intersection(*(set(s.score.faces) for s in scored))
+    """Compares every other file with the one named `reference`, on faces that all files have."""
+    common = set.intersection(*(set(s.score.face_ids) for s in scored))
     errors = {}
     for one in scored:
         score = one.score
-        kept = [face in common for face in score.faces]
+        kept = [face in common for face in score.face_ids]
         terms = mean_terms(score.nme[kept], score.points[kept], score.protocol)
         errors[one.name] = terms[None]  # (1, N)
     return compare(errors, reference)

@@ -28,30 +28,31 @@ class Score:
     column: str  # "300w/challenging"
     coverage: Coverage
     protocol: Protocol
-    faces: tuple[str, ...]  # (N,) ids
+    face_ids: tuple[str, ...]  # (N,) ids
     nme: Floats  # of each face
-    points: Floats  # (N,) that the protocol counts
+    points: Floats  # (N,) how many of each face the protocol counts
 
     @property
     def terms(self) -> Floats:
-        """(N,) whose mean is the NME of the set, as the protocol averages."""
+        """(N,) numbers whose mean is the NME of the split, averaged as the protocol says."""
         return mean_terms(self.nme, self.points, self.protocol)
 
     @property
     def nme_percent(self) -> float:
-        """NME of the set."""
+        """NME of the split."""
         return mean_percent(self)
 
     def interval(self) -> Interval | None:
-        """95 % of the mean over faces like these, as a fraction; says nothing about seeds. None for
-        a single face.
+        """95 % interval of the NME over faces, as a fraction; None for a single face.
+
+        The spread between seeds is not part of the interval.
         """
         return None if len(self.nme) < 2 else mean_interval(self.terms[None])
 
 
 @dataclass(frozen=True)
 class Value:
-    """What a metric says of a score, in the metric's unit."""
+    """The value of a metric for a score, in the metric's unit."""
 
     metric: Metric
     threshold_percent: float | None  # None where the metric has no thresholds
@@ -61,8 +62,10 @@ class Value:
 def values_of(
     score: Score, registry: Registry, thresholds_percent: Sequence[float] | None = None
 ) -> list[Value]:
-    """The value of every metric of the registry, in its order; at `thresholds_percent`, by default
-    those of the score's protocol, where the metric has thresholds.
+    """The value of every metric, in the order of the registry.
+
+    A metric that has thresholds gives a value for each of `thresholds_percent`, by default the
+    thresholds of the score's protocol.
     """
     if thresholds_percent is None:
         thresholds_percent = score.protocol.thresholds_percent
@@ -89,8 +92,8 @@ def _number(registry: Registry, metric: str, **arguments: Any) -> float:
     return float(number)
 
 
-def faces_of(column: str, predictions: Predictions, registry: Registry) -> Flags:
-    """(N,) which predicted faces belong to the split `column`."""
+def is_in_split(column: str, predictions: Predictions, registry: Registry) -> Flags:
+    """(N,) whether each predicted face belongs to the split `column`."""
     dataset, split = registry.split(column)
     chosen: Flags = np.isin(predictions.parts, [f"{dataset.name}/{part}" for part in split.parts])
     if split.label:
@@ -101,15 +104,17 @@ def faces_of(column: str, predictions: Predictions, registry: Registry) -> Flags
 def occlusion_scores(
     predictions: Predictions, registry: Registry, columns: Iterable[str]
 ) -> dict[str, dict[str, ProbabilityScore]]:
-    """Column → "landmarks": how well 1 − P at the landmarks tells occluded ones; "cells": how well
-    1 − P tells cells of which occluders cover more than half. Nothing where P, flags or masks are
-    not there.
+    """Column → "landmarks" or "cells" → how well 1 − P predicts occlusion there.
+
+    1 − P at the landmarks is compared with their occlusion flags, and 1 − P in the cells of the map
+    with whether occluders cover more than half of the cell. An entry is left out where P or the
+    masks are unknown, and where all or none of the flags are set.
     """
     found: dict[str, dict[str, ProbabilityScore]] = {}
     occlusion = predictions.occlusion
     for column in columns if occlusion is not None else ():
         assert occlusion is not None
-        chosen = faces_of(column, predictions, registry)
+        chosen = is_in_split(column, predictions, registry)
         pairs = {"landmarks": (occlusion.landmarks, predictions.occluded)}
         if occlusion.covered is not None:
             pairs["cells"] = (occlusion.cells, occlusion.covered > 0.5)
@@ -137,8 +142,8 @@ def scores_under(
 ) -> list[Score]:
     """A score for each of `columns` (splits) of which a face was predicted.
 
-    A face of which `protocol` counts no point is left out, and so is a column whose data set does
-    not say which points are occluded, where the protocol must know.
+    A face of which `protocol` counts no point is left out. So is a column whose data set does not
+    say which points are occluded, if the protocol counts only visible or only occluded points.
     """
     scheme = trial.scheme
     nme = nme_per_face(
@@ -155,7 +160,7 @@ def scores_under(
         dataset, split = registry.split(column)
         if protocol.visibility != "all" and not dataset.flags:
             continue
-        chosen = faces_of(column, predictions, registry)
+        chosen = is_in_split(column, predictions, registry)
         counted = chosen & np.isfinite(nme)
         ids = tuple(np.array(predictions.ids)[counted])
         if ids:

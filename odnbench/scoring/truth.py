@@ -21,9 +21,9 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.predictions import Predictions
 from odnbench.scoring.prediction_files import PredictionFile
-from odnbench.scoring.scores import faces_of
+from odnbench.scoring.scores import is_in_split
 
-_SHOWN = 5
+_MOST_NAMED = 5  # faces that one error names
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Truth:
 
     split: str
     scheme: str
-    official: int  # faces of the whole split; 0 where not known
+    official: int  # number of faces of the whole split; 0 where it is not known
     rendered: bool
-    faces: tuple[str, ...]  # (N,) ids
+    face_ids: tuple[str, ...]  # (N,) ids
     points: Floats  # (N, L, 2)
     occluded: Flags | None  # (N, L)
     boxes: Floats | None  # (N, 4)
@@ -43,7 +43,7 @@ class Truth:
 def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
     """The annotations of `split` below `data_root`; no picture is needed.
 
-    Raises OdnbenchError for an absent data set, and one that lists every faulty annotation.
+    Raises OdnbenchError for an absent data set, and for faulty annotations, all of which it lists.
     """
     dataset, members = registry.split(split)
     root = find_root(dataset, data_root)
@@ -81,30 +81,30 @@ def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
 
 
 def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth:
-    """The faces of `split` in a file of annotations, told by the names that its parts have.
+    """The faces of `split` in a file of annotations, found by the file names of their pictures.
 
-    Raises OdnbenchError where the file holds none of them, or other points.
+    Raises OdnbenchError where the file holds none of the faces, or more than the split has.
     """
     dataset, members = registry.split(split)
     if members.label:
         raise OdnbenchError(f"{split}: a file of annotations does not tell who is in it")
     patterns = [dataset.parts[part].pattern for part in members.parts]
     if all(patterns):
-        chosen = np.array([_is_of(patterns, face) for face in file.faces], np.bool_)
-    else:  # the names do not tell, so it must be just these faces
-        chosen = np.full(len(file.faces), len(file.faces) == members.faces)
+        chosen = np.array([_matches_any(patterns, face) for face in file.face_ids], np.bool_)
+    else:  # names do not tell the split, so the file must hold just its faces
+        chosen = np.full(len(file.face_ids), len(file.face_ids) == members.faces)
     if not chosen.any() or chosen.sum() > members.faces:
         found = f"{chosen.sum()} faces" if chosen.any() else "no face"
         raise OdnbenchError(
             f"{file.path}: it holds {found} of {split}, which has {members.faces}, as far as the "
-            f"names of its {len(file.faces)} tell; give the annotations of that split alone"
+            f"names of its {len(file.face_ids)} tell; give the annotations of that split alone"
         )
     return Truth(
         split,
         dataset.scheme,
         members.faces,
         False,
-        tuple(np.array(file.faces)[chosen]),
+        tuple(np.array(file.face_ids)[chosen]),
         file.points[chosen],
         None if file.occluded is None else file.occluded[chosen],
         None if file.boxes is None else file.boxes[chosen],
@@ -114,11 +114,9 @@ def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth
 def truth_in_predictions(
     split: str, predictions: Predictions, trial: Trial, registry: Registry
 ) -> Truth | None:
-    """The annotations of `split` that a trial's predictions carry; None where it has none of its
-    faces.
-    """
+    """The annotations of `split` in a trial's predictions; None if they hold none of its faces."""
     dataset, members = registry.split(split)
-    chosen = faces_of(split, predictions, registry)
+    chosen = is_in_split(split, predictions, registry)
     if not chosen.any():
         return None
     rendered = trial.tested_on_rendered(split)
@@ -138,7 +136,7 @@ def truth_in_predictions(
 class Paired:
     """Predictions and ground truth of the same faces, in the order of the ground truth."""
 
-    faces: tuple[str, ...]  # (N,) ids of the ground truth
+    face_ids: tuple[str, ...]  # (N,) ids of the ground truth
     predicted: Floats  # (N, L, 2)
     true: Floats  # (N, L, 2)
     predicted_occluded: Flags | None  # (N, L)
@@ -152,8 +150,8 @@ def pair(
 ) -> Paired:
     """The faces of `truth` with their predictions.
 
-    Faces meet by id, else by file name where that is unique. Raises OdnbenchError that names faces
-    without prediction, unless `allow_partial`, and for points of another scheme.
+    Faces are matched by id, else by file name where that name is unique. Raises OdnbenchError that
+    names faces without prediction, unless `allow_partial`, and for points of another scheme.
     """
     for what, points in (
         (f"{truth.split}, ground truth", truth.points),
@@ -163,27 +161,27 @@ def pair(
             raise OdnbenchError(
                 f"{what}: {points.shape[1]} landmarks, but scheme {truth.scheme} has {landmarks}"
             )
-    row_of = {name: row for row, names in enumerate(_names(predicted.faces)) for name in names}
+    row_of = {name: row for row, names in enumerate(_names(predicted.face_ids)) for name in names}
     rows = np.array(
-        [next((row_of[n] for n in names if n in row_of), -1) for names in _names(truth.faces)]
+        [next((row_of[n] for n in names if n in row_of), -1) for names in _names(truth.face_ids)]
     )
     both = np.flatnonzero(rows >= 0)
     if not len(both):
         raise OdnbenchError(
             f"{predicted.path}: it holds no face of {truth.split}: it names faces like "
-            f"'{predicted.faces[0]}', the ground truth like '{truth.faces[0]}'"
+            f"'{predicted.face_ids[0]}', the ground truth like '{truth.face_ids[0]}'"
         )
-    missing = [truth.faces[i] for i in np.flatnonzero(rows < 0)]
+    missing = [truth.face_ids[i] for i in np.flatnonzero(rows < 0)]
     if missing and not allow_partial:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
         raise OdnbenchError(
-            f"{predicted.path}: no prediction for {', '.join(missing[:_SHOWN])}{more} of "
+            f"{predicted.path}: no prediction for {', '.join(missing[:_MOST_NAMED])}{more} of "
             f"{truth.split}; --allow-partial scores the other {len(both)}"
         )
     found = rows[both]
-    total = truth.official or len(truth.faces)
+    total = truth.official or len(truth.face_ids)
     return Paired(
-        tuple(truth.faces[i] for i in both),
+        tuple(truth.face_ids[i] for i in both),
         predicted.points[found],
         truth.points[both],
         None if predicted.occluded is None else predicted.occluded[found],
@@ -193,21 +191,21 @@ def pair(
     )
 
 
-def _names(faces: Sequence[str]) -> list[list[str]]:
-    """What each face may be called: its id, and the stem of its file name where it is unique."""
-    stems = [_stem(face) for face in faces]
+def _names(face_ids: Sequence[str]) -> list[list[str]]:
+    """The names of each face: its id, and the stem of its file name where the stem is unique."""
+    stems = [_stem(face) for face in face_ids]
     count = Counter(stems)
     return [
         [face, *([stem] if count[stem] == 1 else [])]
-        for face, stem in zip(faces, stems, strict=True)
+        for face, stem in zip(face_ids, stems, strict=True)
     ]
 
 
 def _stem(face: str) -> str:
-    """Of the picture that an id or a file name speaks of: "0/image00002.jpg/17" → "image00002"."""
+    """The stem of the picture in an id or a file name: "0/image00002.jpg/17" → "image00002"."""
     picture = re.match(r"(.*?\.(?:jpe?g|png))(?:/|$)", face, re.IGNORECASE)
     return PurePosixPath(picture[1] if picture else face).stem.replace(" ", "").lower()
 
 
-def _is_of(patterns: Sequence[str], face: str) -> bool:
+def _matches_any(patterns: Sequence[str], face: str) -> bool:
     return any(re.fullmatch(pattern, _stem(face)) for pattern in patterns)

@@ -20,7 +20,7 @@ from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
-from odnbench.plan.titles import told_apart_by, trial_title, weights_title
+from odnbench.plan.titles import distinguishing_keys, trial_title, weights_title
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
@@ -159,7 +159,7 @@ def make_plan(
         notes.append(
             "--select test: epochs are chosen on the test set, so the errors are too small"
         )
-    varied = told_apart_by(specs)
+    varied = distinguishing_keys(specs)
     notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
     trials = []

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from odnbench.engine.check import check_trial
 from odnbench.errors import OdnbenchError, unknown
-from odnbench.networks.heads.head import Head
+from odnbench.networks.heads.head import LandmarkHead
 from odnbench.networks.odn import OcclusionAdaptiveNetwork, size_of
 from odnbench.plan.conversion import field_types, public_name, replace_at
-from odnbench.plan.entries import ATTACH_WORDS, Backbone, Criterion, LossWeight, Module, Slot
-from odnbench.plan.entries import Head as HeadEntry
+from odnbench.plan.entries import ATTACH_WORDS, Backbone, Criterion, Head, LossWeight, Module, Slot
 from odnbench.plan.pipelines import Pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry, import_target
@@ -87,7 +86,7 @@ def check_slot(registry: Registry, name: str) -> str:
     """
     if hasattr(OcclusionAdaptiveNetwork, name) or name in field_types(ModelSpec):
         raise OdnbenchError(f"the name '{name}' is taken in the network; give it another one")
-    if name in registry.all(HeadEntry):
+    if name in registry.all(Head):
         raise OdnbenchError(f"the name '{name}' is that of a head; give it another one")
     default = registry.get(Slot, name).default
     _check_in_network(registry, {} if default == NONE else {f"model.{name}": default})
@@ -129,18 +128,18 @@ def check_head(registry: Registry, name: str) -> str:
     """Features become points (B, L, 2) in float32, whatever the precision of a trial; the data term
     is (B,) and gives gradients; the network can be trained with it.
     """
-    takes_map = registry.get(HeadEntry, name).takes == "map"
+    takes_map = registry.get(Head, name).takes == "map"
     shape = (_IMAGES, _CHANNELS, _CELLS, _CELLS) if takes_map else (_IMAGES, _FEATURES)
     head = registry.build(
-        HeadEntry,
+        Head,
         name,
         in_channels=shape[1],
         side=_CELLS if takes_map else 1,
         landmarks=_LANDMARKS,
     )
-    if not isinstance(head, Head):
+    if not isinstance(head, LandmarkHead):
         raise OdnbenchError(
-            f"its target must return an odnbench.networks.heads.head:Head, got "
+            f"its target must return an odnbench.networks.heads.head:LandmarkHead, got "
             f"{type(head).__name__}; make it a subclass"
         )
     mean_shape, true = torch.rand(_LANDMARKS, 2) - 0.5, torch.rand(_IMAGES, _LANDMARKS, 2) - 0.5

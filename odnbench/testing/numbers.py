@@ -57,7 +57,7 @@ def _score(nme: Floats, protocol: Protocol) -> Score:
         column="contract",
         coverage=Coverage("contract", count, count, rendered=False),
         protocol=protocol,
-        faces=tuple(str(face) for face in range(count)),
+        face_ids=tuple(str(face) for face in range(count)),
         nme=nme,
         points=np.full(count, 5.0),
     )

@@ -11,7 +11,7 @@ from odnbench.datasets.pictures import write_picture
 from odnbench.plan.pipelines import Pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.titles import told_apart_by, trial_title
+from odnbench.plan.titles import distinguishing_keys, trial_title
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord
@@ -69,7 +69,7 @@ def write_results(storage: Path, registry: Registry) -> Path:
 
 def _trials(pipeline: Pipeline, registry: Registry) -> Iterator[Trial]:
     specs = resolve(pipeline, registry)
-    keys = told_apart_by(specs)
+    keys = distinguishing_keys(specs)
     for spec in specs:
         protocol = registry.get(Protocol, spec.data.protocol)
         tested = [Coverage(column, _FACES, 0, rendered=True) for column in _COLUMNS]

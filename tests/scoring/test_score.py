@@ -83,7 +83,7 @@ def test_every_format_reads_the_same_points_and_pairs_by_face(tmp_path: Path, na
     file = read_prediction_file(WRITERS[name](tmp_path / name, POINTS))
     paired = pair(TRUTH, file, 68)
     np.testing.assert_allclose(paired.predicted, POINTS, atol=1e-9)
-    assert paired.faces == NAMES
+    assert paired.face_ids == NAMES
     if name != "a.parquet":
         assert paired.predicted_occluded is not None
         np.testing.assert_array_equal(paired.predicted_occluded, FLAGS)
@@ -93,7 +93,10 @@ def test_the_order_of_a_file_does_not_matter(tmp_path: Path) -> None:
     file = read_prediction_file(as_csv(tmp_path / "a.csv", POINTS))
     order = [2, 0, 3, 1]
     shuffled = dataclasses.replace(
-        file, faces=tuple(file.faces[i] for i in order), points=file.points[order], occluded=None
+        file,
+        face_ids=tuple(file.face_ids[i] for i in order),
+        points=file.points[order],
+        occluded=None,
     )
     np.testing.assert_array_equal(pair(TRUTH, shuffled, 68).predicted, file.points)
 
@@ -254,7 +257,7 @@ def test_files_are_compared_on_the_faces_that_all_have(
     truth, files = cofw68
     cut = dataclasses.replace(
         files["HPM"],
-        faces=files["HPM"].faces[:400],
+        face_ids=files["HPM"].face_ids[:400],
         points=files["HPM"].points[:400],
         occluded=None,
     )
@@ -268,7 +271,7 @@ def test_splits_of_300w_are_told_apart_in_one_file_of_annotations(shared_data: P
     path = shared_data / "300w-annotations" / "spiga_300wpublic_test.json"
     file = read_prediction_file(path)
     counts = {
-        split: len(truth_in_file(f"300w/{split}", REGISTRY, file).faces)
+        split: len(truth_in_file(f"300w/{split}", REGISTRY, file).face_ids)
         for split in ("helen-test", "lfpw-test", "ibug", "common", "full")
     }
     assert counts == {"helen-test": 330, "lfpw-test": 224, "ibug": 135, "common": 554, "full": 689}
@@ -276,7 +279,7 @@ def test_splits_of_300w_are_told_apart_in_one_file_of_annotations(shared_data: P
         truth_in_file(
             "300w/indoor",
             REGISTRY,
-            dataclasses.replace(file, faces=("a",) * 0, points=file.points[:0]),
+            dataclasses.replace(file, face_ids=("a",) * 0, points=file.points[:0]),
         )
 
 
@@ -363,7 +366,7 @@ def test_a_file_of_annotations_is_not_taken_for_another_split(
 def test_ids_with_a_row_or_a_box_meet_file_names(
     ids: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    truth = dataclasses.replace(TRUTH, faces=ids, points=POINTS[:2], occluded=None, official=2)
+    truth = dataclasses.replace(TRUTH, face_ids=ids, points=POINTS[:2], occluded=None, official=2)
     file = PredictionFile(Path("a.csv"), names, POINTS[[1, 0]])
     np.testing.assert_array_equal(pair(truth, file, 68).predicted, POINTS[:2])
 

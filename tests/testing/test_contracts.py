@@ -15,8 +15,7 @@ from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.summaries import FaceErrors
 from odnbench.networks.heads.regression import Regression
-from odnbench.plan.entries import Dataset, Format, Metric, Module, Slot, Variant
-from odnbench.plan.entries import Head as HeadEntry
+from odnbench.plan.entries import Dataset, Format, Head, Metric, Module, Slot, Variant
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import FAMILIES, Registry
 from odnbench.reports.report import Report
@@ -215,14 +214,12 @@ class NoHead(nn.Linear):
         (HalfHead, "decode must give float32 in trials in bf16 too, got torch.bfloat16"),
         (FlatHead, "decoded points must have the shape (B, L, 2), here (2, 5, 2), got (2, 10)"),
         (OneTerm, "its data term must have the shape (B,), here (2,), got ()"),
-        (NoHead, "must return an odnbench.networks.heads.head:Head, got NoHead"),
+        (NoHead, "must return an odnbench.networks.heads.head:LandmarkHead, got NoHead"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_a_head_that_breaks_its_contract_is_explained(target: type, told: str) -> None:
-    assert told in fault_of(
-        "heads", HeadEntry("mine", "", f"{HERE}:{target.__name__}", takes="vector")
-    )
+    assert told in fault_of("heads", Head("mine", "", f"{HERE}:{target.__name__}", takes="vector"))
 
 
 def negative(predicted: Tensor, true: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
-"""The turn of a head, from its landmarks alone: the renderer's neutral head, fitted to them by a
-camera without perspective.
+"""The turn of a head from its landmarks alone.
+
+The renderer's neutral head is fitted to the landmarks by a camera without perspective.
 """
 
 # N faces, L landmarks
@@ -15,7 +16,7 @@ from odnbench.datasets.rendering import face_model as fm
 def yaw_degrees(points: Floats, scheme: str) -> Floats:
     """(N, L, 2) image frame → (N,) degrees, above 0 for a face turned to the image's right.
 
-    On rendered faces its error has an sd of 2° (frontal) to 5° (up to profile). Raises ValueError
+    On rendered faces the error has an sd of 2° (frontal) to 5° (up to profile). Raises ValueError
     for a scheme that the renderer does not know.
     """
     head = _neutral_head(scheme)  # (L, 3)

@@ -35,12 +35,12 @@ from odnbench.datasets.rendering.face_parameters import (
 from odnbench.datasets.rendering.occluders import draw_occluder
 
 RENDERER_VERSION = 2  # part of the cache key: raise it whenever a pixel or a point changes
-SELF_OCCLUSION_MM = 30.0  # less is the rim of the cheek, which annotators call visible
+SELF_OCCLUSION_MM = 30.0  # less deep is the rim of the cheek, which annotators call visible
 
 
 @dataclass(frozen=True)
 class RenderedFace:
-    """A picture and what is known of it; all coordinates 0-based, pixel centres, image frame."""
+    """A picture and its truth; coordinates in the image frame, pixel centres counted from 0."""
 
     image: Bytes  # (S, S, 3) RGB
     points: Floats  # (L, 2) x y
@@ -66,7 +66,7 @@ def render_face(
 
 
 def _backdrop(scene: Scene, seed: int, size: int) -> Bytes:
-    """What is behind: drawn small and enlarged, which puts it out of focus: (S, S, 3)."""
+    """The background (S, S, 3), drawn small and enlarged, so that it is out of focus."""
     first, second, third = scene.colours
     if scene.kind == "plain":
         t = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
@@ -90,8 +90,8 @@ def _backdrop(scene: Scene, seed: int, size: int) -> Bytes:
     return image_of(cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC))
 
 
-def _finish(picture: Bytes, scene: Scene, seed: int) -> Bytes:
-    """The camera: blur, coarse colour, noise, or no colour at all."""
+def _camera_effects(picture: Bytes, scene: Scene, seed: int) -> Bytes:
+    """The picture as a camera records it: blurred, with coarse colour or none, and with noise."""
     size = len(picture)
     if scene.blur_px > 0:
         picture = image_of(cv2.GaussianBlur(picture, (0, 0), scene.blur_px * size / 160))
@@ -147,7 +147,7 @@ def draw(parameters: FaceParameters, scheme: str, size: int) -> RenderedFace:
     hidden_by_head = depth[y, x] > turned[:, 2] + SELF_OCCLUSION_MM
     region = _face_region(view, chart, size)
     return RenderedFace(
-        _finish(picture, face.scene, face.seed),
+        _camera_effects(picture, face.scene, face.seed),
         points,
         hidden_by_head | (mask[y, x] > 0),
         (mask > 0) & region,
@@ -157,7 +157,7 @@ def draw(parameters: FaceParameters, scheme: str, size: int) -> RenderedFace:
 
 
 def _face_region(view: View, chart: Floats, size: int) -> Flags:
-    """Where the face is: the hull of control points and forehead, a little widened: (S, S)."""
+    """(S, S) where the face is: the hull of control points and forehead, a little widened."""
     forehead = np.array([[-50.0, -50], [0, -58], [50, -50]])
     skin = view.of_head(fm.on_surface(view.vertices, chart))
     hull = cv2.convexHull(np.concatenate([skin, view.on_skin(forehead)]).astype(np.float32))

@@ -1,5 +1,6 @@
-"""Rendered faces as a loader would yield them: they stand in for a data set that is not there, and
-fill the official layouts (`odnbench data render`).
+"""Rendered faces as a loader yields faces.
+
+They stand in for an absent data set, and fill the official layouts (`odnbench data render`).
 """
 
 import itertools
@@ -19,18 +20,18 @@ from odnbench.errors import OdnbenchError, unknown
 from odnbench.plan.entries import Dataset
 
 _BOX_FACTOR = 1.15  # side of the annotated box over that of the landmarks' tight box
-_DETECTOR_SPREAD = 0.04  # sd of a detector's error in place and size, of the box's side
-_MOST_TRIES = 200  # per face with a label, before it is given up
+_DETECTOR_SPREAD = 0.04  # sd of a detector's error in place and size, as a share of the box's side
+_MOST_TRIES = 200  # faces drawn in a row without one that has the label
 
 
 def draw_faces(
     dataset: Dataset, part: str, size: int, *, seed: int, label: str = ""
 ) -> Iterator[Face]:
-    """Endless faces for `part`, with `label` if one is given: the same for the same arguments.
+    """Faces for `part` without end, with `label` if one is given: the same for the same arguments.
 
-    Pictures are size × size; those of scenes without colour are grey. Boxes are whole pixels. Parts
-    share no face. Raises OdnbenchError at once for a point scheme or a difficulty that the renderer
-    does not know, and, while faces are drawn, where those with `label` are too rare.
+    Pictures are size × size px; those of scenes without colour are grey. Boxes are whole pixels.
+    Parts share no face. Raises OdnbenchError at once for a point scheme or a difficulty that the
+    renderer does not know, and, while faces are drawn, where those with `label` are too rare.
     """
     if dataset.scheme not in SCHEME_POINTS:
         raise OdnbenchError(
@@ -44,10 +45,10 @@ def draw_faces(
             f"data set '{dataset.name}': parts.{part}.rendered: "
             f"{unknown('difficulty', difficulty, DIFFICULTIES)}"
         )
-    return _drawn(dataset, part, size, seed, label)
+    return _endless_faces(dataset, part, size, seed, label)
 
 
-def _drawn(dataset: Dataset, part: str, size: int, seed: int, label: str) -> Iterator[Face]:
+def _endless_faces(dataset: Dataset, part: str, size: int, seed: int, label: str) -> Iterator[Face]:
     name = f"{dataset.name}/{part}"
     stream = zlib.crc32(name.encode()) ^ seed
     tries = 0

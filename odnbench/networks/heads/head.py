@@ -1,4 +1,4 @@
-"""What every head is: features in, its own output out, and the way from that to points and back.
+"""The interface of every head: features to an output, and that output to points and data term.
 
 A head owns how points are predicted: the targets that its output is compared with (inside
 `data_term`), the data term of Eq. (3), and the decoding of its output into points.
@@ -11,10 +11,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-Criterion = Callable[[Tensor, Tensor], Tensor]  # (B, L, 2) predicted and true points → (B,)
+# (B, L, 2) predicted and true points → (B,).
+CoordinateLoss = Callable[[Tensor, Tensor], Tensor]
 
 
-class Head(nn.Module):
+class LandmarkHead(nn.Module):
     """Features (B, d), or (B, C, h, w) where the registry says that it takes a map → output.
 
     Points are x y in [-1, 1] over the crop.
@@ -30,16 +31,18 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def data_term(self, output: Any, points: Tensor, true: Tensor, criterion: Criterion) -> Tensor:
-        """(B,): how far each image is from its truth.
+    def data_term(
+        self, output: Any, points: Tensor, true: Tensor, criterion: CoordinateLoss
+    ) -> Tensor:
+        """(B,) the data term of each image.
 
-        points (B, L, 2) as decoded from `output`; true (B, L, 2). A head that is trained on
-        coordinates compares both by `criterion`, which is the default; another one makes its
-        target of `true` and compares its output with that.
+        points (B, L, 2) as decoded from `output`; true (B, L, 2). The default is `criterion` of
+        both. A head that is not trained on coordinates encodes `true` as a target of its own and
+        compares `output` with the target.
         """
         return criterion(points, true)
 
     @property
     def regression_matrix(self) -> nn.Parameter | None:
-        """W_fc (2L, k), whose square λ of Eq. (3) weighs, where the head has one."""
+        """W_fc (2L, k) in λ ‖W_fc‖²_F of Eq. (3); None for a head without W_fc."""
         return None

@@ -8,10 +8,10 @@ shape is the field's habit and spares W_fc a bias, which Eq. (3) does not have e
 
 from torch import Tensor, nn
 
-from odnbench.networks.heads.head import Head
+from odnbench.networks.heads.head import LandmarkHead
 
 
-class Regression(Head):
+class Regression(LandmarkHead):
     """Features (B, k) → offsets (B, L, 2) from the mean shape."""
 
     def __init__(self, in_channels: int, side: int, landmarks: int):
@@ -26,10 +26,10 @@ class Regression(Head):
         return offsets
 
     def decode(self, output: Tensor, mean_shape: Tensor) -> Tensor:
-        """See Head.decode."""
+        """See LandmarkHead.decode."""
         return mean_shape + output.float()
 
     @property
     def regression_matrix(self) -> nn.Parameter:
-        """See Head."""
+        """See LandmarkHead."""
         return self.weight

@@ -4,9 +4,7 @@ from torch import nn
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, *, relu: bool = True) -> nn.Sequential:
-    """kernel × kernel convolution of unchanged size, batch norm and, unless told otherwise,
-    ReLU.
-    """
+    """kernel × kernel convolution that keeps H and W, batch norm and, if `relu`, ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),

@@ -5,10 +5,10 @@
 import torch
 from torch import Tensor, nn
 
-from odnbench.networks.heads.head import Head
+from odnbench.networks.heads.head import LandmarkHead
 
 
-class SoftArgmax(Head):
+class SoftArgmax(LandmarkHead):
     """Features (B, C, h, w) → maps (B, L, h, w) → points (B, L, 2)."""
 
     def __init__(self, in_channels: int, side: int, landmarks: int, *, temperature: float):
