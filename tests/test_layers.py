@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,7 @@ def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def at_top(path: Path) -> set[str]:
     """What is imported when the module is."""
     tree = ast.parse(path.read_text())
@@ -87,6 +89,7 @@ def at_top(path: Path) -> set[str]:
     return set(imported([*tree.body, *inside]))  # type: ignore[list-item]
 
 
+@cache
 def anywhere(path: Path) -> set[str]:
     return set(imported(ast.walk(ast.parse(path.read_text()))))
 

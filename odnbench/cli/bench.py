@@ -112,8 +112,8 @@ def bench_train_command(
         f"{speeds[FULL] / speeds[BARE]:.3f} of the bare loop's, "
         f"{speeds[FULL] / speeds[PLAIN]:.2f} × plain float32's, "
         f"{speeds[FULL] / speeds[HABIT]:.2f} × the habit's; "
-        f"{speeds[FULL] * facts['flops_per_image'] / facts['bf16_flops_per_second']:.0%} "
-        "of the speed of a large bf16 matrix product"
+        f"{speeds[FULL] * facts['flops_per_image'] / facts['peak_flops_per_second']:.0%} "
+        "of the speed of a large matrix product"
     )
 
 

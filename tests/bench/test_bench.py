@@ -22,6 +22,8 @@ from odnbench.engine.training import Batches
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:

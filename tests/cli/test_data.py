@@ -84,6 +84,7 @@ def test_a_mistake_is_told_in_a_line_with_status_2(
     assert "Traceback" not in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_missing_training_faces_stop_a_run_until_the_user_allows_it(
     odnbench: Run, tmp_path: Path
 ) -> None:

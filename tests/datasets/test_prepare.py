@@ -214,7 +214,7 @@ from tests.datasets.test_prepare import random_face
 from odnbench.datasets.faces import Face
 from odnbench.datasets.prepare import Recipe, prepare
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import BoxRule
+from odnbench.plan.protocols import BoxRule
 
 recipe = Recipe(Registry.load().get(BoxRule, "landmarks"), 1.25, 512)
 points = random_face(0).points * 5

@@ -91,6 +91,7 @@ def test_an_entry_point_that_names_no_folder_is_told(site_packages: Path, value:
         installed_plugins()
 
 
+@pytest.mark.slow
 def test_a_plugin_that_cannot_be_read_ends_a_command_with_a_line_and_status_2(
     site_packages: Path, user_environment: dict[str, str]
 ) -> None:

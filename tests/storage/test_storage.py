@@ -124,6 +124,7 @@ def test_a_folder_is_worked_on_where_it_is(tmp_path: Path, cache: Path) -> None:
     assert names(tmp_path) == ["runs"]
 
 
+@pytest.mark.slow
 def test_another_machine_reports_and_reuses_what_is_behind_the_uri(
     machine: Callable[[str], Machine], remote: Path
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_finished_trial_is_transferred_once(machine: Callable[[str], Machine])
         touched.clear()
 
 
+@pytest.mark.slow
 def test_an_unfinished_trial_goes_on_elsewhere_to_the_same_bits(
     machine: Callable[[str], Machine], tmp_path: Path, cache: Path, remote: Path
 ) -> None:
@@ -210,6 +212,7 @@ def test_what_could_not_be_pushed_is_not_overwritten_by_what_is_older(
     assert [epoch.seconds for epoch in folder.epochs] == before
 
 
+@pytest.mark.slow
 def test_the_marker_arrives_last_wherever_a_push_is_broken_off(
     machine: Callable[[str], Machine], remote: Path
 ) -> None:
@@ -257,6 +260,7 @@ def test_half_a_finished_trial_is_not_taken_for_one_where_a_pull_is_broken_off(
     assert names(folder.path) == [*FILES]
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_told_once_and_does_not_stop_the_sweep(
     machine: Callable[[str], Machine], remote: Path
 ) -> None:
@@ -325,6 +329,7 @@ def test_the_lease_of_a_machine_that_died_ends(
     assert second.sweep(second.plan("variant=mean-shape"))[1]
 
 
+@pytest.mark.slow
 def test_a_sweep_elsewhere_is_seen_in_the_status(machine: Callable[[str], Machine]) -> None:
     first, second = machine("first"), machine("second")
     plan = first.plan("variant=odn", "train.epochs=4")

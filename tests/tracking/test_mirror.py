@@ -36,6 +36,8 @@ from odnbench.tracking.mirror import MlflowMirror
 from odnbench.tracking.runs import Delivered
 from odnbench.tracking.sync import sync
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_plan_and_its_trials_are_mirrored_once(
     finished: Plan, uri: str, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,8 @@ from odnbench.sweep.plan import Plan
 from odnbench.tracking import network as tracked_network
 from odnbench.tracking.sync import sync
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_best_network_is_a_model_that_can_be_served(
     finished: Plan, uri: str, monkeypatch: pytest.MonkeyPatch

@@ -27,6 +27,8 @@ from odnbench.results.observers import Observer
 from odnbench.results.records import Epoch
 from odnbench.tracking.sync import sync
 
+pytestmark = pytest.mark.slow
+
 
 class Server:
     """MLflow's server on this machine's loopback, over a store that may be a database."""

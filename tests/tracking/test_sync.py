@@ -25,6 +25,8 @@ from odnbench.tracking.client import UNREACHABLE
 from odnbench.tracking.runs import Delivered, PlanRuns
 from odnbench.tracking.sync import sync
 
+pytestmark = pytest.mark.slow
+
 
 class Flaky:
     """A client whose connection is lost in the answer to the `last`-th call that writes."""

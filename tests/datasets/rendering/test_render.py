@@ -187,6 +187,7 @@ def test_an_occluder_changes_pixels_and_its_mask_covers_them(kind: str) -> None:
         assert changed[shown.occlusion_mask].mean() > 0.5
 
 
+@pytest.mark.slow
 def test_difficulties_are_ordered_in_occlusion_and_yaw() -> None:
     occluded, yaw = {}, {}
     for difficulty in DIFFICULTIES:
