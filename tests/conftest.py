@@ -85,6 +85,8 @@ def odnbench(
         )
 
     def call(*arguments: str, folder: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
+        from odnbench.cli.terminal import console
+
         command = ["odnbench", *arguments]
         output, errors = io.StringIO(), io.StringIO()
         with monkeypatch.context() as patch:
@@ -93,6 +95,7 @@ def odnbench(
                 patch.delenv(name)
             for name, value in user_environment.items():
                 patch.setenv(name, value)
+            patch.setattr(console, "width", 200)  # it was made before COLUMNS was set
             patch.chdir(folder)
             with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
                 status = _status_of_command()

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from helpers import Run
 
+pytestmark = pytest.mark.slow
+
 SITECUSTOMIZE = '''
 import sys
 

@@ -176,7 +176,13 @@ def test_landmarks_are_drawn_where_they_are() -> None:
     assert np.linalg.norm(white.mean(axis=0)[::-1] - (truth.mean(axis=0) * scale + 1)) < 1
 
 
-@pytest.mark.parametrize("name", REGISTRY.all(Dataset))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if n == "wflw" else [])
+        for n in REGISTRY.all(Dataset)
+    ],
+)
 def test_every_registered_data_set_is_whole_and_can_be_rendered(name: str, tmp_path: Path) -> None:
     dataset = REGISTRY.get(Dataset, name)
     for split in dataset.splits.values():

@@ -31,6 +31,7 @@ def run(path: Path, variant: str = "odn", *overrides: str) -> TrialFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     still = ("rotation_deg=0", "augment.scale=0", "translation=0", "flip=0")
     epochs = run(tmp_path / "a", "brnet", "epochs=30", "learning_rate=2e-3", *still).epochs
@@ -281,6 +282,7 @@ def test_too_few_faces_to_train_on_are_told_with_the_cure(tmp_path: Path) -> Non
         run(tmp_path / "a", "odn", "validation_fraction=0.99")
 
 
+@pytest.mark.slow
 def test_the_weights_that_are_kept_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     overrides = ["epochs=6", "schedule=constant", "learning_rate=3e-2", "precision=float32"]
     validation = FACES.train[split_validation(FACES.train, 0.1)[1]]

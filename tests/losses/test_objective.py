@@ -20,6 +20,7 @@ from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.specs import LossSpec, TrainSpec
 
 REGISTRY = Registry.load()
+SLOW = pytest.mark.slow
 SIZE = 64
 ZERO = LossSpec(alpha=0.0, beta=0.0, gamma=0.0, lambda_=0.0, eta=0.0)
 LARGE = {"alpha": 1e-3, "beta": 1e-2, "gamma": 1e-2, "lambda_": 1e-1, "eta": 1e-2}
@@ -51,7 +52,9 @@ def naive(network: LandmarkNetwork, spec: LossSpec, images: Tensor, true: Tensor
 
 @pytest.mark.parametrize("unit", ["crop", "pixels"])
 @pytest.mark.parametrize("term", [*LARGE, "data", "all"])
-@pytest.mark.parametrize("variant", ["odn", "brnet", "gm-dm", "dm-lm", "gm-lm"])
+@pytest.mark.parametrize(
+    "variant", ["odn", "brnet", *(pytest.param(v, marks=SLOW) for v in ("gm-dm", "dm-lm", "gm-lm"))]
+)
 def test_objective_and_gradient_equal_autograd(variant: str, term: str, unit: str) -> None:
     weights = LARGE if term == "all" else {k: v for k, v in LARGE.items() if k == term}
     spec = dataclasses.replace(ZERO, unit=unit, **weights)

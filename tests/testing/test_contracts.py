@@ -27,7 +27,14 @@ HERE = __name__
 ENTRIES = list(REGISTRY.origins)
 
 
-@pytest.mark.parametrize(("family", "name"), ENTRIES, ids=[f"{f}-{n}" for f, n in ENTRIES])
+LARGE = ("resnet18", "resnet34", "resnet50")  # seconds each
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [pytest.param(*e, marks=[pytest.mark.slow] if e[1] in LARGE else []) for e in ENTRIES],
+    ids=[f"{family}-{name}" for family, name in ENTRIES],
+)
 def test_every_shipped_entry_keeps_the_contract_of_its_family(family: str, name: str) -> None:
     assert check_entry(REGISTRY, family, name) == ""
 

@@ -78,7 +78,10 @@ def assert_clean(diagnosis: Diagnosis) -> None:
     assert all(count.faces == count.official == FACES for count in diagnosis.counts)
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n == "300w" else []) for n in DATASETS],
+)
 def test_the_official_layout_is_clean(rendered: Path, name: str) -> None:
     assert_clean(diagnosis_of(rendered / name))
 
