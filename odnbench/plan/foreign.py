@@ -26,10 +26,9 @@ def source_digest(target: str) -> str:
     """
     module = target.partition(":")[0]
     top = module.partition(".")[0]
-    root = _file_of(top) if module and top != _OWN_PACKAGE else None
-    if root is None:
+    home = _home_of(top) if module and top != _OWN_PACKAGE else None
+    if home is None:
         return ""
-    home = root.parent.parent if root.name == "__init__.py" else root.parent
     is_installed = home in {Path(path) for path in sysconfig.get_paths().values()}
     files: dict[str, Path] = {}
     waiting = [module]
@@ -52,6 +51,17 @@ def source_digest(target: str) -> str:
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _home_of(top: str) -> Path | None:
+    """The folder in which the top-level module or package `top` lies; None if there is none."""
+    spec = _module_spec(top, None)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:  # of a package, also of one without __init__.py
+        return Path(next(iter(spec.submodule_search_locations))).resolve().parent
+    file = _file_of(top)
+    return None if file is None else file.parent
 
 
 def _file_of(module: str) -> Path | None:

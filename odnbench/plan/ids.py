@@ -26,6 +26,7 @@ ENGINE_VERSION = 3  # raise it whenever the same spec gives other numbers
 # ENGINE_VERSION.
 _LATER_FIELDS = {"model.head": "regression"}
 _LATER_KEYS = ("title", "layers")
+_FIRST_SLOTS = {"geometry": "branch", "distillation": "branch", "low_rank": "vector"}
 _MOVED = {
     f"odnbench.networks.modules.{name}": f"odnbench.networks.{name}"
     for name in ("geometry", "distillation", "low_rank")
@@ -89,13 +90,10 @@ def _deciding_entries(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
     """The registry entries that decide the numbers of `spec`, and hashes of foreign code."""
     model, protocol = spec.model, registry.get(Protocol, spec.data.protocol)
     variant = registry.get(Variant, spec.variant)
+    filled = [slot for name, slot in registry.all(Slot).items() if model.module(name) != NONE]
     built: list[Buildable] = [
         registry.get(Backbone, model.backbone),
-        *(
-            registry.get(Module, model.module(slot))
-            for slot in registry.all(Slot)
-            if model.module(slot) != NONE
-        ),
+        *(registry.get(Module, model.module(slot.name)) for slot in filled),
         registry.get(Criterion, spec.loss.criterion),
     ]
     rules = [protocol, registry.get(BoxRule, protocol.box), registry.get(Scheme, protocol.scheme)]
@@ -105,6 +103,9 @@ def _deciding_entries(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
         "network": variant.network,
         "entries": [_without_prose(entry) for entry in [*built, *rules]],
     }
+    places = {slot.name: slot.place for slot in filled}
+    if not places.items() <= _FIRST_SLOTS.items():
+        used["slots"] = list(places.items())  # in the order in which the network takes them
     if variant.options:
         used["options"] = variant.options
     targets = [variant.network, *(entry.target for entry in built)]

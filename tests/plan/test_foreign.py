@@ -17,6 +17,8 @@ FILES = {
     "mine/other.py": "unused = 1\n",
     "beside.py": "import odnbench.errors\n",
     "lone.py": "import beside\n",
+    "open/net.py": "from open.sub import part\n",  # packages without __init__.py
+    "open/sub/part.py": "import beside\n",
 }
 
 
@@ -54,6 +56,14 @@ def test_a_module_outside_of_a_package_counts_with_what_lies_beside_it(project: 
     before = source_digest("lone:f")
     (project / "beside.py").write_text("x = 2\n")
     assert source_digest("lone:f") != before
+
+
+@pytest.mark.parametrize("file", ["open/net.py", "open/sub/part.py", "beside.py"])
+def test_a_package_without_init_counts_as_one(project: Path, file: str) -> None:
+    before = source_digest("open.net:Network")
+    assert before
+    (project / file).write_text(f"{FILES[file]}# edited\n")
+    assert source_digest("open.net:Network") != before
 
 
 def test_the_code_is_not_run_and_our_own_has_no_digest(project: Path) -> None:

@@ -1,5 +1,7 @@
 """Content ids: the same for the same numbers, over versions of odnbench too."""
 
+from pathlib import Path
+
 import pytest
 
 from odnbench.plan.ids import trial_id
@@ -38,3 +40,39 @@ def test_a_word_and_the_layer_that_it_means_have_one_id(word: str) -> None:
         (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
         ids.append(trial_id(spec, REGISTRY, "faces"))
     assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize("order", [("first", "second"), ("second", "first")])
+@pytest.mark.parametrize("place", ["trunk", "branch"])
+def test_the_place_and_the_order_of_an_own_slot_enter_the_id(
+    tmp_path: Path, place: str, order: tuple[str, str]
+) -> None:
+    def identity(folder: Path, place: str, order: tuple[str, str]) -> str:
+        folder.mkdir()
+        slots = (f'[{name}]\ntitle = "{name}"\nplace = "{place}"\n' for name in order)
+        (folder / "slots.toml").write_text("".join(slots))
+        target = "odnbench.networks.modules.geometry:GeometryModule"
+        modules = (
+            f'[{name}-gate]\ntitle = "{name}"\nslot = "{name}"\ntarget = "{target}"\n'
+            for name in ("first", "second")
+        )
+        (folder / "modules.toml").write_text("".join(modules))
+        registry = Registry.load([folder])
+        overrides = [
+            "variant=odn", "pretrained=none", "first=first-gate", "second=second-gate",
+        ]  # fmt: skip
+        (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
+        return trial_id(spec, registry, "faces")
+
+    same = (place, order) == ("trunk", ("first", "second"))
+    found = identity(tmp_path / "a", "trunk", ("first", "second"))
+    assert (identity(tmp_path / "b", place, order) == found) == same
+
+
+def test_an_own_slot_that_is_empty_changes_no_id(tmp_path: Path) -> None:
+    (tmp_path / "slots.toml").write_text('[gate]\ntitle = "Gate"\nplace = "trunk"\n')
+    registry = Registry.load([tmp_path])
+    for more in ([], ["gate=none"]):
+        overrides = ["variant=odn", "pretrained=none", *more]
+        (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
+        assert trial_id(spec, registry, "faces") == "638fcb1f23ed3ffa"
