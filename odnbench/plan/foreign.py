@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import all_suffixes
 from pathlib import Path
 
 _OWN_PACKAGE = __name__.partition(".")[0]
@@ -55,37 +55,42 @@ def source_digest(target: str) -> str:
 
 def _home_of(top: str) -> Path | None:
     """The folder in which the top-level module or package `top` lies; None if there is none."""
-    spec = _module_spec(top, None)
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:  # of a package, also of one without __init__.py
-        return Path(next(iter(spec.submodule_search_locations))).resolve().parent
-    file = _file_of(top)
+    file, folders = _top_level(top)
+    if folders:
+        return folders[0].parent
     return None if file is None else file.parent
 
 
 def _file_of(module: str) -> Path | None:
     """The file of `module`, found without importing its package; None if there is none."""
-    path: Sequence[str] | None = None
-    spec: ModuleSpec | None = None
-    parts = module.split(".")
-    for depth in range(len(parts)):
-        spec = _module_spec(".".join(parts[: depth + 1]), path)
-        if spec is None:
-            return None
-        path = spec.submodule_search_locations
-        if path is None and depth + 1 < len(parts):
-            return None
-    if spec is None or not spec.has_location or spec.origin is None:
-        return None
-    return Path(spec.origin).resolve()
+    top, *inner = module.split(".")
+    file, folders = _top_level(top)
+    for name in inner:
+        file, folders = _inside(folders, name)
+    return file
 
 
-def _module_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+def _top_level(name: str) -> tuple[Path | None, list[Path]]:
+    """The file of a top-level module, and the folders of it where it is a package."""
     for finder in sys.meta_path:
-        if (spec := finder.find_spec(name, path)) is not None:
-            return spec
-    return None
+        spec = finder.find_spec(name, None)
+        if spec is not None:
+            file = Path(spec.origin).resolve() if spec.has_location and spec.origin else None
+            return file, [Path(p).resolve() for p in spec.submodule_search_locations or ()]
+    return None, []
+
+
+def _inside(folders: Sequence[Path], name: str) -> tuple[Path | None, list[Path]]:
+    """The same for the module `name` in a package that has `folders`; one without __init__.py has
+    folders and no file.
+    """
+    for folder in folders:
+        if (package := folder / name / "__init__.py").is_file():
+            return package, [package.parent]
+        for suffix in all_suffixes():
+            if (file := folder / f"{name}{suffix}").is_file():
+                return file, []
+    return None, [folder / name for folder in folders if (folder / name).is_dir()]
 
 
 @lru_cache(maxsize=1024)
