@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import get_at
-from odnbench.plan.entries import LossWeight, Variant
+from odnbench.plan.conversion import get_at, leaves
+from odnbench.plan.entries import LossWeight, Slot, Variant
 from odnbench.plan.pipelines import differing_fields
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import TrialSpec
+from odnbench.plan.specs import NONE, TrialSpec
 
 
 def distinguishing_keys(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
@@ -25,15 +26,24 @@ def distinguishing_keys(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
 
 
 def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
-    """The variant's title, and the values at `keys`.
+    """The variant's title, the modules that stand in the slots in place of the variant's own, and
+    the values at `keys`.
 
     The variant's name takes the place of its title where `registry` does not know the variant.
     """
-    try:
-        title = registry.get(Variant, spec.variant).title
-    except OdnbenchError:
-        title = spec.variant
-    return ", ".join([title, *(f"{key.rpartition('.')[2]} {get_at(spec, key)}" for key in keys)])
+    title, own = spec.variant, set[str]()
+    with suppress(OdnbenchError):
+        variant = registry.get(Variant, spec.variant)
+        title, own = variant.title, {key.rpartition(".")[2] for key in variant.changes}
+    slots = registry.all(Slot)
+    others = [
+        f"model.{slot}"
+        for slot, module in spec.model.modules.items()
+        if slot not in own and module != (slots[slot].default if slot in slots else NONE)
+    ]
+    values = leaves(spec)
+    said = dict.fromkeys([*others, *keys])
+    return ", ".join([title, *(f"{k.rpartition('.')[2]} {values.get(k, NONE)}" for k in said)])
 
 
 def weights_title(spec: TrialSpec, registry: Registry, names: Sequence[str]) -> str:

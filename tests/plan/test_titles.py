@@ -1,0 +1,46 @@
+"""Titles tell trials apart, and say what stands in a slot in place of the usual."""
+
+from pathlib import Path
+
+import pytest
+
+from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.registry import Registry
+from odnbench.plan.titles import distinguishing_keys, trial_title
+
+GATE = 'title = "Gate"\nslot = "attention"\ntarget = "mylab.modules:Gate"\n'
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    (tmp_path / "slots.toml").write_text('[attention]\ntitle = "Attention"\nplace = "trunk"\n')
+    (tmp_path / "modules.toml").write_text(f"[gate]\n{GATE}")
+    return Registry.load([tmp_path])
+
+
+def titles(registry: Registry, *overrides: str) -> list[str]:
+    specs = resolve(load_pipeline("ablation"), registry, overrides=overrides)
+    keys = distinguishing_keys(specs)
+    return [trial_title(spec, registry, keys) for spec in specs]
+
+
+def test_variants_have_their_titles_and_seeds_are_told_where_they_differ(
+    registry: Registry,
+) -> None:
+    assert titles(registry, "variant=brnet,gm") == ["BRNet", "BRNet+GM"]
+    assert titles(registry, "variant=gm", "seed=0,3") == ["BRNet+GM, seed 0", "BRNet+GM, seed 3"]
+
+
+def test_a_module_in_place_of_the_usual_one_is_in_the_title(registry: Registry) -> None:
+    overrides = ("variant=brnet,gm", "geometry=gm-outer", "attention=gate")
+    assert titles(registry, *overrides) == [
+        "BRNet, attention gate",
+        "BRNet+GM, geometry gm-outer, attention gate",
+    ]
+    assert titles(registry, "variant=gm", "attention=none", "epochs=3") == ["BRNet+GM"]
+
+
+def test_a_title_does_without_a_registry_that_knows_its_slot(registry: Registry) -> None:
+    overrides = ["variant=gm", "attention=gate"]
+    (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
+    assert trial_title(spec, Registry.load(), []) == "BRNet+GM, attention gate"
