@@ -47,7 +47,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if key in fields
     }
     if inline is not None:
-        kind = typing.get_type_hints(cls)[inline]
+        kind = _type_hints(typing.cast(Any, cls))[inline]
         others = {key: value for key, value in values.items() if key not in fields}
         converted[inline] = convert(others, kind, where)
     try:
@@ -179,8 +179,13 @@ def field_types(cls: type) -> dict[str, tuple[str, Any]]:
 
 
 @cache
+def _type_hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+@cache
 def _field_types(cls: Any) -> dict[str, tuple[str, Any]]:
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)
     return {
         public_name(f.name): (f.name, hints[f.name])
         for f in dataclasses.fields(cls)
