@@ -68,7 +68,8 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         side = -(-input_size // stride)  # of Z, in cells
         self._takes_map = registry.get(Head, model.head).takes == "map"
         self._vector: list[str] = []
-        self._pool_to_vector = not filled  # BRNet
+        # BRNet, also with a module in its trunk.
+        self._pool_to_vector = all(slot.place == "trunk" for slot, _ in filled)
         if not self._takes_map:
             side = 1 if self._pool_to_vector else -(-side // 2)
             channels *= side * side  # d

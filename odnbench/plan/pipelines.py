@@ -136,10 +136,10 @@ def _resolve(
         plain = base
         for key, value in zip(axes, point, strict=True):
             plain = replace_at(plain, key, value)
-        trial = plain
+        trial, before = plain, leaves(plain)
         for key, value in _changes_of(plain.variant, registry, fields).items():
             trial = replace_at(trial, key, value)
-            wanted = get_at(plain, key)
+            wanted = before.get(key, NONE)  # a slot that is not spoken of is empty
             if value not in (wanted, *_OFF) and (key in asked or len(axes.get(key, ())) > 1):
                 source = f"-s {key}={wanted}" if key in asked else f"[axes] {key} = {wanted!r}"
                 raise OdnbenchError(_contradiction(source, key, value, plain.variant))

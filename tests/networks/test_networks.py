@@ -205,3 +205,23 @@ def test_the_penalty_on_the_occlusion_map_reaches_the_pathway_that_infers_it() -
     for name, parameter in pathway.named_parameters():
         assert parameter.grad is not None, name
     assert any(parameter.grad.any() for parameter in pathway.parameters())
+
+
+def test_a_module_in_the_trunk_leaves_the_pooling_of_brnet_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "slots.toml").write_text('[before]\ntitle = "Before"\nplace = "trunk"\n')
+    (tmp_path / "modules.toml").write_text(
+        '[before-gm]\ntitle = "GM in the trunk"\nslot = "before"\n'
+        'target = "odnbench.networks.modules.geometry:GeometryModule"\n'
+        'options = { product = "hadamard", hidden = 0.25, out = 1.0 }\n'
+    )
+    registry = Registry.load([tmp_path])
+    overrides = [
+        "variant=brnet", "backbone=resnet18-slim", "pretrained=none", "input_size=64",
+        "before=before-gm",
+    ]  # fmt: skip
+    (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
+    network = build_network(spec, registry, LANDMARKS)
+    plain = build_network(spec_of("brnet"), REGISTRY, LANDMARKS)
+    assert network.regression_matrix is not None and plain.regression_matrix is not None
+    assert network.regression_matrix.shape == plain.regression_matrix.shape
+    assert network(torch.randn(2, 3, 64, 64)).points.shape == (2, LANDMARKS, 2)

@@ -44,3 +44,12 @@ def test_a_title_does_without_a_registry_that_knows_its_slot(registry: Registry)
     overrides = ["variant=gm", "attention=gate"]
     (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
     assert trial_title(spec, Registry.load(), []) == "BRNet+GM, attention gate"
+
+
+def test_a_variant_may_fill_a_slot_that_is_empty_by_default(tmp_path: Path) -> None:
+    (tmp_path / "slots.toml").write_text('[attention]\ntitle = "Attention"\nplace = "trunk"\n')
+    (tmp_path / "modules.toml").write_text(f"[gate]\n{GATE}")
+    (tmp_path / "variants.toml").write_text(
+        '[gated]\ntitle = "Gated"\nchanges = { "model.attention" = "gate" }\n'
+    )
+    assert titles(Registry.load([tmp_path]), "variant=gated,gm") == ["Gated", "BRNet+GM"]
