@@ -216,12 +216,12 @@ def test_a_module_in_the_trunk_leaves_the_pooling_of_brnet_as_it_is(tmp_path: Pa
     )
     registry = Registry.load([tmp_path])
     overrides = [
-        "variant=brnet", "backbone=resnet18-slim", "pretrained=none", "input_size=64",
+        "variant=brnet", "backbone=resnet18-slim", "pretrained=none", "input_size=128",  # Z is 4×4
         "before=before-gm",
     ]  # fmt: skip
     (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
     network = build_network(spec, registry, LANDMARKS)
-    plain = build_network(spec_of("brnet"), REGISTRY, LANDMARKS)
+    plain = build_network(spec_of("brnet", "resnet18-slim", "input_size=128"), REGISTRY, LANDMARKS)
     assert network.regression_matrix is not None and plain.regression_matrix is not None
     assert network.regression_matrix.shape == plain.regression_matrix.shape
-    assert network(torch.randn(2, 3, 64, 64)).points.shape == (2, LANDMARKS, 2)
+    assert network(torch.randn(2, 3, 128, 128)).points.shape == (2, LANDMARKS, 2)
