@@ -36,8 +36,10 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class LossSpec:
-    """Eq. (3): data term and the weights of its five penalties.
+    """Eq. (3): data term and the weights of its five penalties, and a sixth weight of our own.
 
+    zeta weighs the cross-entropy between 1 - P and the masks of the occluders that augmentation
+    pastes (losses/objective.py); the paper has no such term.
     `unit` is the unit of the shapes in the data term: "crop" spans [-1, 1] over the crop, "pixels"
     are pixels of the crop. The balance of data term and penalties depends on the unit, which the
     paper does not give.
@@ -48,6 +50,7 @@ class LossSpec:
     gamma: float
     lambda_: float
     eta: float
+    zeta: float = 0.0
     criterion: str = "l2"
     unit: Literal["crop", "pixels"] = "crop"
 
@@ -73,6 +76,8 @@ class DataSpec:
     validation_fraction: float = 0.1  # of the training faces
     rendered_train: int = 3148  # faces drawn where the data set is absent
     rendered_test: int = 400  # per test split
+    # Whether the test faces are predicted a second time, with occluders pasted on them.
+    pasted_test: bool = False
 
     def __post_init__(self) -> None:
         if self.input_size < 32 or self.input_size % 32:
@@ -96,18 +101,22 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class AugmentSpec:
-    """Random similarity transform of each training crop, drawn anew in each epoch."""
+    """What is done to each training crop, drawn anew in each epoch."""
 
     rotation_deg: float = 30.0  # uniform within ± this
     scale: float = 0.15  # uniform within 1 ± this
     translation: float = 0.06  # uniform within ± this share of the crop's side
     flip: float = 0.5  # probability of the mirror image
+    # Whether the targets of a mirror image take the data set's annotation offset into account.
+    annotation_offset: bool = True
+    occluders: float = 0.0  # probability that an occluder is pasted on the face
 
     def __post_init__(self) -> None:
         bound("augment", self, "rotation_deg", 0, 180)
         bound("augment", self, "scale", 0, 0.9)
         bound("augment", self, "translation", 0, 0.5)
         bound("augment", self, "flip", 0, 1)
+        bound("augment", self, "occluders", 0, 1)
 
 
 @dataclass(frozen=True)
@@ -146,3 +155,8 @@ class TrialSpec:
 
     def __post_init__(self) -> None:
         bound("trial", self, "seed", 0, 2**63 - 1)
+        if self.loss.zeta and not self.augment.occluders:
+            raise OdnbenchError(
+                f"loss.zeta {self.loss.zeta:g} compares P with the masks of pasted occluders, and "
+                "augment.occluders is 0: set augment.occluders above 0, as 0.5, or loss.zeta to 0"
+            )

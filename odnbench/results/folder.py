@@ -22,6 +22,8 @@ TRIAL = "trial.json"  # spec, protocol, coverage, versions
 STATUS = "status.json"  # running, done, failed or stopped, and why
 EPOCHS = "metrics.jsonl"  # a line per epoch
 PREDICTIONS = "predictions.parquet"  # a row per test face: prediction, truth, occlusion flags
+# The same for the test faces with occluders pasted on them, where the trial was asked for that.
+PASTED = "predictions-pasted.parquet"
 RESULT = "result.json"  # parameters, best epoch, time
 CHECKPOINT = "checkpoint.safetensors"  # weights of the selected epoch
 PROGRESS = "progress.pt"  # of an unfinished trial: what it needs to go on
@@ -32,7 +34,7 @@ DONE = "done"
 INTERRUPTED = "interrupted"  # the reason of a stopped trial that the same command continues
 
 # What MLflow shows of a trial: all but its weights and its progress.
-FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, EXAMPLES, TRACEBACK)
+FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, PASTED, EXAMPLES, TRACEBACK)
 
 
 def transfer_order(name: str) -> tuple[bool, bool, str]:
@@ -86,9 +88,16 @@ class TrialFolder:
         with (self.path / EPOCHS).open("a", encoding="utf-8") as file:
             file.write(_json_line(epoch))
 
-    def finish(self, result: Result, predictions: Predictions) -> None:
-        """Writes predictions and result, and then the marker that the trial is done."""
+    def finish(
+        self, result: Result, predictions: Predictions, pasted: Predictions | None = None
+    ) -> None:
+        """Writes predictions and result, and then the marker that the trial is done.
+
+        pasted: the predictions for the test faces with occluders pasted on them.
+        """
         write_predictions(predictions, self.path / PREDICTIONS)
+        if pasted is not None:
+            write_predictions(pasted, self.path / PASTED)
         self._write(RESULT, to_mapping(result))
         self.forget_progress()
         self.set_status("done")
@@ -148,6 +157,12 @@ class TrialFolder:
     def predictions(self) -> Predictions:
         """The predictions of a finished trial."""
         return read_predictions(self.path / PREDICTIONS)
+
+    @property
+    def pasted(self) -> Predictions | None:
+        """The predictions for the test faces with occluders pasted on them; None without them."""
+        path = self.path / PASTED
+        return read_predictions(path) if path.is_file() else None
 
     @property
     def checkpoint(self) -> Path:

@@ -20,6 +20,9 @@ class Occlusion:
     landmarks: Floats  # (N, L) at the true landmarks
     cells: Floats  # (N, C) in the cells of the map, row by row
     covered: Floats | None  # (N, C) share of the cell that occluders cover, where masks are known
+    # (N, L) whether an occluder covers the true landmark, where masks are known. A landmark that is
+    # occluded and not covered is hidden by the head itself.
+    covered_landmarks: Flags | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def read_predictions(path: Path) -> Predictions:
             numbers("occlusion"),
             numbers("occlusion_cells"),
             numbers("covered_cells") if "covered_cells" in table.column_names else None,
+            flat("covered").astype(np.bool_) if "covered" in table.column_names else None,
         )
         if "occlusion" in table.column_names
         else None,
@@ -97,4 +101,6 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         columns["occlusion_cells"] = lists(occlusion.cells)
         if occlusion.covered is not None:
             columns["covered_cells"] = lists(occlusion.covered)
+        if occlusion.covered_landmarks is not None:
+            columns["covered"] = lists(occlusion.covered_landmarks)
     pq.write_table(pa.table(columns), path, compression="zstd")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from odnbench.plan.conversion import INLINE
+from odnbench.results.shapes import Shapes
 
 State = Literal["waiting", "running", "done", "failed", "stopped", "interrupted"]
 
@@ -33,6 +34,9 @@ class Epoch:
     # Of the structural matrix M, where the network has one.
     effective_rank: float | None = None
     stable_rank: float | None = None
+    # The name of each weight that acts → the norm of its gradient over that of the data term's
+    # gradient, both on the tensor that the weight acts on, in the last batch of the epoch.
+    gradient_shares: Mapping[str, float] = field(default_factory=dict)
     # The name of each weight of Eq. (3) → its penalty.
     penalties: Mapping[str, float] = field(default_factory=dict, metadata=INLINE)
 
@@ -50,3 +54,6 @@ class Result:
     device: str
     torch: str
     spectrum: tuple[float, ...] = ()  # singular values of M, the largest first
+    # Singular values of M W_fcᵀ, which maps features to shapes, the largest first.
+    product_spectrum: tuple[float, ...] = ()
+    shapes: Shapes | None = None

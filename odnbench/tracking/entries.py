@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
@@ -77,7 +78,7 @@ def epoch_metrics(epochs: Sequence[Epoch]) -> list[Metric]:
     return [
         Metric(key, float(value), now, epoch.epoch)
         for epoch in epochs
-        for key, value in to_mapping(epoch).items()
+        for key, value in _flat(to_mapping(epoch)).items()
         if key != "epoch" and value is not None
     ]
 
@@ -102,6 +103,17 @@ def result_metrics(
             numbers[f"test_occlusion_auroc.{truth}.{_metric_name(column)}"] = occlusion.auroc
     now, step = now_ms(), trial.spec.train.epochs
     return [Metric(key, value, now, step) for key, value in numbers.items()]
+
+
+def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping whose inner mappings are spread out, with keys such as "gradient_shares.eta"."""
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": number for inner, number in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def now_ms() -> int:
