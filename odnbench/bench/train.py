@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from odnbench.bench.habit import PerSample
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
-from odnbench.engine.training import Training, own_device, use_bf16
+from odnbench.engine.training import Batch, Training, own_device, use_bf16
 from odnbench.plan.conversion import replace_at
 
 BARE, FULL, PLAIN, HABIT = "bare loop", "full step", "full step, plain float32", "field's habit"
@@ -72,12 +72,12 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
             bare_step()
 
     def plain_epoch() -> None:
-        for inputs, targets in plain.batches.epoch(plain.generator):
-            plain.step(inputs.contiguous(), targets)
+        for batch in plain.batches.epoch(plain.generator):
+            plain.step(batch._replace(inputs=batch.inputs.contiguous()))
 
     def habit_epoch() -> None:
         for inputs, targets in loader:
-            habit.step(inputs.to(device), targets.to(device))
+            habit.step(Batch(inputs.to(device), targets.to(device)))
 
     def synchronised(run: Callable[[], object]) -> Callable[[], None]:
         def timed() -> None:

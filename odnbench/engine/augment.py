@@ -43,11 +43,18 @@ def sample_transforms(
 
 
 def resample(
-    images: Tensor, points: Tensor, transforms: Tensor, mirrored: Tensor, flip: Tensor, size: int
+    images: Tensor,
+    points: Tensor,
+    offsets: Tensor,
+    transforms: Tensor,
+    mirrored: Tensor,
+    flip: Tensor,
+    size: int,
 ) -> tuple[Tensor, Tensor]:
     """The network's input and its targets.
 
-    images (B, S, S, 3) uint8; points (B, L, 2) in pixels of the prepared pictures; transforms and
+    images (B, S, S, 3) uint8; points (B, L, 2) in pixels of the prepared pictures; offsets (B, 2)
+    how far right of and below the meant point these points lie, in the same pixels; transforms and
     mirrored as from `sample_transforms`; flip (L,) the scheme's permutation.
     Returns images (B, 3, s, s) in grey levels, 0 to 255, and points (B, L, 2) in [-1, 1] over the
     input.
@@ -60,8 +67,13 @@ def resample(
 
     A, t = transforms[:, :, :2], transforms[:, None, :, 2]
     crop = to_unit(points, stored) / ratio  # (B, L, 2) in [-1, 1] over the crop
-    moved = (crop - t) @ torch.linalg.inv_ex(A).inverse.mT  # `inv` would wait for a GPU
-    return inputs, torch.where(mirrored[:, None, None], moved[:, flip], moved)
+    inverse = torch.linalg.inv_ex(A).inverse  # `inv` would wait for a GPU
+    moved = (crop - t) @ inverse.mT
+    # A mirror image has its offset to the other side. It is moved back, so that every target is off
+    # as a published annotation is: the offset has turned with the picture, but is not mirrored.
+    offset = (offsets[:, None] * (2 / stored / ratio)) @ inverse.mT  # (B, 1, 2), mirrored
+    moved_back = moved[:, flip] - functional.pad(2 * offset[..., :1], (0, 1))
+    return inputs, torch.where(mirrored[:, None, None], moved_back, moved)
 
 
 def central_crop(images: Tensor, size: int) -> Tensor:

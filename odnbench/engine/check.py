@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from odnbench.engine.fit import shapes_of
 from odnbench.engine.training import build_network, build_optimizer, own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.losses.objective import build_objective
@@ -30,6 +31,7 @@ from odnbench.plan.entries import Module, Variant
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import ModelSpec
 from odnbench.plan.trials import Trial
+from odnbench.results.shapes import Shapes
 
 _IMAGES = 2  # the least that batch norm takes at every size of map
 _COPIES = {"adam": 4, "sgd": 3}  # per weight: weight, gradient, moments
@@ -41,6 +43,7 @@ class Footprint:
 
     parameters: int
     training_bytes: int
+    shapes: Shapes
 
 
 def check_trials(
@@ -124,21 +127,24 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
         objective = build_objective(spec.loss, network, registry, size)
         build_optimizer(objective, spec.train, steps_per_epoch=1)
 
+    # No occluder on either picture, where some are pasted.
+    covered = torch.zeros(_IMAGES, 1, size, size) if spec.augment.occluders else None
     prediction = _valid(_predict(network, images, spec.model), landmarks)
     with _errors_at(lambda: f"loss.criterion '{spec.loss.criterion}'"):
-        terms = objective(prediction, points)
+        terms = objective(prediction, points, covered)
     if not torch.stack(list(terms.values())).isfinite().all():
         raise OdnbenchError(
             f"loss.criterion '{spec.loss.criterion}' gives {terms['data'].detach():g}"
         )
     if not spec.train.epochs:
-        return Footprint(_parameter_count(network), 0)
+        return Footprint(_parameter_count(network), 0, shapes_of(network))
     with _errors_at(lambda: "backward pass"):
         torch.stack(list(terms.values())).sum().backward()
         objective.add_nuclear_gradient()
 
     def forward() -> Tensor:
-        return sum(objective(network(images), points).values(), torch.zeros(()))
+        terms = objective(network(images), points, covered)
+        return sum(terms.values(), torch.zeros(()))
 
     kept = images.nbytes + _kept_bytes(forward, [images, *network.parameters(), *network.buffers()])
     weights = sum(p.nbytes for p in network.parameters())
@@ -146,7 +152,8 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
     if use_bf16(spec.train.precision, own_device()):
         kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
     batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces
-    return Footprint(_parameter_count(network), needed + kept * batch // _IMAGES)
+    training_bytes = needed + kept * batch // _IMAGES
+    return Footprint(_parameter_count(network), training_bytes, shapes_of(network))
 
 
 def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int | None) -> None:

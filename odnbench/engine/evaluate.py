@@ -1,10 +1,16 @@
-"""Predictions of a network for prepared faces, in the image frame."""
+"""Predictions of a network for prepared faces, in the image frame.
+
+`with_occluders` gives the same faces with occluders pasted on them, for which the masks are known
+on any data set.
+"""
 
 # N faces, B of them in a batch, L landmarks, S side of a prepared picture,
 # h×w occlusion map P
 
+import dataclasses
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,6 +19,7 @@ from torch.nn import functional
 from odnbench.arrays import Floats
 from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import central_crop, normalise, to_pixels, to_unit
+from odnbench.engine.occluders import TEST_SEED, Occluders
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.protocols import Protocol, Scheme
@@ -58,11 +65,14 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
     stored, (h, w) = faces.images.shape[1], P.shape[2:]
     at = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)  # (N, L, 2)
     trust = _sample(P, at[:, None])[:, 0, 0]  # (N, L)
-    covered = None
+    covered = covered_landmarks = None
     if faces.masks.shape[1]:
         # Points over the input, a whole number of them per cell of P, looked up in the masks,
         # which span the whole prepared picture.
         masks = torch.from_numpy(faces.masks[:, None] / np.float32(255))
+        whole = to_unit(torch.from_numpy(faces.points_crop).float(), stored)  # (N, L, 2)
+        # A cell of the masks is larger than a landmark: near the edge of an occluder the flag tells.
+        covered_landmarks = faces.occluded & (_sample(masks, whole[:, None])[:, 0, 0] > 0).numpy()
         fine = functional.affine_grid(
             torch.eye(2, 3)[None] * (size / stored),
             [1, 1, h * _POINTS_PER_CELL, w * _POINTS_PER_CELL],
@@ -71,7 +81,9 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
         shares = _sample(masks, fine.expand(len(masks), -1, -1, -1))
         covered = functional.avg_pool2d(shares, _POINTS_PER_CELL)[:, 0].flatten(1).double().numpy()
     cells = (1 - P[:, 0]).flatten(1)  # (N, h·w)
-    return Occlusion((1 - trust).double().numpy(), cells.double().numpy(), covered)
+    return Occlusion(
+        (1 - trust).double().numpy(), cells.double().numpy(), covered, covered_landmarks
+    )
 
 
 def predictions_of(
@@ -87,6 +99,35 @@ def predictions_of(
         faces.boxes,
         faces.labels,
         occlusion,
+    )
+
+
+def with_occluders(faces: FaceSet, size: int) -> FaceSet:
+    """`faces`, each with an occluder pasted on it, the same ones each time.
+
+    size: side of the network's input in px, in which occluders are placed. Masks and flags of
+    occluded landmarks tell the pasted occluders, and those that were known before.
+    """
+    images, stored = faces.images.copy(), faces.images.shape[1]
+    covered = np.zeros((len(faces), stored, stored), np.uint8)
+    hidden = np.zeros_like(faces.occluded)
+    start = (stored - size) // 2
+    inside = slice(start, start + size)
+    occluders = Occluders.of(TEST_SEED, 1.0, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(TEST_SEED)
+    points = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)
+    for first in range(0, len(faces), BATCH):
+        rows = slice(first, first + BATCH)
+        inputs = central_crop(torch.from_numpy(faces.images[rows]), size)
+        pasted, masks = occluders.paste(inputs, points[rows], generator)
+        images[rows, inside, inside] = pasted.round().byte().permute(0, 2, 3, 1).numpy()
+        covered[rows, inside, inside] = 255 * masks[:, 0].byte().numpy()
+        hidden[rows] = (_sample(masks, points[rows, None])[:, 0, 0] > 0.5).numpy()
+    for mask, before in zip(covered, faces.masks, strict=True):
+        if len(before):
+            np.maximum(mask, cv2.resize(before, mask.shape), out=mask)
+    return dataclasses.replace(
+        faces, images=images, masks=covered, occluded=faces.occluded | hidden
     )
 
 

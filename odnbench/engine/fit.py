@@ -17,7 +17,13 @@ from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import TrialFaces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
-from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict, predictions_of
+from odnbench.engine.evaluate import (
+    mean_nme_percent,
+    occlusion_of,
+    predict,
+    predictions_of,
+    with_occluders,
+)
 from odnbench.engine.examples import draw_examples
 from odnbench.engine.training import Training, on_device, own_device
 from odnbench.losses.nuclear import singular_values
@@ -28,6 +34,7 @@ from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.predictions import Predictions
 from odnbench.results.records import Epoch, Result
+from odnbench.results.shapes import Shapes
 
 
 class TrialFailed(Exception):  # noqa: N818  it is the trial that failed, not the program
@@ -73,7 +80,7 @@ def fit(
     best_state = progress.best_state or network.state_dict()
     for epoch in range(progress.epoch + 1, spec.train.epochs + 1):
         epoch_started = time.perf_counter()
-        terms = training.epoch()
+        terms, shares = training.epoch()
         if not np.isfinite(list(terms.values())).all():
             others = ", ".join(f"{k} {v}" for k, v in terms.items() if k != "data")
             raise TrialFailed(f"epoch {epoch}: the data term is {terms['data']}, {others}")
@@ -96,6 +103,7 @@ def fit(
             seconds=time.perf_counter() - epoch_started,
             effective_rank=None if sigma is None else effective_rank(sigma),
             stable_rank=None if sigma is None else stable_rank(sigma),
+            gradient_shares=shares,
         )
         folder.append(measured)
         if file.due:
@@ -108,10 +116,18 @@ def fit(
     if not best_epoch:  # no epoch was trained
         best_nme = judge()
     test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
-    predictions = _predict_test(network, faces.test, test_images, size, bf16, folder)
+    predictions = _predict_test(network, faces.test, test_images, size, bf16)
+    examples = draw_examples(network, faces.test, test_images, predictions.predicted, size)
+    write_picture(examples, folder.examples)
+    save_checkpoint(network.state_dict(), folder.checkpoint)
+    pasted = None
+    if spec.data.pasted_test:
+        occluded = with_occluders(faces.test, size)
+        images = on_device(occluded.images, device)
+        pasted = _predict_test(network, occluded, images, size, bf16)
     seconds = progress.seconds + time.perf_counter() - started
     result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds)
-    folder.finish(result, predictions)
+    folder.finish(result, predictions, pasted)
     return result
 
 
@@ -120,8 +136,10 @@ def _result(
 ) -> Result:
     """The result of a trial of `epochs` epochs, whose network has the selected weights."""
     network = training.network
+    M, W_fc = network.structural_matrix, network.regression_matrix
     seen = epochs * len(training.batches) * training.batches.size
     sigma = spectrum(network)
+    product = None if M is None or W_fc is None else singular_values(M @ W_fc.T)
     on_gpu = network.mean_shape.device.type == "cuda"
     return Result(
         parameters=sum(p.numel() for p in network.parameters()),
@@ -133,6 +151,8 @@ def _result(
         device=torch.cuda.get_device_name() if on_gpu else "cpu",
         torch=torch.__version__,
         spectrum=() if sigma is None else tuple(sigma.tolist()),
+        product_spectrum=() if product is None else tuple(product.tolist()),
+        shapes=shapes_of(network),
     )
 
 
@@ -142,19 +162,20 @@ def _predict_test(
     images: Tensor,
     size: int,
     bf16: bool,
-    folder: TrialFolder,
 ) -> Predictions:
-    """Predicts the test faces; writes a picture of examples and the weights into the folder.
-
-    Raises TrialFailed where a prediction is not finite.
-    """
+    """The predictions for `test`; raises TrialFailed where one is not finite."""
     predicted, P = predict(network, test, images, size, bf16)
     if not np.isfinite(predicted).all():
         raise TrialFailed("a prediction for a test face is not finite")
-    write_picture(draw_examples(network, test, images, predicted, size), folder.examples)
-    save_checkpoint(network.state_dict(), folder.checkpoint)
     occlusion = None if P is None else occlusion_of(P, test, size)
     return predictions_of(test, predicted, occlusion)
+
+
+def shapes_of(network: LandmarkNetwork) -> Shapes:
+    """The sizes inside `network` that decide whether its modules can work."""
+    M = network.structural_matrix
+    matrix = None if M is None else (M.shape[0], M.shape[1])
+    return Shapes(len(network.mean_shape), network.feature_map, matrix)
 
 
 def spectrum(network: LandmarkNetwork) -> Floats | None:

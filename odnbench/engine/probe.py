@@ -17,12 +17,11 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from odnbench.datasets.sources import TrialFaces, split_validation
 from odnbench.engine.evaluate import predict
 from odnbench.engine.fit import spectrum
-from odnbench.engine.training import Training, on_device, own_device
+from odnbench.engine.training import Batch, Training, on_device, own_device
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -73,7 +72,7 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
         batches = _batches(training)
 
         def step() -> None:
-            training.step(*next(batches))
+            training.step(next(batches))
 
         _seconds_of(step, device)
         steps.clear()
@@ -116,7 +115,7 @@ def trials_per_gpu(throughput: Callable[[int], float], most: int) -> int:
     return chosen
 
 
-def _batches(training: Training) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(training: Training) -> Iterator[Batch]:
     """Batches of one epoch after the other, without end."""
     for _ in count():
         yield from training.batches.epoch(training.generator)

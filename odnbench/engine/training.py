@@ -14,12 +14,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Read by torch at its first allocation: large blocks come in large pages, which spares a step
 # hundreds of thousands of page faults on the CPU.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
@@ -27,6 +28,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from odnbench.arrays import Bytes, Rows
 from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import normalise, resample, sample_transforms, to_unit
+from odnbench.engine.occluders import TRAINING_SEED, Occluders
 from odnbench.losses.objective import Objective, Terms, build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.plan.conversion import replace_at
@@ -38,54 +40,80 @@ from odnbench.plan.trials import Trial
 _DEVICE_SHARE = 0.25  # of a GPU's free memory, up to which pictures are kept on it
 
 
+class Batch(NamedTuple):
+    """What a step trains on."""
+
+    inputs: Tensor  # (B, 3, s, s), normalised
+    targets: Tensor  # (B, L, 2) in [-1, 1] over the input
+    covered: Tensor | None = None  # (B, 1, s, s), 1 where an occluder was pasted, if any are
+
+
 @dataclass(frozen=True)
 class Batches:
     """The training faces, from which batches are made on the device."""
 
     images: Tensor  # (N, S, S, 3) uint8, on the device or the host
     points: Tensor  # (N, L, 2), pixels of the prepared pictures, on the device
+    offsets: Tensor  # (N, 2), how far the annotation lies off, in pixels of the prepared pictures
     rows: Tensor  # (n,) indices of the faces that are trained on
     flip: Tensor  # (L,)
     augment: AugmentSpec
     input_size: int  # s
     size: int  # B
+    occluders: Occluders | None  # that are pasted on the faces
 
     @classmethod
     def of(cls, faces: FaceSet, rows: Rows, trial: Trial, device: torch.device) -> "Batches":
         """Batches of the faces at `rows` of `faces`."""
+        augment = trial.spec.augment
+        offsets = faces.offsets_crop if augment.annotation_offset else np.zeros((len(faces), 2))
         return cls(
             images=on_device(faces.images, device),
             points=torch.from_numpy(faces.points_crop).float().to(device),
+            offsets=torch.from_numpy(offsets).float().to(device),
             rows=torch.from_numpy(rows),
             flip=torch.tensor(trial.scheme.flip, device=device),
-            augment=trial.spec.augment,
+            augment=augment,
             input_size=trial.spec.data.input_size,
             size=min(trial.spec.train.batch_size, len(rows)),
+            occluders=Occluders.of(TRAINING_SEED, augment.occluders, device)
+            if augment.occluders
+            else None,
         )
 
     def __len__(self) -> int:
         """Batches in an epoch; the last faces of its order, too few for a batch, are left out."""
         return len(self.rows) // self.size
 
-    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs (B, 3, s, s) and targets (B, L, 2) in [-1, 1], in a new order."""
+    def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Every batch of an epoch, in a new order."""
         order = self.rows[torch.randperm(len(self.rows), generator=generator)]
         for rows in order[: len(self) * self.size].split(self.size):
             transforms, mirrored = sample_transforms(self.size, self.augment, generator)
-            yield self.batch(rows, transforms, mirrored)
+            yield self.batch(rows, transforms, mirrored, generator)
 
-    def batch(self, rows: Tensor, transforms: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """The faces at `rows` (B,), moved by `transforms` and `mirrored` of `sample_transforms`."""
+    def batch(
+        self, rows: Tensor, transforms: Tensor, mirrored: Tensor, generator: torch.Generator
+    ) -> Batch:
+        """The faces at `rows` (B,), moved by `transforms` and `mirrored` of `sample_transforms`.
+
+        generator: of the occluders.
+        """
         device = self.points.device
+        there = _move(rows, device)
         inputs, targets = resample(
             _move(self.images.index_select(0, _move(rows, self.images.device)), device),
-            self.points.index_select(0, _move(rows, device)),
+            self.points.index_select(0, there),
+            self.offsets.index_select(0, there),
             _move(transforms, device),
             _move(mirrored, device),
             self.flip,
             self.input_size,
         )
-        return normalise(inputs), targets
+        covered = None
+        if self.occluders is not None:
+            inputs, covered = self.occluders.paste(inputs, targets, generator)
+        return Batch(normalise(inputs), targets, covered)
 
     def mean_shape(self) -> Tensor:
         """(L, 2): mean of the points in [-1, 1] over the crop."""
@@ -150,23 +178,36 @@ class Training:
             use_bf16(spec.train.precision, device),
         )
 
-    def epoch(self) -> dict[str, float]:
-        """Trains on every batch once; returns the mean of each of the objective's terms."""
+    def epoch(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Trains on every batch once.
+
+        Returns the mean of each of the objective's terms over the epoch, and the gradient shares of
+        the objective's weights in the last batch (`Objective.gradient_shares`).
+        """
         self.network.train()
         sums: dict[str, Tensor] = {}
-        for inputs, targets in self.batches.epoch(self.generator):
-            for name, value in self.step(inputs, targets).items():
+        shares: dict[str, float] = {}
+        for index, batch in enumerate(self.batches.epoch(self.generator), start=1):
+            measured = shares if index == len(self.batches) else None
+            for name, value in self.step(batch, measured).items():
                 sums[name] = sums[name] + value if name in sums else value
         means = (torch.stack(list(sums.values())) / len(self.batches)).tolist()
-        return dict(zip(sums, means, strict=True))
+        return dict(zip(sums, means, strict=True)), shares
 
-    def step(self, inputs: Tensor, targets: Tensor) -> Terms:
-        """One step of the optimiser on a batch; returns the terms before the step, detached."""
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
-            prediction = self.forward(inputs)
-        terms = self.objective(prediction, targets)
+    def step(self, batch: Batch, shares: dict[str, float] | None = None) -> Terms:
+        """One step of the optimiser on a batch; returns the terms before the step, detached.
+
+        shares: where given, the gradient shares of the objective's weights are added to it.
+        """
+        with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=self.bf16):
+            prediction = self.forward(batch.inputs)
+        terms = self.objective(prediction, batch.targets, batch.covered)
+        if shares is not None and prediction.occlusion_map is not None:
+            prediction.occlusion_map.retain_grad()
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
+        if shares is not None:
+            shares |= self.objective.gradient_shares(prediction, batch.covered)
         self.objective.add_nuclear_gradient()
         self.optimizer.step()
         self.schedule.step()
@@ -210,7 +251,11 @@ def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> Landma
 def build_optimizer(
     objective: Objective, train: TrainSpec, steps_per_epoch: int
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """Optimiser and per-step schedule. The only weight decay is that of Eq. (3)."""
+    """Optimiser and per-step schedule.
+
+    The only weight decay is that of Eq. (3), which enters the gradient. The schedule changes the
+    learning rate alone: momentum and Adam's betas stay at 0.9 and (0.9, 0.999).
+    """
     nothing = torch.nn.Parameter(torch.zeros(0))  # an optimiser refuses to be without parameters
     groups = objective.parameter_groups() or [{"params": [nothing]}]
     total = max(1, train.epochs * steps_per_epoch)
@@ -221,7 +266,9 @@ def build_optimizer(
     else:
         optimizer = torch.optim.Adam(groups, rate, fused=True)
     if train.schedule == "one-cycle":
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rate, total, cycle_momentum=False
+        )
     if train.schedule == "cosine":
         return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)

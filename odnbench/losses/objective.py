@@ -2,9 +2,15 @@
 
     1/N Σ_i ‖Ŝ_i − S_i‖²_F + β ‖M‖_* + γ ‖M‖²_F + α ‖W_c‖²_F + λ ‖W_fc‖²_F + η ‖P_i‖_1
 
-The data term and the L1 norm of P go through the network and therefore through autograd. The other
-four depend on parameters alone, and their gradients are known in closed form. Those of the
-quadratic terms are weight decay as SGD and Adam define it: 2 · weight · W added to the gradient.
+The data term and the L1 norm of P go through the network and therefore through autograd; so does a
+term of our own, which the paper does not have:
+
+    ζ · mean over positions of the cross-entropy between 1 − P and the share covered by an occluder
+
+for the occluders that augmentation pastes, whose masks are known. The other four depend on
+parameters alone, and their gradients are known in closed form. Those of the quadratic terms are
+weight decay as SGD and Adam define it: 2 · weight · W added to the gradient. An optimiser with
+decoupled weight decay would minimise something else.
 The nuclear norm's is added to the gradient of M after the backward pass. ‖P_i‖_1 carries the index
 of the image, so its mean over the batch is taken, as for the data term.
 """
@@ -16,11 +22,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from odnbench.arrays import Floats
 from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.networks.heads.head import CoordinateLoss
+from odnbench.plan.conversion import get_at
 from odnbench.plan.entries import Criterion
 from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.specs import LossSpec
@@ -44,8 +52,14 @@ class Objective:
     criterion: CoordinateLoss
     crop_size_px: int
 
-    def __call__(self, prediction: Prediction, true_points: Tensor) -> Terms:
-        """The terms that go through the network. true_points (B, L, 2) in [-1, 1] over the crop."""
+    def __call__(
+        self, prediction: Prediction, true_points: Tensor, covered: Tensor | None = None
+    ) -> Terms:
+        """The terms that go through the network.
+
+        true_points (B, L, 2) in [-1, 1] over the crop. covered (B, 1, s, s), 1 where an occluder
+        was pasted on the input and else 0; None where none were.
+        """
         unit = self.crop_size_px / 2 if self.spec.unit == "pixels" else 1.0
 
         def in_unit(predicted: Tensor, true: Tensor) -> Tensor:
@@ -53,9 +67,52 @@ class Objective:
 
         data = self.network.data_term(prediction, true_points, in_unit).mean()
         P = prediction.occlusion_map
+        return {"data": data} | ({} if P is None else self._penalties_of(P, covered))
+
+    def _penalties_of(self, P: Tensor, covered: Tensor | None) -> Terms:
+        """The penalties of P (B, 1, h, w), weighted. covered: see __call__."""
         # P is positive, so its L1 norm is its sum.
-        norm = data.new_zeros(()) if P is None else P.float().sum(dim=(1, 2, 3)).mean()
-        return {"data": data, "eta": self.spec.eta * norm}
+        terms = {"eta": self.spec.eta * P.sum(dim=(1, 2, 3)).mean()}
+        if self.spec.zeta and covered is not None:
+            visible = 1 - functional.adaptive_avg_pool2d(covered, P.shape[-2:])
+            terms["zeta"] = self.spec.zeta * functional.binary_cross_entropy(P, visible.to(P))
+        return terms
+
+    def gradient_shares(self, prediction: Prediction, covered: Tensor | None) -> dict[str, float]:
+        """Name of each weight above 0 → the norm of its penalty's gradient over that of the data
+        term's gradient, on what the weight acts on: α on W_c, β and γ on M, λ on W_fc, η and ζ on P.
+
+        To be called between the backward pass and `add_nuclear_gradient`, with the gradient of P
+        retained. On W_c the gradient that comes from the penalties of P counts as the data term's.
+        A weight whose data gradient is zero is left out.
+        """
+        spec, network = self.spec, self.network
+        M, W_fc = network.structural_matrix, network.regression_matrix
+        norms: dict[str, tuple[Tensor, Tensor]] = {}  # name → of the penalty, of the data term
+        pairs = [(w, w.grad) for w in network.convolution_weights if w.grad is not None]
+        if pairs:
+            W_c, gradients = map(list, zip(*pairs, strict=True))
+            norms["alpha"] = 2 * spec.alpha * _norm(W_c), _norm(gradients)
+        if M is not None and M.grad is not None:
+            subgradient = torch.zeros_like(M)
+            add_nuclear_subgradient(subgradient, M, spec.beta)
+            norms["beta"] = _norm([subgradient]), _norm([M.grad])
+            norms["gamma"] = 2 * spec.gamma * _norm([M]), _norm([M.grad])
+        if W_fc is not None and W_fc.grad is not None:
+            norms["lambda"] = 2 * spec.lambda_ * _norm([W_fc]), _norm([W_fc.grad])
+        if (P := prediction.occlusion_map) is not None and P.grad is not None:
+            again = P.detach().requires_grad_()
+            own = {
+                name: torch.autograd.grad(term, again)[0]
+                for name, term in self._penalties_of(again, covered).items()
+            }
+            data = _norm([P.grad - sum(own.values(), torch.zeros_like(P))])
+            norms |= {name: (_norm([gradient]), data) for name, gradient in own.items()}
+        return {
+            name: float(penalty / data)
+            for name, (penalty, data) in norms.items()
+            if float(data) > 0 and get_at(spec, name) > 0
+        }
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All parameters in groups of equal weight decay, as an optimiser takes them.
@@ -99,6 +156,12 @@ class Objective:
             "gamma": spec.gamma * float(M.square().sum()) if M is not None else 0.0,
             "lambda": spec.lambda_ * float(W_fc.square().sum()) if W_fc is not None else 0.0,
         }
+
+
+def _norm(tensors: list[Tensor]) -> Tensor:
+    """The 2-norm of all values of `tensors` together."""
+    norm: Tensor = torch.nn.utils.get_total_norm([tensor.detach() for tensor in tensors])
+    return norm
 
 
 def build_objective(

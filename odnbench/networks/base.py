@@ -27,6 +27,8 @@ class LandmarkNetwork(nn.Module):
     """A network that predicts landmarks; it knows the mean shape of its training set."""
 
     mean_shape: Tensor  # (L, 2) in [-1, 1] over the crop
+    # (h, w) of the feature map Z that modules take; None where there is none.
+    feature_map: tuple[int, int] | None = None
 
     def __init__(self, landmarks: int):
         super().__init__()

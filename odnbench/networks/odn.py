@@ -4,9 +4,9 @@
 
 The modules stand in the slots of registry/slots.toml, in their order: trunk modules change Z,
 branches take Z side by side, vector modules change X. An empty branch gives no channels; without
-any branch, Z itself goes on. The baseline BRNet is the whole backbone without any module: pooling
-to one vector and one linear layer. "Down-sampled" is average pooling by two here, since the paper
-gives no more. A head that takes a map gets the features before down-sampling.
+any branch, Z itself goes on. "Down-sampled" is average pooling by two here, since the paper gives
+no more. The paper's baseline BRNet averages Z to one vector instead, as a classifier does (`pool`).
+A head that takes a map gets the features before down-sampling.
 """
 
 # B images, L landmarks, C channels, h×w feature map, d length of X, k columns of M
@@ -28,13 +28,22 @@ from odnbench.plan.specs import NONE, ModelSpec
 class OcclusionAdaptiveNetwork(LandmarkNetwork):
     """ODN, or what an ablation leaves of it.
 
-    input_size: side of the input in pixels, on which the length d of X depends. Parameters are
-    named after the slots and the head. Raises OdnbenchError for a backbone or a module without an
-    attribute that the network needs.
+    input_size: side of the input in pixels, on which the length d of X depends. pool: whether the
+    features are averaged to one vector, instead of down-sampled by two and flattened. Parameters
+    are named after the slots and the head. Raises OdnbenchError for a backbone or a module without
+    an attribute that the network needs.
     """
 
-    def __init__(self, model: ModelSpec, registry: Registry, landmarks: int, input_size: int):
+    def __init__(
+        self,
+        model: ModelSpec,
+        registry: Registry,
+        landmarks: int,
+        input_size: int,
+        pool: bool = False,
+    ):
         super().__init__(landmarks)
+        self._pool = pool
         entry = registry.get(Backbone, model.backbone)
         self.backbone: nn.Module = registry.build(
             Backbone, model.backbone, attach=entry.layer(model.attach), pretrained=model.pretrained
@@ -68,10 +77,10 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         side = -(-input_size // stride)  # of Z, in cells
         self._takes_map = registry.get(Head, model.head).takes == "map"
         self._vector: list[str] = []
-        # BRNet, also with a module in its trunk.
-        self._pool_to_vector = all(slot.place == "trunk" for slot, _ in filled)
+        if self._takes_map or not pool:
+            self.feature_map = (side, side)
         if not self._takes_map:
-            side = 1 if self._pool_to_vector else -(-side // 2)
+            side = 1 if pool else -(-side // 2)
             channels *= side * side  # d
             self._vector, sizes = fill("vector", "in_features", channels)
             channels, side = (sizes[-1] if sizes else channels), 1  # k
@@ -115,7 +124,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
 
     def _to_vector(self, features: Tensor) -> Tensor:
         """(B, C', h, w) → (B, k)."""
-        if self._pool_to_vector:
+        if self._pool:
             X = features.mean(dim=(-2, -1))  # (B, d)
         else:
             X = functional.avg_pool2d(features, 2, ceil_mode=True).flatten(1)  # (B, d)

@@ -18,19 +18,10 @@ from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, TrialSpec
 
-ENGINE_VERSION = 3  # raise it whenever the same spec gives other numbers
+ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
 
-# What was added or moved after ids had been given out. A later field is left out of an id where it
-# has the value given here, later keys of an entry are always left out, and a moved target enters
-# under its former name, so that no trial is trained again. All three end with the next
-# ENGINE_VERSION.
-_LATER_FIELDS = {"model.head": "regression"}
-_LATER_KEYS = ("title", "layers")
-_FIRST_SLOTS = {"geometry": "branch", "distillation": "branch", "low_rank": "vector"}
-_MOVED = {
-    f"odnbench.networks.modules.{name}": f"odnbench.networks.{name}"
-    for name in ("geometry", "distillation", "low_rank")
-}
+# Keys of entries that decide no number; the layer that model.attach means stands in the spec.
+_PROSE = ("title", "layers")
 
 
 def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str) -> str:
@@ -79,10 +70,6 @@ def _canonical_spec(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
     for slot, module in spec.model.modules.items():
         if module == NONE == registry.get(Slot, slot).default:
             del model[slot]  # an empty slot decides nothing
-    for key, value in _LATER_FIELDS.items():
-        section, _, name = key.partition(".")
-        if named[section][name] == value:
-            del named[section][name]
     return named
 
 
@@ -94,20 +81,17 @@ def _deciding_entries(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
     built: list[Buildable] = [
         registry.get(Backbone, model.backbone),
         *(registry.get(Module, model.module(slot.name)) for slot in filled),
+        registry.get(Head, model.head),
         registry.get(Criterion, spec.loss.criterion),
     ]
     rules = [protocol, registry.get(BoxRule, protocol.box), registry.get(Scheme, protocol.scheme)]
-    if model.head != _LATER_FIELDS["model.head"]:
-        built.append(registry.get(Head, model.head))
     used: dict[str, Any] = {
         "network": variant.network,
+        "options": variant.options,
         "entries": [_without_prose(entry) for entry in [*built, *rules]],
+        # In the order in which the network takes them.
+        "slots": [(slot.name, slot.place) for slot in filled],
     }
-    places = {slot.name: slot.place for slot in filled}
-    if not places.items() <= _FIRST_SLOTS.items():
-        used["slots"] = list(places.items())  # in the order in which the network takes them
-    if variant.options:
-        used["options"] = variant.options
     targets = [variant.network, *(entry.target for entry in built)]
     if sources := {target: digest for target in targets if (digest := source_digest(target))}:
         used["sources"] = sources
@@ -115,9 +99,5 @@ def _deciding_entries(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
 
 
 def _without_prose(entry: Any) -> dict[str, Any]:
-    """An entry without keys that decide no number, its target under the name in earlier ids."""
-    kept = {key: value for key, value in to_mapping(entry).items() if key not in _LATER_KEYS}
-    if "target" in kept:
-        module, colon, name = kept["target"].partition(":")
-        kept["target"] = f"{_MOVED.get(module, module)}{colon}{name}"
-    return kept
+    """An entry as a mapping, without the keys that decide no number."""
+    return {key: value for key, value in to_mapping(entry).items() if key not in _PROSE}

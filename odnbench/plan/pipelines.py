@@ -252,6 +252,11 @@ def _check_spec(spec: TrialSpec, registry: Registry) -> None:
             f"loss.criterion '{criterion.name}' has its options in {criterion.unit}, but loss.unit "
             f"is '{spec.loss.unit}'; add -s loss.unit={criterion.unit}"
         )
+    if spec.loss.zeta and not spec.augment.occluders:
+        raise OdnbenchError(
+            f"loss.zeta {spec.loss.zeta:g} compares P with the masks of pasted occluders, but "
+            "augment.occluders is 0; add -s occluders=0.5, or leave out loss.zeta"
+        )
     protocol = registry.get(Protocol, spec.data.protocol)
     registry.get(BoxRule, protocol.box)
     for split in (spec.data.train, *spec.data.test):

@@ -155,8 +155,3 @@ class TrialSpec:
 
     def __post_init__(self) -> None:
         bound("trial", self, "seed", 0, 2**63 - 1)
-        if self.loss.zeta and not self.augment.occluders:
-            raise OdnbenchError(
-                f"loss.zeta {self.loss.zeta:g} compares P with the masks of pasted occluders, and "
-                "augment.occluders is 0: set augment.occluders above 0, as 0.5, or loss.zeta to 0"
-            )

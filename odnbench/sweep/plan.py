@@ -79,6 +79,18 @@ class Plan:
         return own_file(self.file.parent, self.id)
 
     @property
+    def limits(self) -> dict[str, list[str]]:
+        """What keeps modules from working (`Shapes.limits`) → the variants that it concerns."""
+        found: dict[str, list[str]] = {}
+        for trial in self.trials:
+            footprint, folder = self.footprints.get(trial.id), self.folder(trial)
+            shapes = footprint.shapes if footprint else folder.result.shapes
+            for limit in shapes.limits if shapes else ():
+                if trial.spec.variant not in found.setdefault(limit, []):
+                    found[limit].append(trial.spec.variant)
+        return found
+
+    @property
     def change(self) -> str:
         """How this plan differs from the pipeline's last plan in the storage folder, as a sentence
         for the user; "" if there is no last plan or if the two are the same.

@@ -110,7 +110,7 @@ def _camera_effects(picture: Bytes, scene: Scene, seed: int) -> Bytes:
     return picture
 
 
-def _view(face: FaceParameters, vertices: Floats, chart: Floats, size: int) -> View:
+def view_of(face: FaceParameters, vertices: Floats, chart: Floats, size: int) -> View:
     """The camera that gives the box of the 68 points the size and place that the pose asks for."""
     pose = face.pose
     rotation = fm.rotation(pose.yaw_deg, pose.pitch_deg, pose.roll_deg)
@@ -131,7 +131,7 @@ def draw(parameters: FaceParameters, scheme: str, size: int) -> RenderedFace:
     face = parameters
     vertices, chart = fm.surface(face.shape), fm.control_points(face.shape)
     landmarks = fm.on_surface(vertices, fm.scheme_points(chart, scheme))  # (L, 3) mm
-    view = _view(face, vertices, chart, size)
+    view = view_of(face, vertices, chart, size)
     canvas = paint_chart(face, chart, size)
     backdrop = _backdrop(face.scene, face.seed, size)
     picture, depth = draw_head(face, view, canvas, backdrop)

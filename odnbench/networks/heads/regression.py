@@ -1,7 +1,8 @@
 """The paper's head: one linear layer W_fc regresses the shape, Zhu et al., CVPR 2019, Sec. 3.3.
 
 The paper does not say whether shapes are centred; regressing the offset from the mean training
-shape is the field's habit and spares W_fc a bias, which Eq. (3) does not have either.
+shape is the field's habit and spares W_fc a bias, which Eq. (3) does not have either. The shape and
+its gradient are computed in float32 in every precision.
 """
 
 # B images, k length of the features, L landmarks
@@ -9,6 +10,7 @@ shape is the field's habit and spares W_fc a bias, which Eq. (3) does not have e
 from torch import Tensor, nn
 
 from odnbench.networks.heads.head import LandmarkHead
+from odnbench.networks.precision import full_precision, widened
 
 
 class Regression(LandmarkHead):
@@ -22,12 +24,14 @@ class Regression(LandmarkHead):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, L, 2)."""
-        offsets: Tensor = nn.functional.linear(features, self.weight).unflatten(1, (-1, 2))
-        return offsets
+        with full_precision(features):
+            offsets = nn.functional.linear(widened(features), self.weight)
+        return offsets.unflatten(1, (-1, 2))
 
     def decode(self, output: Tensor, mean_shape: Tensor) -> Tensor:
         """See LandmarkHead.decode."""
-        return mean_shape + output.float()
+        points: Tensor = mean_shape + output
+        return points
 
     @property
     def regression_matrix(self) -> nn.Parameter:

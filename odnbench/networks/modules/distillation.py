@@ -1,28 +1,36 @@
 """Distillation module (DM), Zhu et al., CVPR 2019, Sec. 3.2.
 
 Pathway C is a residual block; pathway D infers how much each position can be trusted, as one map P
-in (0, 1) that weighs all channels of C. P is near 1 on the clean face and, driven by its L1
-penalty, small on occluders and background: 1 - P is the occlusion probability.
+in (0, 1) that weighs all channels of C. The paper intends 1 - P as the probability that a position
+is occluded. Eq. (3) does not bring that about: only the product P C enters the loss, and the scale
+of C is free, so that a smaller P and a larger C give the same shapes. Trained so, 1 - P tells
+occluded positions of a face from visible ones no better than chance (docs/findings.md). Two ways
+make P identifiable: `normalise` gives C the same norm at every position, so that P alone weighs;
+and the weight zeta of the objective compares P with the masks of pasted occluders.
 
 The paper does not give the widths: D takes an eighth of the input's channels, C ends at half of
-them.
+them. D and P are float32 in every precision, since the L1 penalty of P is small.
 """
 
 # B images, C channels, H×W feature map
 
+import torch
 from torch import Tensor, nn
 
 from odnbench.networks.modules.layers import conv
+from odnbench.networks.precision import full_precision, widened
 
 
 class DistillationModule(nn.Module):
     """Z (B, C, H, W) → clean features (B, out_channels, H, W) and P (B, 1, H, W) in (0, 1).
 
-    hidden: width of pathway D, out: width of pathway C, as shares of C.
+    hidden: width of pathway D, out: width of pathway C, as shares of C. normalise: whether C is
+    divided by the root of the mean of its squared channels, position by position.
     """
 
-    def __init__(self, in_channels: int, *, hidden: float, out: float):
+    def __init__(self, in_channels: int, *, hidden: float, out: float, normalise: bool = False):
         super().__init__()
+        self.normalise = normalise
         self.out_channels = round(in_channels * out)
         width = round(in_channels * hidden)
         self.pathway_c = ResidualBlock(in_channels, self.out_channels)
@@ -34,9 +42,18 @@ class DistillationModule(nn.Module):
         )
 
     def forward(self, Z: Tensor) -> tuple[Tensor, Tensor]:
-        P = self.pathway_d(Z)  # (B, 1, H, W)
-        clean = P * self.pathway_c(Z)  # (B, C', H, W)
-        return clean, P
+        with full_precision(Z):
+            P = self.pathway_d(widened(Z))  # (B, 1, H, W)
+        C = self.pathway_c(Z)  # (B, C', H, W)
+        if self.normalise:
+            C = _normalised(C)
+        return P * C, P
+
+
+def _normalised(C: Tensor) -> Tensor:
+    """(B, C', H, W) divided by the root mean square over the channels of each position."""
+    C = widened(C)
+    return C * torch.rsqrt(C.square().mean(dim=1, keepdim=True) + 1e-6)
 
 
 class ResidualBlock(nn.Module):
