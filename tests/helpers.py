@@ -68,6 +68,8 @@ def random_faces(
         boxes=np.tile([10.0, 20.0, 90.0, 100.0], (count, 1)),
         ids=tuple(f"{name}/{i}" for i in range(count)),
         masks=np.empty((count, 0, 0), np.uint8),
+        scales=np.ones(count),
+        offsets=np.zeros((count, 2)),
         parts=("300w/ibug",) * count,
         labels=("",) * count,
         pictures="random",

@@ -42,6 +42,8 @@ class Face:
     labels: frozenset[str] = frozenset()
     # (H, W) where an occluder covers the face; None where that is not known.
     occlusion_mask: Flags | None = None
+    # Pixels of this picture per pixel of the original one; 1 where the picture was not rescaled.
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class FaceSet:
     boxes: Floats  # (N, 4) of the annotation; NaN where the data set has none
     # (N, M, M) share of each cell that occluders cover, from 0 to 255; M = 0 where not known.
     masks: Bytes
+    scales: Floats  # (N,) pixels of the image per pixel of the original picture
+    # (N, 2) image frame, px: how far right of and below the point that an annotator meant the
+    # annotation lies; 0 where the registry states none, and for rendered faces.
+    offsets: Floats
     ids: tuple[str, ...]
     parts: tuple[str, ...]
     labels: tuple[str, ...]  # of each face: its labels in order, separated by blanks
@@ -75,6 +81,8 @@ class FaceSet:
             occluded=self.occluded[chosen],
             boxes=self.boxes[chosen],
             masks=self.masks[chosen],
+            scales=self.scales[chosen],
+            offsets=self.offsets[chosen],
             ids=tuple(self.ids[i] for i in chosen),
             parts=tuple(self.parts[i] for i in chosen),
             labels=tuple(self.labels[i] for i in chosen),
@@ -93,6 +101,8 @@ class FaceSet:
             occluded=np.concatenate([s.occluded for s in sets]),
             boxes=np.concatenate([s.boxes for s in sets]),
             masks=_joined_masks([s.masks for s in sets]),
+            scales=np.concatenate([s.scales for s in sets]),
+            offsets=np.concatenate([s.offsets for s in sets]),
             ids=tuple(i for s in sets for i in s.ids),
             parts=tuple(p for s in sets for p in s.parts),
             labels=tuple(label for s in sets for label in s.labels),
@@ -127,7 +137,7 @@ class FaceSet:
         digest = hashlib.sha256()
         for text in (*self.ids, *self.parts, *self.labels, self.pictures):
             digest.update(text.encode(errors="surrogateescape") + b"\0")
-        for numbers in (self.points, self.boxes, self.crop_to_image):
+        for numbers in (self.points, self.boxes, self.crop_to_image, self.offsets):
             digest.update(np.round(numbers, 3).tobytes())
         digest.update(self.occluded.tobytes())
         digest.update(repr((self.images.shape, self.rendered)).encode())

@@ -97,7 +97,8 @@ def prepare(
 def load(folder: Path) -> FaceSet:
     """The set that `prepare` wrote to `folder`; its pictures are mapped to memory.
 
-    Raises OdnbenchError for a folder that is not whole.
+    The set's `offsets` are 0: they are the registry's, not the folder's. Raises OdnbenchError for a
+    folder that is not whole.
     """
     try:
         with (
@@ -112,6 +113,8 @@ def load(folder: Path) -> FaceSet:
                 occluded=rest["occluded"],
                 boxes=rest["boxes"],
                 masks=rest["masks"],
+                scales=rest["scales"],
+                offsets=np.zeros((len(rest["scales"]), 2)),
                 ids=tuple(map(str, rest["ids"])),
                 parts=tuple(map(str, rest["parts"])),
                 labels=tuple(map(str, rest["labels"])),
@@ -134,6 +137,7 @@ def _check_shapes(face_set: FaceSet) -> None:
         "occluded": (face_set.occluded, "?", (N, L)),
         "boxes": (face_set.boxes, "f8", (N, 4)),
         "masks": (face_set.masks, "u1", (N, *face_set.masks.shape[1:2] * 2)),
+        "scales": (face_set.scales, "f8", (N,)),
     }
     for name, (array, dtype, shape) in arrays.items():
         if array.dtype != dtype or array.shape != shape:
@@ -233,6 +237,7 @@ class _Annotations:
             "occluded": np.array(flags, np.bool_).reshape(N, L),
             "boxes": np.array(boxes).reshape(N, 4),
             "masks": np.array(self.masks) if N and len(self.masks) == N else no_masks,
+            "scales": np.array([face.scale for face in self.faces], np.float64),
             "ids": np.array([face.id for face in self.faces], np.str_),
             "parts": np.array([face.part for face in self.faces], np.str_),
             "labels": np.array([" ".join(sorted(face.labels)) for face in self.faces], np.str_),

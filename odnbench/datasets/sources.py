@@ -6,7 +6,7 @@ rendered. It goes with every number into tables, figures, files and MLflow runs.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from odnbench.arrays import Rows
 from odnbench.datasets.archives.archive import Archive, find_root, open_archive
 from odnbench.datasets.faces import Face, FaceSet
+from odnbench.datasets.offsets import annotation_offsets
 from odnbench.datasets.prepare import Recipe, prepare
 from odnbench.datasets.rendering.render import RENDERER_VERSION
 from odnbench.datasets.rendering.stand_ins import draw_faces
@@ -23,13 +24,13 @@ from odnbench.plan.conversion import to_mapping
 from odnbench.plan.entries import Dataset
 from odnbench.plan.foreign import source_digest
 from odnbench.plan.ids import content_id
-from odnbench.plan.protocols import BoxRule, Protocol
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import DataSpec
 from odnbench.plan.trials import Coverage
 
 # Raise it whenever the same files give other prepared faces.
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 RENDERED_SEED = 2019
 
 
@@ -216,7 +217,14 @@ class FaceSource:
         read = archive.faces(part, faults)
         rendered = bool(archive.rendered)
         face_set = self._prepare(read, name, folder, rendered=rendered, faults=faults)
-        return face_set if len(face_set) else None
+        if not len(face_set):
+            return None
+        if not rendered:
+            scheme = self.registry.get(Scheme, dataset.scheme)
+            offset = dataset.offset_of(part)
+            offsets = annotation_offsets(face_set.points, face_set.scales, offset, scheme)
+            face_set = replace(face_set, offsets=offsets)
+        return face_set
 
     def _rendered(self, dataset: Dataset, part: str, label: str, count: int) -> FaceSet:
         """`count` rendered faces that stand in for one part."""

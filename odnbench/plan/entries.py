@@ -116,6 +116,20 @@ class LossWeight:
 
 
 @dataclass(frozen=True)
+class Offset:
+    """How far right of and below the point that annotators meant the annotations of a data set lie.
+
+    x: px[0] + share · inter-ocular distance; y: px[1]. Each number has its standard error beside
+    it.
+    """
+
+    px: tuple[float, float] = (0.0, 0.0)  # x and y, in pixels of the original picture
+    px_error: tuple[float, float] = (0.0, 0.0)
+    share: float = 0.0  # of the inter-ocular distance, in x alone
+    share_error: float = 0.0
+
+
+@dataclass(frozen=True)
 class Part:
     """Faces that stand together on disk, and the rendered faces that stand in for them."""
 
@@ -126,6 +140,8 @@ class Part:
     # Regular expression for the names of this part's pictures, without suffix, by which a list of
     # several parts is taken apart; "" where names do not tell the part.
     pattern: str = ""
+    # Of the annotations; None: as the data set says.
+    offset: Offset | None = None
 
     def __post_init__(self) -> None:
         bound("part", self, "faces", 0)
@@ -158,15 +174,17 @@ class Dataset:
     splits: Mapping[str, Split] = field(default_factory=dict)
     flags: bool = False  # whether the annotation says which points are occluded
     protocol: str = ""  # name of the usual protocol; "": the first of the scheme
-    # How far right of mirror symmetry the landmarks lie, in pixels of the original picture
-    # (datasets/inspection/symmetry.py).
-    mirror_offset_px: float = 0.0
+    offset: Offset = Offset()  # of the annotations of every part that states none itself
 
     def __post_init__(self) -> None:
         for name, split in self.splits.items():
             for part in split.parts:
                 if part not in self.parts:
                     raise OdnbenchError(f"splits.{name}: {unknown('part', part, self.parts)}")
+
+    def offset_of(self, part: str) -> Offset:
+        """The offset of the annotations of `part`."""
+        return self.parts[part].offset or self.offset
 
     def split(self, name: str) -> Split:
         """The split `name`: one of `splits`, a part, or several of them joined by "+".

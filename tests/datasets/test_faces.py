@@ -1,5 +1,7 @@
 """Face sets: what belongs to a face stays together."""
 
+import dataclasses
+
 import numpy as np
 from helpers import random_faces
 
@@ -7,11 +9,12 @@ from odnbench.datasets.faces import FaceSet
 
 
 def test_a_subset_keeps_what_belongs_to_each_face_together() -> None:
-    whole = random_faces(5)
+    each = np.arange(5.0)
+    whole = dataclasses.replace(random_faces(5), scales=each, offsets=np.stack([each, -each], 1))
     chosen = whole[np.array([3, 1])]
     assert chosen.ids == (whole.ids[3], whole.ids[1])
     for row, index in enumerate((3, 1)):
-        for name in ("images", "points", "crop_to_image", "occluded", "boxes"):
+        for name in ("images", "points", "crop_to_image", "occluded", "boxes", "scales", "offsets"):
             np.testing.assert_array_equal(getattr(chosen, name)[row], getattr(whole, name)[index])
     assert chosen.fingerprint != whole.fingerprint
 
@@ -31,8 +34,6 @@ def test_points_go_to_the_crop_and_back() -> None:
 
 
 def test_the_fingerprint_knows_all_that_decides_a_number() -> None:
-    import dataclasses
-
     faces = random_faces(3)
     changed = [
         dataclasses.replace(faces, ids=("x", *faces.ids[1:])),
@@ -42,5 +43,6 @@ def test_the_fingerprint_knows_all_that_decides_a_number() -> None:
         dataclasses.replace(faces, occluded=~faces.occluded),
         dataclasses.replace(faces, labels=("pose", *faces.labels[1:])),
         dataclasses.replace(faces, pictures="others"),
+        dataclasses.replace(faces, offsets=faces.offsets + 0.5),
     ]
-    assert len({faces.fingerprint, *(other.fingerprint for other in changed)}) == 8
+    assert len({faces.fingerprint, *(other.fingerprint for other in changed)}) == 9

@@ -33,6 +33,7 @@ def random_face(index: int) -> Face:
         occluded=rng.random(68) < 0.3 if index % 2 else None,
         box=np.array([10.0, 11, 80, 81]) if index % 3 else None,
         labels=frozenset(["pose", "blur"]) if index % 2 else frozenset(),
+        scale=1 / (1 + index),
     )
 
 
@@ -57,6 +58,7 @@ def test_each_face_is_cropped_by_the_rule_and_kept_with_all_that_is_known(tmp_pa
         assert (
             np.isnan(kept.boxes[i]).all() if face.box is None else (kept.boxes[i] == face.box).all()
         )
+    np.testing.assert_array_equal(kept.scales, [face.scale for face in faces])
     assert kept.labels == ("", "blur pose") * 3 + ("",)
 
 

@@ -12,13 +12,12 @@ picture can show several faces, some of them in the training set and some in the
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.io
 
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.archives.matlab import numbers, read_version_5
+from odnbench.datasets.archives.matlab import names_of, numbers, read_version_5
 from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
 from odnbench.datasets.pictures import SUFFIXES, write_picture
@@ -47,7 +46,7 @@ class Aflw(Archive):
         boxes = numbers(path, variables, "bbox", (F, 4))
         visible = numbers(path, variables, "mask_new", (F, _POINTS)) > 0.5
         order = numbers(path, variables, "ra", (1, F))[0] - 1
-        names = _names(path, variables, F)
+        names = names_of(path, variables, "nameList", F)
         if not np.array_equal(np.sort(order), np.arange(F)):
             raise OdnbenchError(f"{path}: 'ra' must be a permutation of 1 to {F}")
         order = order.astype(int)
@@ -105,18 +104,3 @@ class Aflw(Archive):
             for name in names
             if name.lower().endswith(SUFFIXES)
         }
-
-
-def _names(path: Path, variables: Mapping[str, Any], count: int) -> list[str]:
-    """The `count` names of `nameList`, with forward slashes.
-
-    Raises OdnbenchError for another number of names.
-    """
-    cells = variables.get("nameList")
-    try:
-        names = [str(np.ravel(cell)[0]).replace("\\", "/") for cell in np.ravel(cells)]  # type: ignore[arg-type]
-    except (IndexError, TypeError, ValueError):
-        names = []
-    if len(names) != count:
-        raise OdnbenchError(f"{path}: 'nameList' must name the pictures of {count} faces")
-    return names

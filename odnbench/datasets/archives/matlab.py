@@ -89,6 +89,21 @@ def numbers(path: Path, variables: Any, name: str, shape: tuple[int | None, ...]
     return array
 
 
+def names_of(path: Path, variables: Mapping[str, Any], name: str, count: int) -> list[str]:
+    """The file names, `count` of them, of a cell array in a file of version 5, with forward
+    slashes.
+
+    Raises OdnbenchError for a variable that is missing or holds anything else.
+    """
+    try:
+        found = [str(np.ravel(cell)[0]) for cell in np.ravel(variables[name])]
+    except (IndexError, KeyError, TypeError, ValueError):
+        found = []
+    if len(found) != count:
+        raise OdnbenchError(f"{path}: '{name}' must name the pictures of {count} faces")
+    return [one.replace("\\", "/") for one in found]
+
+
 def _unreadable(path: Path, error: Exception) -> OdnbenchError:
     what = " ".join(str(error).split())[:200]
     return OdnbenchError(

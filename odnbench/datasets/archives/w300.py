@@ -4,11 +4,13 @@ picture.
 Copies differ: one more level of folders (afw/afw, 300W/01_Indoor), upper-case names, jpg in place
 of png, mirrored pictures that some tools leave behind (`*_mirror.*`, which are not part of the data
 set and are left out). `bounding_boxes_*.mat`, which not every copy has, holds for each picture the
-box of a face detector and the box of the annotation.
+box of a face detector and the box of the annotation. A copy may have been rescaled:
+`raw_300W_release.mat`, where it is in the root, holds all annotations of the original pictures,
+rounded to whole pixels, and so tells the scale of each face's picture.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ import scipy.io
 
 from odnbench.arrays import Floats
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.archives.matlab import read_version_5
+from odnbench.datasets.archives.matlab import names_of, numbers, read_version_5
 from odnbench.datasets.archives.pts import read_pts, write_pts
 from odnbench.datasets.faces import LARGEST_PX, Face
 from odnbench.datasets.pictures import SUFFIXES, write_picture
@@ -24,6 +26,9 @@ from odnbench.errors import OdnbenchError
 
 _POINTS = 68
 _BOX_FOLDER = "Bounding Boxes"
+_ORIGINALS = "raw_300W_release.mat"
+# A scale is measured to 0.1 %: a smaller departure from 1 is the rounding of _ORIGINALS.
+_LEAST_RESCALING = 0.005
 
 
 class W300(Archive):
@@ -32,9 +37,9 @@ class W300(Archive):
     def files(self, part: str) -> list[Path]:
         """See Archive."""
         pictures, annotations = self._listing(part)
-        boxes = self._box_file(part) if annotations else None
+        others = [self._box_file(part), self._originals_file()] if annotations else []
         paths = [path for _, path in annotations]
-        return [*pictures.values(), *paths, *([boxes] if boxes else [])]
+        return [*pictures.values(), *paths, *(path for path in others if path)]
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
@@ -45,6 +50,11 @@ class W300(Archive):
         except OdnbenchError as error:  # most box rules need no box, so the faces are of use
             faults.append(str(error))
             boxes = {}
+        try:
+            originals = self._originals
+        except OdnbenchError as error:  # faces are of use without their scale
+            faults.append(str(error))
+            originals = {}
         seen: dict[str, Path] = {}
         for stem, path in annotations:
             try:
@@ -65,6 +75,7 @@ class W300(Archive):
                 points=points,
                 box=annotated,
                 detector_box=detector,
+                scale=_scale(points, originals.get(_key(identity))),
             )
 
     def write(self, faces: Mapping[str, Iterable[Face]]) -> None:
@@ -115,6 +126,27 @@ class W300(Archive):
     def _box_file(self, part: str) -> Path | None:
         return self.tree.find(self._box_name(part), depth=1)
 
+    def _originals_file(self) -> Path | None:
+        return self.tree.find(_ORIGINALS, depth=1)
+
+    @cached_property
+    def _originals(self) -> dict[str, Floats]:
+        """Key of a face's id → (68, 2), its points in the original picture; empty where the file is
+        not there.
+
+        Raises OdnbenchError for a file of another structure.
+        """
+        path = self._originals_file()
+        if path is None:
+            return {}
+        variables = read_version_5(path)
+        points = numbers(path, variables, "data", (None, 2 * _POINTS))
+        names = names_of(path, variables, "nameList", len(points))
+        shapes = points.reshape(-1, 2, _POINTS).transpose(0, 2, 1)
+        # "HELEN68/trainset/100032540_1.jpg" is the face "helen/trainset/100032540_1".
+        keys = [_key(name.replace("68/", "/", 1).rpartition(".")[0]) for name in names]
+        return dict(zip(keys, shapes, strict=True))
+
 
 def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
     """Key of a picture's name → (detector box, annotated box), 0-based left, top, right, bottom.
@@ -138,6 +170,19 @@ def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
             f"{path}: expected cells of imgName, bb_detector, bb_ground_truth ({error})"
         ) from error
     return boxes
+
+
+def _scale(points: Floats, original: Floats | None) -> float:
+    """Pixels of the picture with `points` (68, 2) per pixel of the one with `original` (68, 2); 1
+    where that one is not known.
+    """
+    if original is None:
+        return 1.0
+    size, original_size = (
+        float(np.linalg.norm(shape - shape.mean(axis=0))) for shape in (points, original)
+    )
+    scale = size / original_size if size and original_size else 1.0
+    return 1.0 if abs(scale - 1) < _LEAST_RESCALING else scale
 
 
 def _key(stem: str) -> str:

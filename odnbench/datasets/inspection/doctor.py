@@ -95,7 +95,6 @@ def examine(
     `advance` is called after each face.
     """
     surveys = [survey(archive, part, scheme, advance) for part in archive.dataset.parts]
-    offset_px = 0.0 if archive.rendered else archive.dataset.mirror_offset_px
     findings = [
         finding
         for seen in surveys
@@ -105,7 +104,7 @@ def examine(
             unreadable_pictures,
             faulty_annotations,
             points_outside,
-            lambda seen: off_by_one(seen, offset_px),
+            off_by_one,
             box_order,
             box_ratio,
             grey_pictures,
@@ -201,11 +200,8 @@ def points_outside(seen: Survey) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def off_by_one(seen: Survey, expected_px: float) -> Iterator[Finding]:
-    """0-based coordinates that were read as 1-based, or the reverse (symmetry.py).
-
-    expected_px: the offset that the official annotation has, in px.
-    """
+def off_by_one(seen: Survey) -> Iterator[Finding]:
+    """0-based coordinates that were read as 1-based, or the reverse (symmetry.py)."""
     offset = seen.mirror.offset()
     if seen.mirror.face_count and (offset is None or not offset.tells):
         why = (
@@ -216,14 +212,14 @@ def off_by_one(seen: Survey, expected_px: float) -> Iterator[Finding]:
         yield Finding(
             "off by one", False, seen.part, f"cannot be told from these pictures: {why}", "",
         )  # fmt: skip
-    if offset is None or not (off := offset.pixels_off(expected_px)):
+    if offset is None or not (off := offset.pixels_off):
         return
     side = "right and down" if off > 0 else "left and up"
-    usual = f" (usual for this set: {expected_px:+.2f})" if expected_px else ""
+    usual = ", beyond the offset that is known of the official files" if seen.offset.px[0] else ""
     yield Finding(
         "off by one", True, seen.part,
         f"landmarks lie {offset.offset_px:+.2f} ± {offset.standard_error_px:.2f} px off mirror "
-        f"symmetry{usual}, that is about a pixel too far {side}",
+        f"symmetry{usual}: about a pixel too far {side}",
         "this copy seems to have been rewritten with pixels counted from another base; get the "
         "official files",
     )  # fmt: skip

@@ -14,9 +14,11 @@ from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.crop import window_of
 from odnbench.datasets.faces import Face
 from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
+from odnbench.datasets.offsets import annotation_offsets
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_as_stored
 from odnbench.errors import OdnbenchError
+from odnbench.plan.entries import Offset
 from odnbench.plan.protocols import BoxRule, Scheme
 
 _THUMBNAIL = (24, 24)
@@ -47,9 +49,11 @@ class Survey:
     part: str
     official: int  # number of faces of the official part
     optional: bool  # whether the data set counts as whole without this part
+    offset: Offset  # of the official annotations
     # A line for each faulty annotation.
     faults: list[str] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    # Of the points that annotators meant, as far as the registry states an offset.
     mirror: MirrorSums = field(default_factory=lambda: MirrorSums(0))
 
     @property
@@ -63,7 +67,9 @@ def survey(
 ) -> Survey:
     """The survey of `part`, with points of `scheme`. `advance` is called after each face."""
     entry = archive.dataset.parts[part]
-    seen = Survey(part, archive.official(part), entry.optional, mirror=MirrorSums(scheme.points))
+    offset = Offset() if archive.rendered else archive.dataset.offset_of(part)
+    sums = MirrorSums(scheme.points)
+    seen = Survey(part, archive.official(part), entry.optional, offset, mirror=sums)
     flip = np.array(scheme.flip)
 
     def look_at(face: Face) -> tuple[Look, MirrorDifferences | None]:
@@ -86,7 +92,9 @@ def survey(
             grey=is_grey,
             thumbnail=small.ravel() / norm if norm > 0 else None,
         )
-        return look, MirrorDifferences.of(grey.astype(np.float32), face.points, flip)
+        scales = np.array([face.scale])
+        meant = face.points - annotation_offsets(face.points[None], scales, offset, scheme)
+        return look, MirrorDifferences.of(grey.astype(np.float32), meant, flip)
 
     for look, differences in in_order(look_at, archive.faces(part, seen.faults)):
         seen.looks.append(look)

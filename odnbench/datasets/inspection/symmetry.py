@@ -14,9 +14,9 @@ error of b is that of the jackknife over groups of faces.
 Limits. Only x is tested, because faces are not symmetric in y; a wrong base of counting moves x and
 y alike. Faces and their annotation are not quite symmetric either: on 2342 faces of 300W an
 asymmetry of about 0.1 % of the face is left, which no number of faces averages out (`ASYMMETRY`).
-On faces larger than about 260 px, this asymmetry cannot be distinguished from one pixel. And a data
-set may have an offset of its own, for which `expected_px` is: by this measure, the points of 300W,
-read as 1-based, are 0.5 to 1 px too far right.
+On faces larger than about 260 px, this asymmetry cannot be distinguished from one pixel. And the
+official annotations of a data set may have an offset of their own (`plan.entries.Offset`): whoever
+looks for a wrong base of counting takes it off the points beforehand, face by face.
 """
 
 # L landmarks, P side of a patch in samples, K probes, G groups of faces
@@ -63,12 +63,12 @@ class MirrorOffset:
         """Whether a fault of one pixel would be found. If not, finding no fault means nothing."""
         return self.least_px < 0.8
 
-    def pixels_off(self, expected_px: float = 0.0) -> int:
+    @property
+    def pixels_off(self) -> int:
         """+1 where the points are a pixel or more too far right and down, −1 where too far left and
-        up, 0 where no fault is found. expected_px: the data set's own offset, where it is known.
+        up, 0 where no fault is found.
         """
-        departure = self.offset_px - expected_px
-        return int(np.sign(departure)) if abs(departure) > self.least_px else 0
+        return int(np.sign(self.offset_px)) if abs(self.offset_px) > self.least_px else 0
 
 
 class MirrorSums:

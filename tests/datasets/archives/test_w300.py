@@ -166,6 +166,50 @@ def test_a_box_file_that_is_none_is_named(tmp_path: Path, content: dict[str, obj
     assert [face.id for face in faces] == ["ibug/a"]  # it serves the other box rules
 
 
+def originals(path: Path, names: list[str], shapes: list[Floats]) -> None:
+    """Writes raw_300W_release.mat: names, and rows of 68 x, then 68 y, counted from 1, rounded."""
+    data = np.array([np.rint(shape.T.ravel() + 1) for shape in shapes], np.uint16)
+    cells = np.array([[name] for name in names], object)
+    scipy.io.savemat(path, {"nameList": cells, "data": data})
+
+
+def test_the_published_file_tells_the_scale_of_a_rescaled_picture(tmp_path: Path) -> None:
+    shape = np.random.default_rng(0).uniform(100, 400, (68, 2))
+    for part in ("helen/trainset", "helen/testset"):
+        for name, scale in (("1_1", 1), ("2_1", 0.4), ("3 _1", 0.8)):
+            put(tmp_path / part, name)
+            write_pts(tmp_path / part / f"{name}.pts", scale * (shape - 50))  # cropped, then scaled
+    larger = 50 + 2 * (shape - 50)
+    originals(
+        tmp_path / "raw_300W_release.mat",
+        [f"HELEN68/{part}/{i}_1.jpg" for part in ("trainset", "testset") for i in (1, 2, 3)],
+        [shape] * 3 + [larger] * 3,
+    )
+    for part, factor in (("helen-train", 1.0), ("helen-test", 0.5)):
+        faces, faults = read_part(tmp_path, part)
+        assert not faults
+        expected = [factor * scale for scale in (1, 0.4, 0.8)]
+        np.testing.assert_allclose([face.scale for face in faces], expected, rtol=1e-3)
+    faces, _ = read_part(tmp_path, "helen-train")
+    assert faces[0].scale == 1  # not 0.9998, which is the file's rounding
+
+
+def test_a_face_that_the_published_file_does_not_know_counts_as_not_rescaled(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "01_indoor", "indoor_001")
+    originals(tmp_path / "raw_300W_release.mat", ["HELEN68/trainset/1_1.jpg"], [EXPECTED])
+    assert read_part(tmp_path, "indoor")[0][0].scale == 1
+
+
+def test_a_published_file_that_is_damaged_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "ibug", "a")
+    (tmp_path / "raw_300W_release.mat").write_bytes(b"no MATLAB file")
+    faces, faults = read_part(tmp_path, "ibug")
+    assert "raw_300W_release.mat: cannot be read" in faults[0]
+    assert [face.id for face in faces] == ["ibug/a"]
+
+
 def test_the_real_subset_has_its_known_number_of_faces(shared_data: Path) -> None:
     counts = {part: len(read_part(shared_data / "300w-subset", part)[0]) for part in DATASET.parts}
     assert counts == {
