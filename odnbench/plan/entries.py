@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from odnbench.errors import OdnbenchError, unknown
 from odnbench.plan.conversion import bound
+from odnbench.plan.protocols import Normaliser
 from odnbench.plan.specs import NONE
 
 
@@ -214,13 +215,27 @@ class Dataset:
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One method's figures in a published table."""
+    """One method's figures in a published table.
+
+    `normaliser` is the distance that divides the errors of the figures, and `normaliser_source`
+    the public source that says so. Both are "" where no source was found; one without the other
+    raises OdnbenchError.
+    """
 
     method: str
     year: int
     values: Mapping[str, float]
     variant: str = ""  # our name for the same network, where we have it
     primary: bool | None = None  # as `Published.primary`; None: as the table says
+    normaliser: Literal[Normaliser, ""] = ""
+    normaliser_source: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.normaliser) != bool(self.normaliser_source):
+            raise OdnbenchError(
+                f"{self.method}: normaliser and normaliser_source must be given together, got "
+                f"'{self.normaliser}' and '{self.normaliser_source}'; give both or neither"
+            )
 
 
 @dataclass(frozen=True)

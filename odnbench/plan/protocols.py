@@ -7,6 +7,10 @@ from typing import Literal
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import bound
 
+# Distances by which errors are divided: between the outer eye corners, between the pupils, and
+# width, √(width · height) and diagonal of the face box.
+Normaliser = Literal["inter-ocular", "inter-pupil", "box-width", "box-area", "box-diagonal"]
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -66,7 +70,7 @@ class Protocol:
     name: str
     title: str
     scheme: str
-    normaliser: Literal["inter-ocular", "inter-pupil", "box-width", "box-area", "box-diagonal"]
+    normaliser: Normaliser
     visibility: Literal["all", "visible", "occluded"]
     # "face": the mean of the faces' means; "point": the mean over all points of all faces.
     averaging: Literal["face", "point"]

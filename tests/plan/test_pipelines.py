@@ -7,7 +7,14 @@ import pytest
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, get_at, to_mapping
-from odnbench.plan.entries import Buildable, LossWeight, Published, Slot, Variant
+from odnbench.plan.entries import (
+    Buildable,
+    LossWeight,
+    Published,
+    PublishedRow,
+    Slot,
+    Variant,
+)
 from odnbench.plan.ids import canonical_json, content_id, trial_id
 from odnbench.plan.pipelines import load_pipeline, overruled, resolve, spec_fields
 from odnbench.plan.protocols import Scheme
@@ -199,6 +206,39 @@ def test_published_tables_are_whole() -> None:
         for row in table.rows:
             assert set(row.values) <= set(table.columns)
             assert not row.variant or row.variant in REGISTRY.all(Variant)
+
+
+def test_a_figure_states_its_normaliser_where_a_public_source_does_and_nowhere_else() -> None:
+    rows = [row for name in ("table1", "table2") for row in REGISTRY.get(Published, name).rows]
+    stated = {row.method: row.normaliser for row in rows if row.normaliser}
+    assert stated == {
+        "CFSS": "inter-pupil",
+        "LBF": "inter-pupil",
+        "PCD-CNN": "inter-ocular",
+        "SBR": "inter-ocular",
+        "SAN": "inter-ocular",
+        "ODN": "inter-ocular",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({"normaliser": "inter-pupil"}, "mine: normaliser and normaliser_source must be given"),
+        ({"normaliser_source": "a table"}, "got '' and 'a table'; give both or neither"),
+        (
+            {"normaliser": "inter-pupils", "normaliser_source": "a table"},
+            "unknown value 'inter-pupils'; did you mean 'inter-pupil'",
+        ),
+    ],
+)
+def test_a_normaliser_without_a_source_and_one_that_is_unknown_are_refused(
+    stated: dict[str, str], told: str
+) -> None:
+    row = {"method": "mine", "year": 2019, "values": {"full": 1.0}}
+    from_mapping(PublishedRow, row, "table")
+    with pytest.raises(OdnbenchError, match=told):
+        from_mapping(PublishedRow, row | stated, "table")
 
 
 def test_a_spec_survives_the_way_through_json() -> None:

@@ -11,6 +11,7 @@ from helpers import plan_in
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
+from odnbench.plan.protocols import Protocol
 from odnbench.reports.markdown import as_markdown, write_markdown
 from odnbench.reports.read import read_report
 from odnbench.reports.texts import with_interval
@@ -119,6 +120,28 @@ def test_published_figures_of_another_protocol_are_marked(finished: Plan) -> Non
     text = as_markdown(dataclasses.replace(report, unlike=unlike), [])
     assert "paper 300w/challenging†" in text
     assert "follow another protocol: over inter-pupil, not inter-ocular" in text
+
+
+def test_published_figures_of_another_normaliser_than_the_protocols_are_marked(
+    finished: Plan,
+) -> None:
+    report = read_report(finished.file, finished.registry)
+    text = as_markdown(report, [])
+    assert "| CFSS | 2015 | 4.73 | 5.99 | inter-pupil ‡ | secondary |" in text
+    assert "| TSR | 2017 | 4.36 | 4.99 | not stated here | secondary |" in text
+    assert "| ODN | 2019 | 3.56 | 4.17 | inter-ocular | primary |" in text
+    assert "‡ Not the normaliser of protocol `300w-paper` (inter-ocular)" in text
+    assert "CFSS: its authors' code" in text
+    # No row of Table 4 states a normaliser.
+    assert "| method | year | challenging | source |" in text
+    pupils = finished.registry.get(Protocol, "300w-pupil")
+    first, *others = report.rows
+    trial = first.trials[0]
+    trial = dataclasses.replace(trial, trial=dataclasses.replace(trial.trial, protocol=pupils))
+    rows = (dataclasses.replace(first, trials=(trial,)), *others)
+    text = as_markdown(dataclasses.replace(report, rows=rows), [])
+    assert "| CFSS | 2015 | 4.73 | 5.99 | inter-pupil | secondary |" in text
+    assert "| ODN | 2019 | 3.56 | 4.17 | inter-ocular ‡ | primary |" in text
 
 
 def test_unlike_protocols_do_not_share_a_report(finished: Plan, tmp_path: Path) -> None:
