@@ -115,6 +115,13 @@ class FaceSet:
         """`points` in pixels of the prepared pictures: (N, L, 2)."""
         return self.to_crop(self.points)
 
+    @property
+    def offsets_crop(self) -> Floats:
+        """`offsets` in pixels of the prepared pictures: (N, 2)."""
+        A = self.crop_to_image[:, :, :2]
+        offsets: Floats = np.einsum("nij,nj->ni", np.linalg.inv(A), self.offsets)
+        return offsets
+
     def to_crop(self, points_image: Floats) -> Floats:
         """(N, L, 2) in the image frame → pixels of the prepared pictures."""
         A, t = self.crop_to_image[:, :, :2], self.crop_to_image[:, :, 2]

@@ -71,7 +71,7 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
         # which span the whole prepared picture.
         masks = torch.from_numpy(faces.masks[:, None] / np.float32(255))
         whole = to_unit(torch.from_numpy(faces.points_crop).float(), stored)  # (N, L, 2)
-        # A cell of the masks is larger than a landmark: near the edge of an occluder the flag tells.
+        # A cell of the masks is coarse: near the edge of an occluder the flag decides.
         covered_landmarks = faces.occluded & (_sample(masks, whole[:, None])[:, 0, 0] > 0).numpy()
         fine = functional.affine_grid(
             torch.eye(2, 3)[None] * (size / stored),

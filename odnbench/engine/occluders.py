@@ -62,9 +62,7 @@ class Occluders:
             masks[there] = (opacity > 0.5).to(masks)
         return pasted, masks
 
-    def _sprites_on(
-        self, points: Tensor, random: Tensor, others: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _sprites_on(self, points: Tensor, random: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
         """Colours (n, 3, s, s) and opacities (n, 1, s, s) of sprites on faces at points (n, L, 2).
 
         random (n, 8) in [0, 1); others (n, 3, s, s): only their size is used.
@@ -79,7 +77,9 @@ class Occluders:
         chosen = self.sprites[(random[:, 4] * len(self.sprites)).long()]
         grid = functional.affine_grid(place, list(others.shape), align_corners=False)
         found = functional.grid_sample(chosen, grid, align_corners=False)
-        colours = found[:, :3] / found[:, 3:].clamp_min(1e-3) * (0.7 + 0.6 * random[:, 5:6, None, None])
+        colours = (
+            found[:, :3] / found[:, 3:].clamp_min(1e-3) * (0.7 + 0.6 * random[:, 5:6, None, None])
+        )
         return colours.clamp(0, 255), found[:, 3:]
 
 
@@ -104,9 +104,7 @@ def _patches_on(points: Tensor, random: Tensor, others: Tensor) -> tuple[Tensor,
     corner = torch.where(random[:, 5:7] < 0.5, -0.85, 0.85)
     source = _similarity(at - corner, torch.ones_like(radius), torch.zeros_like(angle))
     window = functional.affine_grid(source, list(others.shape), align_corners=False)
-    colours = functional.grid_sample(
-        others, window, padding_mode="reflection", align_corners=False
-    )
+    colours = functional.grid_sample(others, window, padding_mode="reflection", align_corners=False)
     return colours, opacity
 
 

@@ -80,7 +80,8 @@ class Objective:
 
     def gradient_shares(self, prediction: Prediction, covered: Tensor | None) -> dict[str, float]:
         """Name of each weight above 0 → the norm of its penalty's gradient over that of the data
-        term's gradient, on what the weight acts on: α on W_c, β and γ on M, λ on W_fc, η and ζ on P.
+        term's gradient, on the tensors that the weight acts on: α on W_c, β and γ on M, λ on W_fc,
+        η and ζ on P.
 
         To be called between the backward pass and `add_nuclear_gradient`, with the gradient of P
         retained. On W_c the gradient that comes from the penalties of P counts as the data term's.

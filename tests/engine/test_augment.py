@@ -27,6 +27,7 @@ from odnbench.plan.specs import AugmentSpec
 
 STORED, SIZE = 80, 64
 FLIP = torch.tensor(Registry.load().get(Scheme, "68").flip)
+NO_OFFSET = torch.zeros(1, 2)
 STRONG = AugmentSpec(rotation_deg=40.0, scale=0.25, translation=0.1, flip=0.5)
 
 
@@ -41,7 +42,7 @@ def batch(count: int = 6) -> tuple[Tensor, Tensor]:
 def test_without_augmentation_the_central_crop_comes_out() -> None:
     images, points = batch()
     transforms, mirrored = sample_transforms(len(images), IDENTITY, torch.Generator())
-    inputs, targets = resample(images, points, transforms, mirrored, FLIP, SIZE)
+    inputs, targets = resample(images, points, NO_OFFSET, transforms, mirrored, FLIP, SIZE)
     torch.testing.assert_close(inputs, central_crop(images, SIZE), atol=1e-3, rtol=0)
     torch.testing.assert_close(to_pixels(targets, SIZE), points - (STORED - SIZE) / 2)
 
@@ -63,7 +64,15 @@ def test_points_follow_their_pixels() -> None:
         cv2.circle(image, (round(16 * x), round(16 * y)), 48, (255,) * 3, -1, cv2.LINE_AA, 4)
     transforms, mirrored = sample_transforms(32, STRONG, torch.Generator().manual_seed(2))
     assert 0 < int(mirrored.sum()) < 32
-    inputs, targets = resample(torch.from_numpy(images), points, transforms, mirrored, FLIP, SIZE)
+    inputs, targets = resample(
+        torch.from_numpy(images),
+        points,
+        NO_OFFSET,
+        transforms,
+        mirrored,
+        FLIP,
+        SIZE,
+    )
     light = inputs[:, 0]
     rows, columns = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
     total = light.sum(dim=(1, 2))
@@ -78,9 +87,17 @@ def test_flipping_twice_is_the_identity() -> None:
     flip_only = dataclasses.replace(IDENTITY, flip=1.0)
     transforms, mirrored = sample_transforms(len(images), flip_only, torch.Generator())
     assert mirrored.all()
-    once, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
+    once, targets = resample(images, points, NO_OFFSET, transforms, mirrored, FLIP, STORED)
     as_bytes = once.permute(0, 2, 3, 1).round().byte()
-    twice, back = resample(as_bytes, to_pixels(targets, STORED), transforms, mirrored, FLIP, STORED)
+    twice, back = resample(
+        as_bytes,
+        to_pixels(targets, STORED),
+        NO_OFFSET,
+        transforms,
+        mirrored,
+        FLIP,
+        STORED,
+    )
     torch.testing.assert_close(twice, images.permute(0, 3, 1, 2).float(), atol=1e-3, rtol=0)
     torch.testing.assert_close(to_pixels(back, STORED), points)
     assert not torch.equal(once, twice)
@@ -91,7 +108,7 @@ def test_a_flip_mirrors_a_symmetric_rendered_face_onto_itself() -> None:
     images, points = torch.from_numpy(face.image[None]), torch.from_numpy(face.points[None]).float()
     flip_only = dataclasses.replace(IDENTITY, flip=1.0)
     transforms, mirrored = sample_transforms(1, flip_only, torch.Generator())
-    inputs, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
+    inputs, targets = resample(images, points, NO_OFFSET, transforms, mirrored, FLIP, STORED)
     torch.testing.assert_close(to_pixels(targets, STORED), points, atol=1e-3, rtol=0)
     difference = inputs[0].permute(1, 2, 0) - images[0]
     assert difference.abs().mean() < 1  # grey levels; anti-aliasing and the glint of the eyes
@@ -102,11 +119,41 @@ def test_a_flip_is_the_mirror_image() -> None:
     images, points = torch.from_numpy(face.image[None]), torch.from_numpy(face.points[None]).float()
     flip_only = dataclasses.replace(IDENTITY, flip=1.0)
     transforms, mirrored = sample_transforms(1, flip_only, torch.Generator())
-    inputs, targets = resample(images, points, transforms, mirrored, FLIP, STORED)
+    inputs, targets = resample(images, points, NO_OFFSET, transforms, mirrored, FLIP, STORED)
     expected = torch.from_numpy(np.ascontiguousarray(face.image[:, ::-1])).float()
     torch.testing.assert_close(inputs[0].permute(1, 2, 0), expected, atol=1e-3, rtol=0)
     by_hand = points[0][FLIP] * torch.tensor([-1.0, 1.0]) + torch.tensor([STORED - 1.0, 0.0])
     torch.testing.assert_close(to_pixels(targets, STORED)[0], by_hand)
+
+
+@pytest.mark.parametrize("rotation_deg", [0.0, 30.0])
+def test_the_mirror_image_of_an_offset_annotation_has_the_same_offset(rotation_deg: float) -> None:
+    """A mirrored face is annotated where an annotator with the same habit would have clicked."""
+    face = render_face(0, 3, size=STORED)
+    images, meant = torch.from_numpy(face.image[None]), torch.from_numpy(face.points[None]).float()
+    offset = torch.tensor([[1.5, 0.75]])
+    spec = AugmentSpec(rotation_deg=rotation_deg, scale=0.1, translation=0.05, flip=1.0)
+    transforms, mirrored = sample_transforms(1, spec, torch.Generator().manual_seed(2))
+    none = torch.zeros(1, 2)
+    _, targets = resample(
+        images, meant + offset[:, None], offset, transforms, mirrored, FLIP, STORED
+    )
+    _, of_meant = resample(images, meant, none, transforms, mirrored, FLIP, STORED)
+    # The same motion without the mirror image turns and scales the offset.
+    turned = transforms[0, :, :2] @ torch.diag(torch.tensor([-1.0, 1.0]))
+    expected = to_pixels(of_meant, STORED) + torch.linalg.solve(turned, offset[0])
+    torch.testing.assert_close(to_pixels(targets, STORED), expected, atol=1e-4, rtol=0)
+    _, ignored = resample(images, meant + offset[:, None], none, transforms, mirrored, FLIP, STORED)
+    assert (to_pixels(ignored, STORED) - expected).abs().max() > 1
+
+
+def test_a_face_that_is_not_mirrored_keeps_its_published_annotation() -> None:
+    face = render_face(0, 3, size=STORED)
+    images, points = torch.from_numpy(face.image[None]), torch.from_numpy(face.points[None]).float()
+    transforms, mirrored = sample_transforms(1, IDENTITY, torch.Generator())
+    offset = torch.tensor([[1.5, 0.75]])
+    _, targets = resample(images, points, offset, transforms, mirrored, FLIP, STORED)
+    torch.testing.assert_close(to_pixels(targets, STORED), points)
 
 
 def test_unit_and_pixels_are_inverse_and_meet_the_edges() -> None:

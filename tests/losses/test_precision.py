@@ -1,7 +1,6 @@
 """Eq. (3) in every precision: what each weight adds to the gradient, against float64."""
 
 import copy
-import dataclasses
 import math
 
 import pytest

@@ -61,8 +61,9 @@ def test_the_papers_weights_are_the_defaults() -> None:
     loss = one().loss
     assert (loss.alpha, loss.gamma, loss.lambda_) == (1e-5, 1e-5, 1e-5)
     assert (loss.beta, loss.eta) == (1e-6, 1e-6)
+    assert loss.zeta == 0  # the paper does not have it
     for weight in REGISTRY.all(LossWeight).values():
-        assert weight.low < weight.default < weight.high
+        assert weight.low < (weight.default or weight.high / 2) < weight.high
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_the_later_decides(tmp_path: Path) -> None:
 
     assert first().train.epochs == 7
     assert first().train.batch_size == 9
-    assert first(rendered=True).train.epochs == 24  # pipelines/settings/laptop.toml
+    assert first(rendered=True).train.epochs == 16  # pipelines/settings/laptop.toml
     settings = str(tmp_path / "settings.toml")
     assert first(rendered=True, settings=settings).train.epochs == 5
     assert first(rendered=True, settings=settings, overrides=["epochs=3"]).train.epochs == 3
@@ -254,6 +255,7 @@ CHANGED = {
     "train.schedule": "cosine", "train.precision": "bf16", "train.select": "last",
     "augment.scale": "0.2", "augment.translation": "0.2", "augment.flip": "0.2",
     "data.margin": "1.5", "data.validation_fraction": "0.2", "train.compile": "default",
+    "data.pasted_test": "false", "augment.annotation_offset": "false", "augment.occluders": "0.5",
 }  # fmt: skip
 
 
@@ -262,8 +264,15 @@ NOT_HERE = ("variant", "data.protocol", "model.head")  # there is one head as ye
 
 @pytest.mark.parametrize("key", [k for k in spec_fields(REGISTRY) if k not in NOT_HERE])
 def test_every_field_of_a_spec_moves_its_content_id(key: str) -> None:
-    changed = one(f"{key}={CHANGED.get(key, '17')}")
-    assert content_id(changed) != content_id(one())
+    others = ["occluders=0.5"] if key == "loss.zeta" else []
+    changed = one(f"{key}={CHANGED.get(key, '17')}", *others)
+    assert content_id(changed) != content_id(one(*others))
+
+
+def test_a_weight_on_masks_needs_occluders_that_are_pasted() -> None:
+    with pytest.raises(OdnbenchError, match=r"loss\.zeta 0\.5 .* add -s occluders=0\.5"):
+        one("zeta=0.5")
+    assert one("occluders=0.5", "zeta=0.5").loss.zeta == 0.5
 
 
 @pytest.mark.parametrize(

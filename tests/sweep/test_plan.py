@@ -17,7 +17,7 @@ from odnbench.sweep.run import run
 
 def test_a_plan_without_data_says_that_faces_are_rendered(tmp_path: Path, cache: Path) -> None:
     plan = plan_in(tmp_path, cache)
-    assert len(plan.trials) == 10  # nine variants and the mean shape
+    assert len(plan.trials) == 11  # ten variants and the mean shape
     assert any("300w is not on this machine" in note for note in plan.notes)
     assert all(trial.rendered for trial in plan.trials)
     assert {str(c) for c in plan.trials[0].coverage} == {"rendered, 24 faces", "rendered, 6 faces"}
