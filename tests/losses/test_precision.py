@@ -120,6 +120,62 @@ def test_a_weight_adds_its_own_gradient_in_every_precision(
         for p in ("float64", precision)
     )
     cosine = float(torch.nn.functional.cosine_similarity(wanted, found, dim=0))
-    print(name, value, precision, cosine, float(found.norm() / wanted.norm()))
     assert cosine >= 0.99
     assert float(found.norm() / wanted.norm()) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("variant", ["odn", "gm-dm", "cut", "brnet"])
+def test_gradient_shares_are_ratios_of_gradients(variant: str) -> None:
+    """Against autograd of each term on its own."""
+    overrides = [f"variant={variant}", "backbone=resnet18-slim", "pretrained=none", "input_size=64"]
+    (trial,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
+    torch.manual_seed(3)
+    network = build_network(trial, REGISTRY, 68).double()
+    weights = {"alpha": 1e-3, "beta": 1e-2, "gamma": 1e-2, "lambda": 1e-1, "eta": 1e-2, "zeta": 0.3}
+    objective = build_objective(spec_of(**weights), network, REGISTRY, SIZE)
+    images, true, covered = (tensor.cpu().double() for tensor in batch())
+    prediction = network(images)
+    terms = objective(prediction, true, covered)
+    if (P := prediction.occlusion_map) is not None:
+        P.retain_grad()
+    sum(terms.values()).backward()  # type: ignore[union-attr]
+    found = objective.gradient_shares(prediction, covered)
+
+    def ratio(penalty: Tensor, on: list[Tensor], data: Tensor) -> float:
+        norms = [
+            torch.cat([g.flatten() for g in torch.autograd.grad(value, on, retain_graph=True)])
+            for value in (penalty, data)
+        ]
+        return float(norms[0].norm() / norms[1].norm())
+
+    expected = {}
+    prediction = network.train()(images)
+    data, P = ((prediction.points - true) ** 2).sum(dim=(1, 2)).mean(), prediction.occlusion_map
+    reaching_W_c, M = data, network.structural_matrix
+    if P is not None:
+        visible = 1 - torch.nn.functional.adaptive_avg_pool2d(covered, P.shape[-2:])
+        entropy = -(visible * P.log() + (1 - visible) * (1 - P).log()).mean()
+        expected["eta"] = ratio(1e-2 * P.sum() / BATCH, [P], data)
+        expected["zeta"] = ratio(0.3 * entropy, [P], data)
+        reaching_W_c = data + 1e-2 * P.sum() / BATCH + 0.3 * entropy
+    W_c, W_fc = network.convolution_weights, network.get_parameter("regression.weight")
+    squares = torch.stack([w.square().sum() for w in W_c]).sum()
+    expected["alpha"] = ratio(1e-3 * squares, list(W_c), reaching_W_c)
+    expected["lambda"] = ratio(1e-1 * W_fc.square().sum(), [W_fc], data)
+    if M is not None:
+        expected["beta"] = ratio(1e-2 * torch.linalg.matrix_norm(M, "nuc"), [M], data)
+        expected["gamma"] = ratio(1e-2 * M.square().sum(), [M], data)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_weight_of_zero_has_no_gradient_share() -> None:
+    overrides = ["variant=odn", "backbone=resnet18-slim", "pretrained=none", "input_size=64"]
+    (trial,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
+    network = build_network(trial, REGISTRY, 68)
+    objective = build_objective(spec_of(gamma=1e-3), network, REGISTRY, SIZE)
+    images, true, _ = (tensor.cpu() for tensor in batch())
+    prediction = network(images)
+    prediction.occlusion_map.retain_grad()
+    terms = objective(prediction, true)
+    sum(terms.values()).backward()  # type: ignore[union-attr]
+    assert objective.gradient_shares(prediction, None).keys() == {"gamma"}
