@@ -5,7 +5,7 @@ those of the rule, rounded to a pixel. `Window.crop_to_image` maps the resized p
 image and takes the rounding into account, so the rounding causes no error.
 """
 
-# H×W picture, S side of a prepared picture in pixels
+# H×W picture, S side of a prepared picture and T = THUMBNAIL_PX side of a thumbnail, in pixels
 
 import math
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.protocols import BoxRule
 
 LARGEST_SIDE_PX = 1 << 15
+THUMBNAIL_PX = 24
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Window:
                 [0.0, sy, self.top + (sy - 1) / 2],
             ]
         )
+
+    def to_crop(self, points: Floats, size: int) -> Floats:
+        """(L, 2) in pixels of the image → pixels of the window resized to S × S."""
+        corner = np.array([self.left, self.top])
+        scale = size / np.array([self.width, self.height])
+        moved: Floats = (points - corner + 0.5) * scale - 0.5
+        return moved
 
     def cut(self, picture: Bytes, out: Bytes) -> Bytes:
         """Cuts the window from (H, W, 3) or (H, W) and resizes it into `out` (S, S, 3) or (S, S).
@@ -63,6 +71,21 @@ class Window:
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         cv2.resize(inside, (size, size), dst=out, interpolation=how)
         return out
+
+
+def thumbnail_of(picture: Bytes, points: Floats) -> Bytes:
+    """(T, T) grey: the square around the box of `points` (L, 2) in `picture` (H, W, 3) RGB.
+
+    The box is cut off at the edges of the picture. Where nothing of it is left, all is black.
+    """
+    last = np.array(picture.shape[1::-1]) - 1
+    (x0, y0), (x1, y1) = np.clip([points.min(axis=0), points.max(axis=0)], 0, last).tolist()
+    side = round(max(x1 - x0, y1 - y0))
+    if not side:
+        return np.zeros((THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
+    cut = np.empty((THUMBNAIL_PX, THUMBNAIL_PX, 3), np.uint8)
+    _around((x0 + x1) / 2, (y0 + y1) / 2, side, side).cut(picture, cut)
+    return cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
 
 
 def window_of(face: Face, rule: BoxRule, margin: float) -> Window:
@@ -90,7 +113,10 @@ def window_of(face: Face, rule: BoxRule, margin: float) -> Window:
             "usable area"
         )
     columns, rows = max(1, round(width)), max(1, round(height))
-    # The box's middle minus half of the window; pixel centres are at integers.
-    left = math.floor((x0 + x1) / 2 - columns / 2 + 1)
-    top = math.floor((y0 + y1) / 2 - rows / 2 + 1)
-    return Window(left, top, columns, rows)
+    return _around((x0 + x1) / 2, (y0 + y1) / 2, columns, rows)
+
+
+def _around(x: float, y: float, columns: int, rows: int) -> Window:
+    """The window of `columns` × `rows` px around (x, y)."""
+    # The middle minus half of the window; pixel centres are at integers.
+    return Window(math.floor(x - columns / 2 + 1), math.floor(y - rows / 2 + 1), columns, rows)

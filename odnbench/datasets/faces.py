@@ -5,7 +5,8 @@ is cropped by the protocol's box rule with a margin for augmentation, resized on
 uint8. Errors are computed in the image frame, to which `crop_to_image` maps predicted points.
 """
 
-# N faces, L landmarks, S side of a prepared picture in pixels, M cells along that side
+# N faces, L landmarks, S side of a prepared picture in pixels, M cells along that side,
+# T side of a thumbnail in pixels
 
 import dataclasses
 import hashlib
@@ -44,6 +45,9 @@ class Face:
     occlusion_mask: Flags | None = None
     # Pixels of this picture per pixel of the original one; 1 where the picture was not rescaled.
     scale: float = 1.0
+    # The same for all faces that are in one photograph, as far as the data set's own names tell; ""
+    # where they do not.
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,11 @@ class FaceSet:
     # (N, 2) image frame, px: how far right of and below the point that an annotator meant the
     # annotation lies; 0 where the registry states none, and for rendered faces.
     offsets: Floats
+    # (N, T, T) grey, of the box of the landmarks, by which photographs are compared.
+    thumbnails: Bytes
     ids: tuple[str, ...]
     parts: tuple[str, ...]
+    groups: tuple[str, ...]  # of each face: its photograph
     labels: tuple[str, ...]  # of each face: its labels in order, separated by blanks
     pictures: str  # hash of the sizes of the picture files and of the renderer's version
     rendered: bool  # whether any face is rendered
@@ -83,8 +90,10 @@ class FaceSet:
             masks=self.masks[chosen],
             scales=self.scales[chosen],
             offsets=self.offsets[chosen],
+            thumbnails=self.thumbnails[chosen],
             ids=tuple(self.ids[i] for i in chosen),
             parts=tuple(self.parts[i] for i in chosen),
+            groups=tuple(self.groups[i] for i in chosen),
             labels=tuple(self.labels[i] for i in chosen),
         )
 
@@ -103,8 +112,10 @@ class FaceSet:
             masks=_joined_masks([s.masks for s in sets]),
             scales=np.concatenate([s.scales for s in sets]),
             offsets=np.concatenate([s.offsets for s in sets]),
+            thumbnails=np.concatenate([s.thumbnails for s in sets]),
             ids=tuple(i for s in sets for i in s.ids),
             parts=tuple(p for s in sets for p in s.parts),
+            groups=tuple(g for s in sets for g in s.groups),
             labels=tuple(label for s in sets for label in s.labels),
             pictures=" ".join(s.pictures for s in sets),
             rendered=any(s.rendered for s in sets),
@@ -142,7 +153,7 @@ class FaceSet:
         No pixel is in the hash, because another version of a decoder may give other pixels.
         """
         digest = hashlib.sha256()
-        for text in (*self.ids, *self.parts, *self.labels, self.pictures):
+        for text in (*self.ids, *self.parts, *self.groups, *self.labels, self.pictures):
             digest.update(text.encode(errors="surrogateescape") + b"\0")
         for numbers in (self.points, self.boxes, self.crop_to_image, self.offsets):
             digest.update(np.round(numbers, 3).tobytes())

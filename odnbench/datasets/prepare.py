@@ -28,7 +28,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from odnbench.arrays import Bytes
-from odnbench.datasets.crop import Window, window_of
+from odnbench.datasets.crop import THUMBNAIL_PX, Window, thumbnail_of, window_of
 from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import read_picture
@@ -46,6 +46,8 @@ _MOST_OUTSIDE = 4
 _READ_AHEAD = 512
 # Cells of an occlusion mask along a side of the prepared picture.
 _MASK_CELLS = 64
+
+_NO_THUMBNAIL = np.zeros((THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
 
 FaceInWindow = tuple[Face, Window]
 
@@ -115,8 +117,10 @@ def load(folder: Path) -> FaceSet:
                 masks=rest["masks"],
                 scales=rest["scales"],
                 offsets=np.zeros((len(rest["scales"]), 2)),
+                thumbnails=rest["thumbnails"],
                 ids=tuple(map(str, rest["ids"])),
                 parts=tuple(map(str, rest["parts"])),
+                groups=tuple(map(str, rest["groups"])),
                 labels=tuple(map(str, rest["labels"])),
                 pictures=str(rest["pictures"]),
                 rendered=bool(rest["rendered"]),
@@ -138,14 +142,16 @@ def _check_shapes(face_set: FaceSet) -> None:
         "boxes": (face_set.boxes, "f8", (N, 4)),
         "masks": (face_set.masks, "u1", (N, *face_set.masks.shape[1:2] * 2)),
         "scales": (face_set.scales, "f8", (N,)),
+        "thumbnails": (face_set.thumbnails, "u1", (N, *_NO_THUMBNAIL.shape)),
     }
     for name, (array, dtype, shape) in arrays.items():
         if array.dtype != dtype or array.shape != shape:
             raise ValueError(f"{name} has {array.dtype} {array.shape} in place of {shape}")
     if not (np.isfinite(face_set.points).all() and np.isfinite(face_set.crop_to_image).all()):
         raise ValueError("a number is not finite")
-    if not len(face_set.parts) == len(face_set.labels) == N:
-        raise ValueError(f"{N} ids, {len(face_set.parts)} parts, {len(face_set.labels)} labels")
+    texts = {name: len(getattr(face_set, name)) for name in ("ids", "parts", "groups", "labels")}
+    if set(texts.values()) != {N}:
+        raise ValueError(", ".join(f"{count} {name}" for name, count in texts.items()))
 
 
 def _write(
@@ -162,9 +168,9 @@ def _write(
     kept = _Annotations()
     buffers, lock = local(), Lock()
 
-    def put(item: tuple[int, list[FaceInWindow]]) -> list[str]:
-        """Writes the crops of a batch to their places in the file; returns a fault, or "", for each
-        picture.
+    def put(item: tuple[int, list[FaceInWindow]]) -> list[tuple[str, Bytes]]:
+        """Writes the crops of a batch to their places in the file; returns a fault, or "", and the
+        thumbnail of each picture.
         """
         first, batch = item
         if not hasattr(buffers, "crops"):
@@ -179,8 +185,9 @@ def _write(
 
     with (folder / "images.npy").open("wb", buffering=0) as file:
         for found in in_order(put, _batches(faces, recipe, kept, faults)):
-            for fault in found:
+            for fault, thumbnail in found:
                 faults += [fault] if fault else []
+                kept.thumbnails.append(thumbnail)
                 advance()
         if faults:
             raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
@@ -209,6 +216,7 @@ class _Annotations:
     windows: list[Window] = field(default_factory=list)
     masks: list[Bytes] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)  # of the picture files, in bytes
+    thumbnails: list[Bytes] = field(default_factory=list)
 
     def add(self, face: Face, window: Window) -> None:
         """Adds a face, without the array of its picture, which would fill the memory."""
@@ -237,9 +245,11 @@ class _Annotations:
             "occluded": np.array(flags, np.bool_).reshape(N, L),
             "boxes": np.array(boxes).reshape(N, 4),
             "masks": np.array(self.masks) if N and len(self.masks) == N else no_masks,
+            "thumbnails": np.array(self.thumbnails, np.uint8).reshape(N, *_NO_THUMBNAIL.shape),
             "scales": np.array([face.scale for face in self.faces], np.float64),
             "ids": np.array([face.id for face in self.faces], np.str_),
             "parts": np.array([face.part for face in self.faces], np.str_),
+            "groups": np.array([face.group or face.id for face in self.faces], np.str_),
             "labels": np.array([" ".join(sorted(face.labels)) for face in self.faces], np.str_),
         }
 
@@ -282,16 +292,16 @@ def _read_ahead(faces: Iterable[Face]) -> Iterator[Face]:
     yield from ahead
 
 
-def _crop(face: Face, window: Window, out: Bytes) -> str:
+def _crop(face: Face, window: Window, out: Bytes) -> tuple[str, Bytes]:
     """Writes the crop of `face` to `out` (S, S, 3).
 
-    Returns "", or what is wrong with the picture, and then writes nothing.
+    Returns "" and the thumbnail, or what is wrong with the picture, and then writes nothing.
     """
     assert face.image is not None
     try:
         picture = read_picture(face.image)
     except OdnbenchError as error:
-        return str(error)
+        return str(error), _NO_THUMBNAIL
     height, width = picture.shape[:2]
     x, y = face.points.T
     outside = (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
@@ -300,6 +310,6 @@ def _crop(face: Face, window: Window, out: Bytes) -> str:
         where = face.image if isinstance(face.image, Path) else f"{face.part}, {face.id}"
         return (
             f"{where}: the picture has {width} × {height} px, and most of its landmarks are outside"
-        )
+        ), _NO_THUMBNAIL
     window.cut(picture, out)
-    return ""
+    return "", thumbnail_of(out, window.to_crop(face.points, len(out)))

@@ -16,6 +16,7 @@ from odnbench.arrays import Rows
 from odnbench.datasets.archives.archive import Archive, find_root, open_archive
 from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.offsets import annotation_offsets
+from odnbench.datasets.photographs import by_photograph
 from odnbench.datasets.prepare import Recipe, prepare
 from odnbench.datasets.rendering.render import RENDERER_VERSION
 from odnbench.datasets.rendering.stand_ins import draw_faces
@@ -30,7 +31,7 @@ from odnbench.plan.specs import DataSpec
 from odnbench.plan.trials import Coverage
 
 # Raise it whenever the same files give other prepared faces.
-CACHE_VERSION = 5
+CACHE_VERSION = 6
 RENDERED_SEED = 2019
 
 
@@ -97,7 +98,10 @@ def load_faces(
             "faces are missing, which --allow-partial goes on without "
             f"(`odnbench data doctor {names}` says which):\n  " + "\n  ".join(source.missing)
         )
+    scheme = registry.get(Scheme, registry.split(data.train)[0].scheme)
+    train, repeated = by_photograph(train, scheme, cache)
     notes += [*source.missing, *source.rules]
+    notes += [f"{data.train}: {repeated}"] if repeated else []
     return TrialFaces(train, test, (train_coverage, *test_coverage), tuple(notes))
 
 
@@ -105,16 +109,29 @@ def split_validation(train: FaceSet, fraction: float) -> tuple[Rows, Rows]:
     """Indices of the faces to train on and of those to validate on, the same in every trial and for
     every seed. fraction: share of the faces to validate on.
 
+    Faces of one photograph (`FaceSet.groups`) stay together. Photographs are taken in a random
+    order, each one that still fits, so that the share is at most `fraction`, and less than it by
+    fewer faces than any photograph has that was not taken. Where none fits, it is the smallest.
     Raises OdnbenchError where fewer than two faces would be left to train on.
     """
     order = np.random.default_rng(0).permutation(len(train))
-    count = max(1, round(len(train) * fraction))
-    if len(train) - count < 2:
+    groups: dict[str, list[int]] = {}
+    for row in order.tolist():
+        groups.setdefault(train.groups[row], []).append(row)
+    wanted = max(1, round(len(train) * fraction))
+    chosen: list[int] = []
+    for rows in groups.values():
+        if len(chosen) + len(rows) <= wanted:
+            chosen += rows
+    chosen = chosen or min(groups.values(), key=len, default=[])
+    left = len(train) - len(chosen)
+    if left < 2:
         raise OdnbenchError(
-            f"{train.name}: {len(train)} faces leave {len(train) - count} to train on with "
-            f"data.validation_fraction {fraction}; lower it, or give more faces"
+            f"{train.name}: {len(train)} faces of {len(groups)} photographs leave {left} to train "
+            f"on with data.validation_fraction {fraction}; lower it, or give more faces"
         )
-    return np.sort(order[count:]), np.sort(order[:count])
+    validation = np.sort(np.array(chosen, np.intp))
+    return np.setdiff1d(np.arange(len(train)), validation), validation
 
 
 @dataclass

@@ -10,11 +10,20 @@ from odnbench.datasets.faces import FaceSet
 
 def test_a_subset_keeps_what_belongs_to_each_face_together() -> None:
     each = np.arange(5.0)
-    whole = dataclasses.replace(random_faces(5), scales=each, offsets=np.stack([each, -each], 1))
+    whole = dataclasses.replace(
+        random_faces(5),
+        scales=each,
+        offsets=np.stack([each, -each], 1),
+        thumbnails=np.arange(5 * 24 * 24, dtype=np.uint8).reshape(5, 24, 24),
+    )
     chosen = whole[np.array([3, 1])]
     assert chosen.ids == (whole.ids[3], whole.ids[1])
+    assert chosen.groups == (whole.groups[3], whole.groups[1])
     for row, index in enumerate((3, 1)):
-        for name in ("images", "points", "crop_to_image", "occluded", "boxes", "scales", "offsets"):
+        for name in (
+            *("images", "points", "crop_to_image", "occluded", "boxes"),
+            *("scales", "offsets", "thumbnails"),
+        ):
             np.testing.assert_array_equal(getattr(chosen, name)[row], getattr(whole, name)[index])
     assert chosen.fingerprint != whole.fingerprint
 
@@ -44,5 +53,6 @@ def test_the_fingerprint_knows_all_that_decides_a_number() -> None:
         dataclasses.replace(faces, labels=("pose", *faces.labels[1:])),
         dataclasses.replace(faces, pictures="others"),
         dataclasses.replace(faces, offsets=faces.offsets + 0.5),
+        dataclasses.replace(faces, groups=("x", *faces.groups[1:])),
     ]
-    assert len({faces.fingerprint, *(other.fingerprint for other in changed)}) == 9
+    assert len({faces.fingerprint, *(other.fingerprint for other in changed)}) == 10

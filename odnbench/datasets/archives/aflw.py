@@ -62,6 +62,7 @@ class Aflw(Archive):
                 points=shape,
                 occluded=~visible[row],
                 box=np.array([left, top, right, bottom]),
+                group=names[row],
                 labels=frontal_labels(shape, all_visible=bool(visible[row].all())),
             )
 

@@ -9,6 +9,7 @@ box of a face detector and the box of the annotation. A copy may have been resca
 rounded to whole pixels, and so tells the scale of each face's picture.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -32,7 +33,7 @@ _LEAST_RESCALING = 0.005
 
 
 class W300(Archive):
-    """Each part is a folder. Ids are "helen/testset/296814969_3"."""
+    """Each part is a folder. Ids are "helen/testset/296814969_3", the third face of a picture."""
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
@@ -75,6 +76,7 @@ class W300(Archive):
                 points=points,
                 box=annotated,
                 detector_box=detector,
+                group=_group(identity),
                 scale=_scale(points, originals.get(_key(identity))),
             )
 
@@ -170,6 +172,14 @@ def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
             f"{path}: expected cells of imgName, bb_detector, bb_ground_truth ({error})"
         ) from error
     return boxes
+
+
+def _group(identity: str) -> str:
+    """The photograph of a face, where its name tells: "afw/134212_1" and "afw/134212_2" are of one,
+    and so are "ibug/image_014" and "ibug/image_014_01"; "lfpw/trainset/image_0014" tells nothing.
+    """
+    several = re.fullmatch(r"(.*/[^/]*\d) ?_\d+", identity)
+    return several[1] if several else identity
 
 
 def _scale(points: Floats, original: Floats | None) -> float:

@@ -75,6 +75,7 @@ class Wflw(Archive):
             image=_picture(folder, name),
             points=points,
             box=box,
+            group=name,
             labels=frozenset(
                 name for name, held in zip(_ATTRIBUTES, attributes, strict=True) if held
             ),
