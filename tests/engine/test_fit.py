@@ -16,7 +16,7 @@ from odnbench.engine import training
 from odnbench.engine.checkpoint import Progress, ProgressFile, load_checkpoint
 from odnbench.engine.evaluate import mean_nme_percent, occlusion_of, predict
 from odnbench.engine.fit import TrialFailed, fit
-from odnbench.engine.training import Batches, build_network, on_device
+from odnbench.engine.training import Batches, Training, build_network, on_device
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
 from odnbench.networks.base import LandmarkNetwork, Prediction
@@ -217,6 +217,7 @@ def test_a_trial_folder_holds_everything_and_is_done_last(tmp_path: Path) -> Non
         "status.json",
         "metrics.jsonl",
         "predictions.parquet",
+        "predictions-pasted.parquet",
         "result.json",
         "checkpoint.safetensors",
         "examples.jpg",
@@ -363,3 +364,47 @@ def test_a_compiled_network_trains_like_the_plain_one(tmp_path: Path) -> None:
     assert compiled.trial.spec.train.compile == "default"
     for a, b in zip(plain.epochs, compiled.epochs, strict=True):
         assert a.data_term == pytest.approx(b.data_term, rel=1e-3)
+
+
+def test_a_trial_records_what_its_terms_do_and_how_large_its_maps_are(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", "odn", "attach=stride-16", "input_size=32")
+    for epoch in folder.epochs:
+        assert epoch.gradient_shares.keys() == {"alpha", "beta", "gamma", "lambda", "eta"}
+        assert all(0 < share < 1 for share in epoch.gradient_shares.values())
+    shapes, network = folder.result.shapes, build_network(folder.trial.spec, REGISTRY, 68)
+    load_checkpoint(network, folder.checkpoint)
+    M, W_fc = network.get_parameter("low_rank.M"), network.get_parameter("regression.weight")
+    assert shapes is not None
+    assert shapes.feature_map == (2, 2) and shapes.structural_matrix == tuple(M.shape)
+    expected = np.linalg.svd((M @ W_fc.T).detach().double().numpy(), compute_uv=False)
+    np.testing.assert_allclose(folder.result.product_spectrum, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_test_faces_are_predicted_with_occluders_where_the_spec_asks_for_it(tmp_path: Path) -> None:
+    asked, not_asked = (
+        run(tmp_path / answer, "odn", f"pasted_test={answer}") for answer in ("true", "false")
+    )
+    assert not_asked.pasted is None and asked.pasted is not None
+    clean, pasted = asked.predictions, asked.pasted
+    np.testing.assert_array_equal(clean.predicted, not_asked.predictions.predicted)
+    np.testing.assert_array_equal(clean.true, pasted.true)
+    assert (clean.predicted != pasted.predicted).any()
+    assert pasted.occluded[clean.occluded].all() and pasted.occluded.sum() > clean.occluded.sum()
+    assert pasted.occlusion is not None and pasted.occlusion.covered is not None
+
+
+def test_the_schedule_leaves_momentum_as_stated() -> None:
+    rows = np.arange(24)
+    for optimizer, key, value in (("adam", "betas", (0.9, 0.999)), ("sgd", "momentum", 0.9)):
+        trial = trial_of("cut", [f"optimizer={optimizer}"])
+        train = Training.of(trial, FACES.train, rows, REGISTRY, torch.device("cpu"))
+        for batch in train.batches.epoch(train.generator):
+            train.step(batch)
+            assert all(group[key] == value for group in train.optimizer.param_groups)
+
+
+def test_supervision_teaches_the_map_where_occluders_were_pasted(tmp_path: Path) -> None:
+    """Its cross-entropy falls below that of a map that is the same everywhere."""
+    overrides = ("occluders=1", "zeta=5", "epochs=25", "attach=stride-8", "low_rank=none")
+    epochs = run(tmp_path / "a", "odn", *overrides).epochs
+    assert epochs[-1].penalties["zeta"] < 0.7 * epochs[0].penalties["zeta"]

@@ -77,7 +77,8 @@ def test_an_occluder_moves_with_its_face() -> None:
     for mask, of_moved in zip(masks[:, 0], masks_of_moved[:, 0], strict=True):
         if 0 < mask[1:-1, 1:-1].sum() == mask.sum():  # not cut off by the edge
             centre, centre_of_moved = (
-                to_unit(torch.nonzero(m).float().mean(dim=0).flip(0), SIZE) for m in (mask, of_moved)
+                to_unit(torch.nonzero(m).float().mean(dim=0).flip(0), SIZE)
+                for m in (mask, of_moved)
             )
             expected = centre * 0.5 + torch.tensor([0.3, -0.2])
             torch.testing.assert_close(centre_of_moved, expected, atol=0.04, rtol=0)

@@ -225,3 +225,56 @@ def test_a_module_in_the_trunk_leaves_the_pooling_of_brnet_as_it_is(tmp_path: Pa
     assert network.regression_matrix is not None and plain.regression_matrix is not None
     assert network.regression_matrix.shape == plain.regression_matrix.shape
     assert network(torch.randn(2, 3, 128, 128)).points.shape == (2, LANDMARKS, 2)
+
+
+def test_all_cells_of_the_factorial_share_one_backbone() -> None:
+    cells = [v for v in REGISTRY.all(Variant).values() if v.factors is not None]
+    assert len(cells) == len({frozenset(v.factors or ()) for v in cells}) == 8
+    backbones = {
+        str(build_network(spec_of(v.name), REGISTRY, LANDMARKS).get_submodule("backbone"))
+        for v in cells
+    }
+    assert len(backbones) == 1 and all(not v.options for v in cells)
+    without = REGISTRY.get(Variant, "brnet"), REGISTRY.get(Variant, "lm")
+    assert [v.factors for v in without] == [None, None]
+
+
+def test_the_cut_backbone_flattens_what_the_modules_would_have_seen() -> None:
+    images = torch.randn(2, 3, 64, 64)
+    network = build_network(spec_of("cut", "resnet18-slim", "attach=stride-16"), REGISTRY, 68)
+    Z = network.eval().get_submodule("backbone")(images)
+    X = torch.nn.functional.avg_pool2d(Z, 2).flatten(1)
+    offsets = (X @ network.get_parameter("regression.weight").T).unflatten(1, (-1, 2))
+    torch.testing.assert_close(network(images).points, network.mean_shape + offsets)
+
+
+@pytest.mark.parametrize(("name", "free"), [("dm", True), ("dm-normalised", False)])
+def test_only_a_normalised_pathway_leaves_all_weighing_to_the_map(name: str, free: bool) -> None:
+    """A pathway C of ten times the scale gives ten times the features, or the same ones."""
+    torch.manual_seed(0)
+    module = REGISTRY.build(Module, name, in_channels=16)
+    Z = torch.randn(2, 16, 5, 5)
+    clean, P = module(Z)
+    with torch.no_grad():
+        for norm in (module.pathway_c.body[1][1], module.pathway_c.shortcut[1]):
+            norm.weight.mul_(10)
+            norm.bias.mul_(10)
+    scaled, same = module(Z)
+    torch.testing.assert_close(same, P)
+    torch.testing.assert_close(scaled, clean * (10 if free else 1), atol=1e-3, rtol=1e-3)
+    if not free:
+        squares = clean.square().mean(dim=1, keepdim=True)
+        torch.testing.assert_close(squares.sqrt(), P, atol=1e-3, rtol=1e-3)
+
+
+def test_the_map_the_matrix_and_the_shape_are_float32_under_bf16() -> None:
+    network = build_network(spec_of("odn"), REGISTRY, LANDMARKS)
+    seen = {}
+    for name in ("distillation.pathway_d", "low_rank", "regression", "distillation.pathway_c"):
+        network.get_submodule(name).register_forward_hook(
+            lambda module, inputs, output, name=name: seen.update({name: output.dtype})
+        )
+    with torch.autocast("cpu", torch.bfloat16):
+        network(torch.randn(2, 3, 64, 64))
+    assert seen.pop("distillation.pathway_c") == torch.bfloat16
+    assert set(seen.values()) == {torch.float32} and len(seen) == 3

@@ -28,8 +28,8 @@ from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import Outcome, run
 
 FILES = (
-    "checkpoint.safetensors", "done", "examples.jpg", "metrics.jsonl", "predictions.parquet",
-    "result.json", "status.json", "trial.json",
+    "checkpoint.safetensors", "done", "examples.jpg", "metrics.jsonl",
+    "predictions-pasted.parquet", "predictions.parquet", "result.json", "status.json", "trial.json",
 )  # fmt: skip
 
 
