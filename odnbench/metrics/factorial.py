@@ -33,9 +33,14 @@ class Effect:
     p_holm: float  # Holm's correction for all effects of the design
 
     @property
+    def is_detected(self) -> bool:
+        """Whether an effect as large is rare enough where there is none."""
+        return self.p_holm < SIGNIFICANT
+
+    @property
     def text(self) -> str:
         """The verdict, in the words of a table."""
-        if self.p_holm >= SIGNIFICANT:
+        if not self.is_detected:
             return "no detectable effect"
         return "lowers the error" if self.interval.estimate < 0 else "raises the error"
 

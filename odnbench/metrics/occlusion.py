@@ -1,10 +1,17 @@
-"""Scores of predicted occlusion: flags of landmarks, or probabilities."""
+"""Scores of predicted occlusion: flags of landmarks, or probabilities.
 
-# M points of all faces
+An AUROC over the points of all faces together mixes two questions: which places of a face are
+occluded, and which faces have occluded places at all. A map that is darker on some faces than on
+others changes it without telling one place from another. `face_aurocs` asks the first question
+alone.
+"""
+
+# M points of all faces; N faces, K places of each
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from odnbench.arrays import Flags, Floats
 
@@ -77,6 +84,23 @@ def score_probabilities(probability: Floats, true: Flags) -> ProbabilityScore:
     hits_at_least = np.cumsum(hits[::-1])[::-1]
     precision = hits_at_least[own] / at_least[own]
     return ProbabilityScore(float(auroc), float(precision.mean()), _calibration(p, occluded), share)
+
+
+def face_aurocs(probability: Floats, true: Flags, counted: Flags) -> Floats:
+    """(N,) AUROC over the places of each face; NaN for a face without places of both kinds.
+
+    probability, true, counted: (N, K). Places that are not counted are left out. Equal
+    probabilities count half.
+    """
+    positive, negative = true & counted, ~true & counted
+    # A place that is left out ranks above all others, where it changes no rank of theirs.
+    rank = rankdata(np.where(counted, probability, np.inf), axis=1)  # (N, K) from 1
+    positives, negatives = positive.sum(axis=1), negative.sum(axis=1)
+    # Pairs of an occluded and a visible place in which the occluded one has the larger probability.
+    pairs = (rank * positive).sum(axis=1) - positives * (positives + 1) / 2
+    possible = (positives * negatives).astype(np.float64)
+    aurocs: Floats = pairs / np.where(possible > 0, possible, np.nan)
+    return aurocs
 
 
 def _calibration(p: Floats, occluded: Flags) -> float:

@@ -50,11 +50,21 @@ class Comparison:
     reference_mean: float = float("nan")
 
     @property
+    def is_detected(self) -> bool:
+        """Whether a difference as large is rare enough where there is none."""
+        return self.p_holm < SIGNIFICANT
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the variant is detectably better than the reference."""
+        return self.is_detected and (self.difference < 0) == self.lower_is_better
+
+    @property
     def text(self) -> str:
         """The verdict, in the words of a table."""
-        if self.p_holm >= SIGNIFICANT:
+        if not self.is_detected:
             return "no detectable difference"
-        return "better" if (self.difference < 0) == self.lower_is_better else "worse"
+        return "better" if self.is_better else "worse"
 
     @property
     def caveat(self) -> str:

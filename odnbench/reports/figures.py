@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from odnbench.metrics.ced import ced
 from odnbench.plan.trials import Coverage
+from odnbench.reports.ranks import RankRow
 from odnbench.reports.report import Report
 from odnbench.results.records import Epoch
 from odnbench.scoring.scores import Score
@@ -19,6 +20,7 @@ from odnbench.scoring.scores import Score
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31", "#7F7F7F")
 STYLES = ("-", (0, (5, 2)))
 LARGEST_NME_PERCENT = 25.0
+_SMALLEST_SINGULAR_VALUE = 1e-6  # of the largest; float32 has 24 bits
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ def figures_of(report: Report) -> dict[str, Figure]:
     trained = [curve for curve in curves if curve.epochs]
     if trained:
         named[f"{report.pipeline.name}-training.png"] = training_figure(trained, label)
+    ranked = [rank for rank in report.ranks if rank.product_spectrum]
+    if ranked:
+        shown = next((rank for rank in ranked if rank.row is report.exemplar_row), ranked[0])
+        named[f"{report.pipeline.name}-spectrum.png"] = spectrum_figure(shown, label)
     return named
 
 
@@ -106,6 +112,25 @@ def training_figure(curves: Sequence[Curve], label: str) -> Figure:
     panel.grid(color="0.92", which="both")
     panel.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
+    return figure
+
+
+def spectrum_figure(rank: RankRow, label: str) -> Figure:
+    """Singular values of M and of M W_fcᵀ, each over its largest."""
+    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    panel = figure.subplots()
+    spectra = {"M": rank.spectrum, "M W_fcᵀ": rank.product_spectrum}
+    for (name, spectrum), colour in zip(spectra.items(), PALETTE, strict=False):
+        sigma = np.array(spectrum)
+        seen = sigma / sigma[0] if sigma[0] > 0 else sigma
+        # Values of no more than rounding errors would stretch the axis.
+        seen = np.where(seen > _SMALLEST_SINGULAR_VALUE, seen, np.nan)
+        panel.plot(np.arange(1, len(sigma) + 1), seen, color=colour, linewidth=1.6, label=name)
+    panel.set(xlabel="singular value", ylabel="size over the largest", yscale="log")
+    panel.set_title(f"Spectra of {rank.row.title} ({label})", fontsize=10)
+    panel.grid(color="0.92", which="both")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, fontsize=8)
     return figure
 
 

@@ -7,9 +7,15 @@ from pathlib import Path
 import jinja2
 
 from odnbench.plan.shipped import shipped
-from odnbench.reports import texts
+from odnbench.reports import sentences, texts
 from odnbench.reports.figures import figures_of
 from odnbench.reports.report import Report
+
+_FILTERS = (
+    texts.with_interval, texts.rounded, texts.counted, texts.relative, texts.points,
+    texts.within_faces, texts.verdict_on_map, texts.share, texts.carrier, texts.matrix_size,
+    texts.listed, sentences.found, sentences.not_shown,
+)  # fmt: skip
 
 
 def write_markdown(report: Report, folder: Path) -> Path:
@@ -34,10 +40,15 @@ def as_markdown(report: Report, figures: Iterable[str]) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    for text in (texts.with_interval, texts.rounded, texts.counted, texts.relative):
+    for text in _FILTERS:
         environment.filters[text.__name__] = text
     template = environment.get_template("report.md.j2")
-    return template.render(report=report, figures=list(figures), examples=_examples_name(report))
+    return template.render(
+        report=report,
+        figures=list(figures),
+        examples=_examples_name(report),
+        inert_below=texts.inert_below(),
+    )
 
 
 def _examples_name(report: Report) -> str:

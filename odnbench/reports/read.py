@@ -10,27 +10,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.entries import LossWeight, Metric, Published, Variant
+from odnbench.plan.entries import Backbone, LossWeight, Metric, Published, Variant
 from odnbench.plan.pipelines import Search
 from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, has_paper_weights, trial_title, weights_title
-from odnbench.plan.trials import Trial
-from odnbench.reports.report import (
+from odnbench.reports.report import Report
+from odnbench.reports.rows import (
+    Base,
     Measured,
     Missing,
-    Report,
     Row,
     ScoredTrial,
+    Tested,
     errors_of,
     nme_interval,
 )
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord, is_at_work
+from odnbench.results.predictions import Predictions
+from odnbench.scoring.occlusion import map_cells, occlusion_scores
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.score import score_files
-from odnbench.scoring.scores import Score, main_values, occlusion_scores, scores
+from odnbench.scoring.scores import Score, main_values, scores
 from odnbench.scoring.truth import truth_in_predictions
 
 
@@ -46,15 +49,9 @@ def read_report(
     pipeline = record.pipeline
     finished: list[ScoredTrial] = []
     missing = []
-    shown: set[TrialSpec] = set()  # of which a report tells the occlusion of the first seed
     for folder, title in record.folders(plan_file.parent):
         if folder.finished:
-            trial = folder.trial
-            unseeded = dataclasses.replace(trial.spec, seed=0)
-            finished.append(
-                _score_trial(folder, trial, pipeline.columns, registry, unseeded not in shown)
-            )
-            shown.add(unseeded)
+            finished.append(_score_trial(folder, pipeline.columns, registry))
         else:
             missing.append(Missing(title, folder.standing(at_work=at_work)))
     protocols = {scored.trial.protocol for scored in finished}
@@ -78,6 +75,7 @@ def read_report(
         unlike=unlike,
         metrics=tuple(registry.all(Metric).values()),
         weights=tuple(registry.get(LossWeight, name) for name in _weights_of(pipeline.search)),
+        penalties=tuple(registry.all(LossWeight).values()),
         factors={
             name: variant.factors
             for name, variant in registry.all(Variant).items()
@@ -97,23 +95,25 @@ def read_report(
     )
 
 
-def _score_trial(
-    folder: TrialFolder,
-    trial: Trial,
-    columns: Sequence[str],
-    registry: Registry,
-    with_occlusion: bool,
-) -> ScoredTrial:
+def _score_trial(folder: TrialFolder, columns: Sequence[str], registry: Registry) -> ScoredTrial:
     """A finished trial with its numbers."""
-    predictions = folder.predictions
+    trial, predictions, pasted = folder.trial, folder.predictions, folder.pasted
+
+    def tested(predictions: Predictions) -> Tested:
+        return Tested(
+            {score.column: score for score in scores(predictions, trial, registry, columns)},
+            occlusion_scores(predictions, registry, columns),
+        )
+
     return ScoredTrial(
         trial,
         folder,
         folder.result,
         tuple(folder.epochs),
-        {score.column: score for score in scores(predictions, trial, registry, columns)},
-        occlusion_scores(predictions, registry, columns) if with_occlusion else {},
+        tested(predictions),
         folder.versions,
+        None if pasted is None else tested(pasted),
+        map_cells(predictions),
     )
 
 
@@ -141,11 +141,24 @@ def _rows(
             numbers=_numbers([trial.scores for trial in trials], registry),
             is_reference=is_single and spec.variant == reference,
             has_paper_weights=bool(search) and has_paper_weights(spec, registry, searched),
+            base=_base_of(spec, registry),
         )
         rows.append(row)
     if search is not None:
         rows.sort(key=lambda row: row.trials[0].result.validation_nme_percent)
     return tuple(rows)
+
+
+def _base_of(spec: TrialSpec, registry: Registry) -> Base | None:
+    """What carries the modules of a network; None where `registry` does not know its entries."""
+    try:
+        variant = registry.get(Variant, spec.variant)
+        backbone = registry.get(Backbone, spec.model.backbone)
+    except OdnbenchError:  # results of a registry that is not there any more
+        return None
+    attach = spec.model.attach
+    options = dict(variant.options)
+    return Base(backbone.name, attach, backbone.layer(attach), variant.network, options)
 
 
 def _numbers(

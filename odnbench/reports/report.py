@@ -4,108 +4,25 @@ A format (registry/formats.toml) turns a `Report` into text and pictures; no val
 format would have to take apart.
 """
 
-# S seeds, N faces, k columns of the structural matrix M
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from odnbench.arrays import Floats
-from odnbench.metrics.factorial import Effect, factorial_effects
-from odnbench.metrics.intervals import Interval, mean_interval
-from odnbench.metrics.occlusion import ProbabilityScore
-from odnbench.metrics.rank import effective_rank, stable_rank
-from odnbench.metrics.significance import Comparison, compare
+from odnbench.metrics.factorial import Effect
+from odnbench.metrics.significance import Comparison
 from odnbench.plan.conversion import get_at, leaves
 from odnbench.plan.entries import LossWeight, Metric, Published
 from odnbench.plan.pipelines import Pipeline
 from odnbench.plan.protocols import BoxRule, Protocol
-from odnbench.plan.trials import Coverage, Trial
-from odnbench.results.folder import TrialFolder
-from odnbench.results.records import Epoch, Result, Standing
-from odnbench.scoring.scores import Score
-
-
-@dataclass(frozen=True)
-class ScoredTrial:
-    """A finished trial with its numbers."""
-
-    trial: Trial
-    folder: TrialFolder
-    result: Result
-    epochs: tuple[Epoch, ...]
-    scores: Mapping[str, Score]  # column → score
-    # Column → "landmarks" or "cells" → how well 1 − P predicts their occlusion; known for the first
-    # seed of a row alone.
-    occlusion: Mapping[str, Mapping[str, ProbabilityScore]]
-    versions: Mapping[str, str]  # of the libraries that made the numbers
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric of one row on one column, in the metric's unit."""
-
-    values: tuple[float, ...]  # (S,) of each seed
-    interval: Interval | None = None  # 95 % interval of the mean over seeds and faces
-
-    @property
-    def mean(self) -> float:
-        """The mean over seeds."""
-        return float(np.mean(self.values))
-
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation over seeds; None for a single seed."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: trials that differ in nothing but the seed, or a foreign method."""
-
-    title: str
-    variant: str
-    trials: tuple[ScoredTrial, ...]
-    # Metric → column → number.
-    numbers: Mapping[str, Mapping[str, Measured]]
-    # Column → score, of a file of predictions that another tool made.
-    foreign: Mapping[str, Score] = field(default_factory=dict)
-    is_reference: bool = False  # whether the other rows are compared with this one
-    has_paper_weights: bool = False  # whether a search tried the paper's weights here
-
-    @property
-    def parameters(self) -> int | None:
-        """The number of the network's parameters; None for a foreign method."""
-        return self.trials[0].result.parameters if self.trials else None
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the trials of the row have epochs; the mean shape has none."""
-        return any(trial.epochs for trial in self.trials)
-
-    def scores_of(self, column: str) -> list[Score]:
-        """A score for each seed."""
-        found = [t.scores[column] for t in self.trials if column in t.scores]
-        return found or ([self.foreign[column]] if column in self.foreign else [])
-
-    def number(self, metric: str, column: str) -> Measured | None:
-        """The number of `metric` on `column`; None where the row has no scores."""
-        return self.numbers.get(metric, {}).get(column)
-
-    def errors(self, column: str) -> Floats | None:
-        """(S, N) errors whose mean is the NME as a fraction; None where the row has no scores."""
-        return errors_of(self.scores_of(column))
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A trial of the plan that has no numbers, and its state."""
-
-    title: str
-    standing: Standing
+from odnbench.plan.trials import Coverage
+from odnbench.reports.design import Design, design_of
+from odnbench.reports.occlusion import SmallMap, Told, maps_tell, small_maps
+from odnbench.reports.pasted import PastedLine, pasted_lines
+from odnbench.reports.ranks import RankRow, ranks_of
+from odnbench.reports.rows import Missing, Row, ScoredTrial, compared_with
+from odnbench.reports.summary import Lead, Seen, lead_of, seen_by
+from odnbench.reports.terms import TermsRow, terms_of
 
 
 @dataclass(frozen=True)
@@ -114,16 +31,6 @@ class PublishedColumn:
 
     values: dict[str, float]  # variant → NME in percent
     unlike: str  # why the figures are not comparable with ours; "" where they are
-
-
-@dataclass(frozen=True)
-class RankRow:
-    """Ranks of M for a row's first seed: (after the first epoch, of the weights that were kept)."""
-
-    row: Row
-    columns: int  # k
-    effective: tuple[float, float]
-    stable: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -138,6 +45,7 @@ class Report:
     unlike: Mapping[str, str]  # published table → why its numbers are not comparable
     metrics: tuple[Metric, ...]
     weights: tuple[LossWeight, ...]  # that a search varied
+    penalties: tuple[LossWeight, ...]  # every weight of the objective
     factors: Mapping[str, tuple[str, ...]]  # variant → the modules that are on
     saved_at: str
     rules: Mapping[str, str] = field(default_factory=dict)  # column → which faces are in it
@@ -165,42 +73,36 @@ class Report:
         Rows that were not tested on exactly the faces of the reference are left out.
         """
         found: dict[str, dict[str, Comparison]] = {}
-        reference = self.reference
-        for column in self.columns if reference is not None else ():
-            assert reference is not None
-            faces = {score.face_ids for score in reference.scores_of(column)}
-            errors = {
-                row.title: errors
-                for row in self.table
-                if (errors := row.errors(column)) is not None and errors.shape[1] > 1
-                if {score.face_ids for score in row.scores_of(column)} == faces
-            }
-            if len(errors) > 1 and reference.title in errors:
-                compared = compare(errors, reference.title)
-                found[column] = {comparison.variant: comparison for comparison in compared}
+        for column in self.columns if self.reference is not None else ():
+            assert self.reference is not None
+            scores = {row.title: row.scores_of(column) for row in self.table}
+            if compared := compared_with(self.reference.title, scores):
+                found[column] = compared
         return found
 
     @cached_property
+    def design(self) -> Design | None:
+        """The rows that are all combinations of some modules, if there are such rows."""
+        return design_of(self.rows, self.factors)
+
+    @cached_property
     def factorial(self) -> dict[str, tuple[Effect, ...]]:
-        """Column → effects of the modules, where every combination of them was run."""
-        cells: dict[frozenset[str], Row] = {}
-        for row in self.rows:
-            factors = self.factors.get(row.variant)
-            if factors is not None:
-                if frozenset(factors) in cells:
-                    return {}  # another axis was varied too
-                cells[frozenset(factors)] = row
-        everything = frozenset().union(*cells) if cells else frozenset()
-        if not everything or len(cells) != 2 ** len(everything):
+        """Column → effects of the modules; empty without a `design` of nothing but modules."""
+        if self.design is None:
             return {}
-        found = {}
-        for column in self.columns:
-            faces = {score.face_ids for row in cells.values() for score in row.scores_of(column)}
-            errors = {cell: row.errors(column) for cell, row in cells.items()}
-            known = {cell: E for cell, E in errors.items() if E is not None and E.shape[1] > 1}
-            if len(known) == len(cells) and len(faces) == 1:
-                found[column] = factorial_effects(known)
-        return found
+        effects = {column: self.design.effects(column) for column in self.columns}
+        return {column: found for column, found in effects.items() if found}
+
+    @property
+    def other_bases(self) -> tuple[Row, ...]:
+        """The trained rows whose networks differ from the reference's in more than modules."""
+        own = None if self.reference is None else self.reference.base
+        return tuple(
+            row
+            for row in self.rows
+            if own is not None and row.is_trained
+            if row.base is not None and not row.base.is_like(own)
+        )
 
     @cached_property
     def trials(self) -> list[ScoredTrial]:
@@ -296,54 +198,83 @@ class Report:
         """The effects of each set of modules, one per column of `factorial`."""
         return list(zip(*self.factorial.values(), strict=True))
 
-    @property
-    def distilled(self) -> list[tuple[Row, str]]:
-        """(row, "landmarks" or "cells") for rows whose networks predict occlusion.
-
-        The prediction is compared with flags of landmarks or with masks in the cells of the map.
-        """
-        return [
-            (row, against)
-            for row in self.rows
-            for against in ("landmarks", "cells")
-            if any(against in found for found in row.trials[0].occlusion.values())
-        ]
+    @cached_property
+    def maps(self) -> dict[str, tuple[tuple[Row, Told], ...]]:
+        """Column → what the occlusion map of each row tells of what is occluded."""
+        return maps_tell(self.rows, self.columns)
 
     @property
-    def low_rank(self) -> list[RankRow]:
-        """The ranks of M, for rows whose networks have a structural matrix M."""
-        found = []
+    def small_maps(self) -> tuple[SmallMap, ...]:
+        """The rows whose occlusion maps are too small for what `maps` tells."""
+        return small_maps(self.rows)
+
+    @cached_property
+    def pasted(self) -> dict[str, tuple[PastedLine, ...]]:
+        """Column → the rows on its faces with occluders pasted on them, where trials have these."""
+        return pasted_lines(self.rows, self.reference, self.columns)
+
+    @cached_property
+    def terms(self) -> tuple[TermsRow, ...]:
+        """What each penalty of the objective did in the training of each row."""
+        return terms_of(self.rows, self.penalties)
+
+    @property
+    def acting(self) -> tuple[LossWeight, ...]:
+        """The weights whose penalties act in the networks of any row."""
+        return tuple(w for w in self.penalties if any(row.term(w.name) for row in self.terms))
+
+    @property
+    def ranks(self) -> tuple[RankRow, ...]:
+        """The ranks of M and of M W_fcᵀ, for rows whose networks have a structural matrix M."""
+        return ranks_of(self.rows)
+
+    @property
+    def limits(self) -> dict[str, tuple[Row, ...]]:
+        """What the sizes of networks keep their modules from → the rows that this concerns."""
+        found: dict[str, tuple[Row, ...]] = {}
         for row in self.rows:
-            first = row.trials[0]
-            if first.result.spectrum and first.epochs:
-                sigma, start = np.array(first.result.spectrum), first.epochs[0]
-                found.append(
-                    RankRow(
-                        row,
-                        columns=len(sigma),
-                        effective=(start.effective_rank or 0.0, effective_rank(sigma)),
-                        stable=(start.stable_rank or 0.0, stable_rank(sigma)),
-                    )
-                )
+            shapes = row.trials[0].result.shapes
+            for limit in shapes.limits if shapes is not None else ():
+                found[limit] = (*found.get(limit, ()), row)
         return found
 
     @property
-    def exemplar(self) -> ScoredTrial:
-        """The trial whose examples are shown: of the reference, or of the first row without one."""
+    def main_column(self) -> str | None:
+        """The column with the most faces, the first of such; None where nothing was scored."""
+        return max(self.columns, key=lambda name: self.columns[name].faces, default=None)
+
+    @cached_property
+    def lead(self) -> Lead | None:
+        """The row with the lowest error on the main column; None where no row was trained."""
+        column = self.main_column
+        if column is None:
+            return None
+        return lead_of(
+            self.rows,
+            column,
+            self.reference,
+            self.comparisons.get(column, {}),
+            is_search=self.pipeline.search is not None,
+        )
+
+    @cached_property
+    def seen(self) -> Seen | None:
+        """What a map P tells, of the reference if it has one: the answer that says most."""
+        return seen_by(self.exemplar_row, self.rows, self.main_column, self.maps, self.pasted)
+
+    @property
+    def inert(self) -> TermsRow | None:
+        """The penalties of the reference, or of the first row that has any."""
+        own = [terms for terms in self.terms if terms.row is self.exemplar_row]
+        return next(iter([*own, *self.terms]), None)
+
+    @property
+    def exemplar_row(self) -> Row:
+        """The row that speaks for the report: the reference, or the first row without one."""
         named = [row for row in self.rows if row.variant == self.pipeline.reference]
-        return (named or list(self.rows))[0].trials[0]
+        return (named or list(self.rows))[0]
 
-
-def errors_of(scores: list[Score]) -> Floats | None:
-    """(S, N) errors in the scores of S seeds on the same faces; None for no scores."""
-    return np.stack([score.terms for score in scores]) if scores else None
-
-
-def nme_interval(errors: Floats) -> Interval | None:
-    """95 % interval of 100 times the mean of errors (S, N); None for a single face."""
-    if errors.shape[1] < 2:
-        return None
-    found = mean_interval(errors)
-    return Interval(
-        100 * found.estimate, 100 * max(0.0, found.low), 100 * found.high, found.level, found.seeds
-    )
+    @property
+    def exemplar(self) -> ScoredTrial:
+        """The trial whose examples are shown."""
+        return self.exemplar_row.trials[0]

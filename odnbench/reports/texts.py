@@ -1,7 +1,13 @@
 """Numbers as people read them, for all formats that are text and for the command line."""
 
+from collections.abc import Sequence
+
+from odnbench.metrics.intervals import Interval
 from odnbench.metrics.significance import Comparison
-from odnbench.reports.report import Measured
+from odnbench.reports.occlusion import Told
+from odnbench.reports.ranks import RankRow
+from odnbench.reports.rows import Base, Measured
+from odnbench.reports.terms import INERT_BELOW, Term
 
 NOTHING = "–"
 
@@ -33,3 +39,66 @@ def relative(comparison: Comparison) -> str:
     ends = (comparison.interval.low, comparison.interval.high)
     low, high = (100 * end / comparison.reference_mean for end in ends)
     return f"{comparison.percent:+.1f} % ({low:+.1f} to {high:+.1f})"
+
+
+def points(interval: Interval | None, scale: float = 1) -> str:
+    """A difference in percentage points, with its interval.
+
+    scale: 100 for a difference of errors that are fractions.
+    """
+    if interval is None:
+        return NOTHING
+    e, low, high = (scale * x for x in (interval.estimate, interval.low, interval.high))
+    return f"{e:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def within_faces(told: Told | None) -> str:
+    """The AUROC within a face, with its interval."""
+    if told is None or told.within is None:
+        return NOTHING
+    return f"{told.within.estimate:.3f} ({told.within.low:.3f}–{told.within.high:.3f})"
+
+
+def verdict_on_map(told: Told) -> str:
+    """How P compares in occluded and visible places of a face, in the words of a table."""
+    return {
+        "smaller": "P is smaller where occluded",
+        "larger": "P is larger where occluded",
+        "unclear": "no detectable difference",
+    }[told.map_is]
+
+
+def share(term: Term | None) -> str:
+    """What a penalty does: its share of the gradient, or why it has none."""
+    if term is None:
+        return NOTHING
+    if term.is_off:
+        return "off"
+    return f"{term.share:.1e}{', inert' if term.is_inert else ''}"
+
+
+def inert_below() -> str:
+    """The share of the gradient below which a penalty is called inert."""
+    return f"{INERT_BELOW:.0e}".replace("e-0", "e-")
+
+
+def carrier(base: Base | None) -> str:
+    """A backbone, where the feature map leaves it, and the options of the network around it."""
+    if base is None:
+        return "unknown backbone"
+    layer = base.attach if base.attach == base.layer else f"{base.attach}: {base.layer}"
+    options = [f"{name} {value}" for name, value in base.options.items()]
+    return ", ".join([f"{base.backbone} ({layer})", *options])
+
+
+def matrix_size(rank: RankRow) -> str:
+    """The size of M; where results do not hold it, how many singular values they hold."""
+    if rank.shape is None:
+        return f"{len(rank.spectrum)} singular values"
+    return "{} × {}".format(*rank.shape)
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

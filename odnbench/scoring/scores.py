@@ -12,7 +12,6 @@ from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import Interval, mean_interval
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
-from odnbench.metrics.occlusion import ProbabilityScore, score_probabilities
 from odnbench.metrics.summaries import mean_percent
 from odnbench.plan.entries import Metric
 from odnbench.plan.protocols import Protocol
@@ -99,31 +98,6 @@ def is_in_split(column: str, predictions: Predictions, registry: Registry) -> Fl
     if split.label:
         chosen &= [split.label in held.split() for held in predictions.labels]
     return chosen
-
-
-def occlusion_scores(
-    predictions: Predictions, registry: Registry, columns: Iterable[str]
-) -> dict[str, dict[str, ProbabilityScore]]:
-    """Column → "landmarks" or "cells" → how well 1 − P predicts occlusion there.
-
-    1 − P at the landmarks is compared with their occlusion flags, and 1 − P in the cells of the map
-    with whether occluders cover more than half of the cell. An entry is left out where P or the
-    masks are unknown, and where all or none of the flags are set.
-    """
-    found: dict[str, dict[str, ProbabilityScore]] = {}
-    occlusion = predictions.occlusion
-    for column in columns if occlusion is not None else ():
-        assert occlusion is not None
-        chosen = is_in_split(column, predictions, registry)
-        pairs = {"landmarks": (occlusion.landmarks, predictions.occluded)}
-        if occlusion.covered is not None:
-            pairs["cells"] = (occlusion.cells, occlusion.covered > 0.5)
-        for name, (probability, true) in pairs.items():
-            flags = true[chosen]
-            if flags.any() and not flags.all():
-                score = score_probabilities(probability[chosen], flags)
-                found.setdefault(column, {})[name] = score
-    return found
 
 
 def scores(

@@ -17,18 +17,20 @@ from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord
 from odnbench.results.predictions import Occlusion, Predictions
 from odnbench.results.records import Epoch, Result
+from odnbench.results.shapes import Shapes
 
 _COLUMNS = ("300w/common", "300w/challenging")
 _PARTS = ("300w/helen-test", "300w/ibug")
 _FACES = 8  # of each part
-_CELLS = 4
+_CELLS = 16
 _LANDMARKS = 68
 _FAILED = ("odn", 1)  # variant and seed of the trial that has no numbers
 
 
 def write_results(storage: Path, registry: Registry) -> Path:
-    """Writes the results of two variants, two seeds each, below `storage`: random predictions, and
-    one trial that failed. Returns the file of their plan.
+    """Writes the results of two variants, two seeds each, below `storage`: random predictions, also
+    for faces with occluders pasted on them, and one trial that failed. Returns the file of their
+    plan.
     """
     pipeline = Pipeline(
         "contract",
@@ -50,12 +52,18 @@ def write_results(storage: Path, registry: Registry) -> Path:
         has_modules = trial.spec.variant == "odn"
         for epoch in (1, 2):
             rank = 2.5 / epoch if has_modules else None
-            measured = Epoch(epoch, 1 / epoch, 1 / epoch, 1e-3, 8 / epoch, 0.5, rank, rank)
-            folder.append(measured)
+            shares = {"alpha": 0.1, "eta": 1e-5} if has_modules else {"alpha": 0.1}
+            folder.append(
+                Epoch(epoch, 1 / epoch, 1 / epoch, 1e-3, 8 / epoch, 0.5, rank, rank, shares)
+            )
         write_picture(np.zeros((8, 8, 3), np.uint8), folder.examples)
         spectrum = (2.0, 1.0, 0.5) if has_modules else ()
-        result = Result(1000, 2, 4.0, 1.0, 100.0, "float32", "cpu", "", spectrum)
-        folder.finish(result, _predictions(rng, has_modules))
+        shapes = Shapes(_LANDMARKS, (2, 2), (5, 3)) if has_modules else Shapes(_LANDMARKS)
+        result = Result(
+            1000, 2, 4.0, 1.0, 100.0, "float32", "cpu", "", spectrum, spectrum[:2], shapes
+        )
+        predictions = (_predictions(rng, has_modules) for _ in ("clean", "pasted"))
+        folder.finish(result, *predictions)
     PlanRecord(
         id="contract",
         pipeline=pipeline,
@@ -89,15 +97,19 @@ def _trials(pipeline: Pipeline, registry: Registry) -> Iterator[Trial]:
 def _predictions(rng: np.random.Generator, has_map: bool) -> Predictions:
     count = len(_PARTS) * _FACES
     true = np.random.default_rng(1).uniform(20, 80, (count, _LANDMARKS, 2))
+    occluded = rng.random((count, _LANDMARKS)) < 0.3
     occlusion = Occlusion(
-        rng.random((count, _LANDMARKS)), rng.random((count, _CELLS)), rng.random((count, _CELLS))
+        rng.random((count, _LANDMARKS)),
+        rng.random((count, _CELLS)),
+        rng.random((count, _CELLS)),
+        occluded & (rng.random(occluded.shape) < 0.5),
     )
     return Predictions(
         ids=tuple(f"face/{face}" for face in range(count)),
         parts=tuple(part for part in _PARTS for _ in range(_FACES)),
         predicted=true + rng.normal(0, 2, true.shape),
         true=true,
-        occluded=rng.random((count, _LANDMARKS)) < 0.2,
+        occluded=occluded,
         boxes=np.tile([10.0, 10.0, 90.0, 90.0], (count, 1)),
         labels=("",) * count,
         occlusion=occlusion if has_map else None,

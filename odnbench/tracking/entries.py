@@ -13,8 +13,10 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord
+from odnbench.results.predictions import Predictions
 from odnbench.results.records import Epoch
-from odnbench.scoring.scores import occlusion_scores, scores, values_of
+from odnbench.scoring.occlusion import occlusion_scores
+from odnbench.scoring.scores import scores, values_of
 
 PLAN_TAG = "odnbench.plan"  # id of the plan
 TRIAL_TAG = "odnbench.trial"  # id of the trial, "" in the parent run
@@ -98,11 +100,31 @@ def result_metrics(
         for value in values_of(score, registry, [score.protocol.failure_percent]):
             name = _OLDER_NAMES.get(value.metric.name, value.metric.key)
             numbers[f"test_{name}.{_metric_name(score.column)}"] = value.value
-    for column, by_truth in occlusion_scores(predictions, registry, columns).items():
-        for truth, occlusion in by_truth.items():
-            numbers[f"test_occlusion_auroc.{truth}.{_metric_name(column)}"] = occlusion.auroc
+    numbers |= _occlusion_metrics("test", predictions, registry, columns)
+    if (pasted := folder.pasted) is not None:
+        for score in scores(pasted, trial, registry, columns):
+            name = f"test_pasted_nme_percent.{_metric_name(score.column)}"
+            numbers[name] = score.nme_percent
+        numbers |= _occlusion_metrics("test_pasted", pasted, registry, columns)
     now, step = now_ms(), trial.spec.train.epochs
     return [Metric(key, value, now, step) for key, value in numbers.items()]
+
+
+def _occlusion_metrics(
+    faces: str, predictions: Predictions, registry: Registry, columns: Sequence[str]
+) -> dict[str, float]:
+    """AUROCs of the occlusion map, over all faces together and within a face.
+
+    faces: how names begin, "test" or "test_pasted".
+    """
+    numbers = {}
+    for column, by_truth in occlusion_scores(predictions, registry, columns).items():
+        for truth, score in by_truth.items():
+            where = f"{_truth_name(truth)}.{_metric_name(column)}"
+            numbers[f"{faces}_occlusion_auroc.{where}"] = score.pooled.auroc
+            if len(score.aurocs):
+                numbers[f"{faces}_occlusion_auroc_within.{where}"] = float(score.aurocs.mean())
+    return numbers
 
 
 def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +151,11 @@ def changed_ms(path: Path) -> int:
 def _metric_name(column: str) -> str:
     """A column as part of a metric's name, in which MLflow allows no plus."""
     return column.replace("+", " and ")
+
+
+def _truth_name(truth: str) -> str:
+    """A truth as part of a metric's name: "self_occluded_landmarks"."""
+    return truth.replace(" ", "_").replace("-", "_")
 
 
 def _datasets(trial: Trial) -> str:

@@ -37,7 +37,7 @@ def table_of(page: str) -> dict[str, dict[str, str]]:
     for row in rows:
         if row[0] == "model":  # the next table
             break
-        found[row[0]] = dict(zip(columns, row, strict=True))
+        found[row[0].removesuffix(" ‡")] = dict(zip(columns, row, strict=True))
     return found
 
 

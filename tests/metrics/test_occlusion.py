@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from odnbench.metrics.occlusion import score_flags, score_probabilities
+from odnbench.metrics.occlusion import face_aurocs, score_flags, score_probabilities
 
 
 def test_precision_and_recall_by_hand() -> None:
@@ -48,3 +48,37 @@ def test_a_probability_that_is_the_frequency_is_calibrated() -> None:
     always_sure = score_probabilities(np.ones((4, 5)), np.zeros((4, 5), bool))
     assert always_sure.calibration_error == 1.0
     assert np.isnan(always_sure.auroc)
+
+
+def test_the_area_within_a_face_is_the_share_of_pairs_in_the_right_order() -> None:
+    probability = np.array([[0.9, 0.5, 0.1, 0.5], [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]])
+    true = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], bool)
+    everything = np.ones_like(true)
+    # First face: .9 beats both, .5 beats .1 and ties with .5; second face: no pair is in order.
+    found = face_aurocs(probability, true, everything)
+    np.testing.assert_allclose(found, [(2 + 1.5) / 4, 0.0, np.nan])
+    without_the_tie = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1]], bool)
+    assert face_aurocs(probability, true, without_the_tie)[0] == 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 8))
+def test_areas_within_faces_are_those_of_scikit_learn(seed: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    true, counted = rng.random((2, 6, 9)) < 0.5
+    probability = rng.integers(0, levels + 1, true.shape) / levels  # with many ties
+    found = face_aurocs(probability, true, counted)
+    for face, area in enumerate(found):
+        flags, kept = true[face, counted[face]], probability[face, counted[face]]
+        if flags.any() and not flags.all():
+            assert area == pytest.approx(roc_auc_score(flags, kept))
+        else:
+            assert np.isnan(area)
+
+
+def test_a_map_that_differs_between_faces_alone_tells_nothing_within_a_face() -> None:
+    # The second face is occluded more and has the larger probabilities, all of them alike.
+    probability = np.repeat([[0.2], [0.8]], 10, axis=1)
+    true = np.array([[1, *[0] * 9], [*[1] * 9, 0]], bool)
+    np.testing.assert_array_equal(face_aurocs(probability, true, np.ones_like(true)), 0.5)
+    assert score_probabilities(probability, true).auroc == 0.9

@@ -1,0 +1,73 @@
+"""The factorial of modules in a report, and whether its cells differ in modules alone."""
+
+# S seeds, N faces
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from odnbench.metrics.factorial import Effect, factorial_effects
+from odnbench.plan.pipelines import differing_fields
+from odnbench.reports.rows import Base, Row
+
+Cells = Mapping[frozenset[str], Row]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Rows that are all combinations of some modules.
+
+    Effects of the modules can be told apart from everything else only where the rows differ in
+    nothing but modules: a cell with another backbone would have the effect of the backbone counted
+    as that of the modules.
+    """
+
+    cells: Cells  # modules that are on → row
+    differ_in: tuple[str, ...]  # what is not alike in all cells: "backbone", dotted keys of a spec
+
+    @property
+    def base(self) -> Base | None:
+        """The backbone of the cells, which is that of each where `differ_in` is empty."""
+        return next(iter(self.cells.values())).base
+
+    def effects(self, column: str) -> tuple[Effect, ...]:
+        """The effects of the modules on the error on `column`.
+
+        Empty where the cells were not tested on the same faces, or differ in more than modules.
+        """
+        rows = self.cells.values()
+        faces = {score.face_ids for row in rows for score in row.scores_of(column)}
+        errors = {modules: row.errors(column) for modules, row in self.cells.items()}
+        known = {modules: E for modules, E in errors.items() if E is not None and E.shape[1] > 1}
+        if self.differ_in or len(known) < len(self.cells) or len(faces) != 1:
+            return ()
+        return factorial_effects(known)
+
+
+def design_of(rows: Iterable[Row], factors: Mapping[str, tuple[str, ...]]) -> Design | None:
+    """The factorial of `rows`; None unless there is one row for each combination of modules.
+
+    factors: variant → the modules that are on, for variants that are cells.
+    """
+    cells: dict[frozenset[str], Row] = {}
+    for row in rows:
+        if row.variant not in factors:
+            continue
+        modules = frozenset(factors[row.variant])
+        if modules in cells:
+            return None  # another axis was varied too
+        cells[modules] = row
+    everything = frozenset().union(*cells) if cells else frozenset()
+    if not everything or len(cells) != 2 ** len(everything):
+        return None
+    return Design(cells, tuple(_differences(list(cells.values()))))
+
+
+def _differences(rows: list[Row]) -> Iterable[str]:
+    """What the networks and trainings of `rows` differ in, beside modules and seeds."""
+    bases = [row.base for row in rows]
+    if any(base is None or bases[0] is None or not base.is_like(bases[0]) for base in bases):
+        yield "backbone"
+    specs = [row.trials[0].trial.spec for row in rows]
+    slots = {f"model.{slot}" for spec in specs for slot in spec.model.modules}
+    told_otherwise = {"variant", "seed", "model.backbone", "model.attach", *slots}
+    yield from (key for key in differing_fields(specs) if key not in told_otherwise)

@@ -1,0 +1,220 @@
+"""The sentences at the top of a report: what was found, and what was not shown.
+
+Someone who reads nothing else must not take away more than the numbers hold, so that whatever keeps
+a conclusion from being drawn stands beside what was found.
+"""
+
+from odnbench.metrics.factorial import Effect
+from odnbench.metrics.significance import SIGNIFICANT, Comparison
+from odnbench.reports import texts
+from odnbench.reports.report import Report
+from odnbench.reports.summary import Lead
+
+
+def found(report: Report) -> list[str]:
+    """What was found, in at most four sentences of Markdown."""
+    parts = (_lead(report), _effects(report), _map(report), _inert(report))
+    return [part for part in parts if part] or ["Nothing: no network of this plan was trained."]
+
+
+def not_shown(report: Report) -> list[str]:
+    """What cannot be concluded and why, in at most four sentences of Markdown."""
+    parts = (_no_difference(report), _beyond(report), _map_unclear(report), _incomplete(report))
+    return [part for part in parts if part]
+
+
+def _lead(report: Report) -> str:
+    lead = report.lead
+    if lead is None:
+        return ""
+    number = f"{texts.with_interval(lead.nme)} %"
+    if lead.is_search:
+        text = f"the trial with the lowest validation error, {lead.row.title}, has NME {number}"
+    elif sum(row.is_trained for row in report.rows) > 1:
+        text = f"**{lead.row.title}** has the lowest NME, {number}"
+    else:
+        text = f"**{lead.row.title}** has NME {number}"
+    tally = _tally(report)
+    return f"On `{report.main_column}`, {text}{_beside(lead, report.main_column or '')}.{tally}"
+
+
+def _beside(lead: Lead, column: str) -> str:
+    """The other row of a lead, as the end of a sentence."""
+    if lead.other is None:
+        return ""
+    if lead.comparison is None:
+        number = texts.with_interval(lead.other.number("nme", column))
+        return f"; {lead.other.title} has {number} %"
+    against = _against(lead.comparison)
+    if lead.row.is_reference:
+        return f"; next is {lead.other.title}, {against}"
+    return f", against {lead.other.title} {against}"
+
+
+def _against(comparison: Comparison) -> str:
+    """A difference with its interval, p and verdict."""
+    told = f"{texts.relative(comparison)}, p {comparison.p_holm:.4f}"
+    return f"{told}: {comparison.text}"
+
+
+def _tally(report: Report) -> str:
+    """How many trained rows are better and worse than the reference on the main column."""
+    compared = report.comparisons.get(report.main_column or "", {})
+    trained = [row for row in report.rows if row.is_trained and row.title in compared]
+    if report.reference is None or len(trained) < 2:
+        return ""
+    detected = [c for row in trained if (c := compared[row.title]).is_detected]
+    better = sum(comparison.is_better for comparison in detected)
+    counts = (
+        (better, "better"),
+        (len(detected) - better, "worse"),
+        (len(trained) - len(detected), "with no detectable difference"),
+    )
+    told = texts.listed([f"{count} {what}" for count, what in counts if count])
+    return f" Of {len(trained)} networks against {report.reference.title}: {told}."
+
+
+def _effects(report: Report) -> str:
+    effects = report.factorial.get(report.main_column or "", ())
+    if not effects or report.design is None:
+        return ""
+    seen = [effect for effect in effects if effect.is_detected]
+    unseen = [e for e in effects if not e.is_detected and len(e.modules) == 1]
+    parts = [_effect(effect) for effect in seen]
+    if unseen:
+        parts.append(f"no detectable effect of {texts.listed([e.modules[0] for e in unseen])}")
+    carrier = texts.carrier(report.design.base)
+    return f"Modules on one backbone, {carrier}, `{report.main_column}`: {'; '.join(parts)}."
+
+
+def _effect(effect: Effect) -> str:
+    size = f"{texts.points(effect.interval, 100)} points, p {effect.p_holm:.4f}"
+    if len(effect.modules) == 1:
+        return f"{effect.modules[0]} {effect.text}, {size}"
+    return f"interaction {' × '.join(effect.modules)} {size}"
+
+
+def _map(report: Report) -> str:
+    seen = report.seen
+    if seen is None:
+        return ""
+    told = seen.told
+    pasted = " under pasted occluders" if seen.is_pasted else ""
+    verdict = {
+        "smaller": "P is smaller there, as the paper intends",
+        "larger": "P is larger there, the reverse of what the paper intends",
+        "unclear": "P does not tell them from visible ones (0.5 is chance)",
+    }[told.map_is]
+    return (
+        f"The map P of {seen.row.title} against {told.truth}{pasted}, `{report.main_column}`: "
+        f"AUROC of 1 − P within a face {texts.within_faces(told)}, {told.faces} faces: {verdict}."
+    )
+
+
+def _inert(report: Report) -> str:
+    terms = report.inert
+    if terms is None:
+        return ""
+    title = terms.row.title
+    if terms.inert:
+        symbols = texts.listed([term.weight.symbol for term in terms.inert])
+        are, their, they_were = (
+            ("are", "their gradients are", "they were")
+            if len(terms.inert) > 1
+            else ("is", "its gradient is", "it were")
+        )
+        return (
+            f"{symbols} {are} inert in {title}: {their} below {texts.inert_below()} of the data "
+            f"term's, so that the network is trained as if {they_were} not there."
+        )
+    acting = [term for term in terms.terms if not term.is_off]
+    if not acting:
+        return ""
+    least = min(acting, key=lambda term: term.share)
+    return (
+        f"No term of the objective is inert in {title}; the smallest share of the gradient is that "
+        f"of {least.weight.symbol}, {least.share:.1e}."
+    )
+
+
+def _no_difference(report: Report) -> str:
+    untrained = {row.title for row in report.rows if not row.is_trained}
+    every = [c for by_row in report.comparisons.values() for c in by_row.values()]
+    compared = [comparison for comparison in every if comparison.variant not in untrained]
+    parts = []
+    if not compared:
+        parts.append("which network is better: none is compared with another by a test")
+    elif not any(comparison.is_detected for comparison in compared):
+        parts.append(
+            f"that any network differs from {compared[0].reference}: no p is below "
+            f"{SIGNIFICANT:g}, on any column"
+        )
+    on_main = report.comparisons.get(report.main_column or "", {})
+    parts += [
+        f"that {comparison.reference} is better than {title}"
+        for title, comparison in on_main.items()
+        if title in untrained and (comparison.is_better or not comparison.is_detected)
+    ]
+    if report.design is not None and report.design.differ_in:
+        parts.append(
+            "effects of the modules: the networks of the factorial differ in "
+            f"{texts.listed(report.design.differ_in)} too"
+        )
+    return _sentence(parts)
+
+
+def _beyond(report: Report) -> str:
+    """Beyond which runs and faces nothing is known."""
+    seeds = min((len(row.trials) for row in report.rows if row.is_trained), default=0)
+    parts = []
+    if limit := {
+        1: "with one seed, the spread between seeds is not known",
+        2: "two seeds hardly show their spread",
+        3: "three seeds show their spread only roughly",
+    }.get(seeds):
+        parts.append(f"whether new trainings give the same: {limit}")
+    if report.rendered:
+        parts.append("anything about real faces: some or all of these are drawn")
+    return _sentence(parts)
+
+
+def _map_unclear(report: Report) -> str:
+    """What keeps the map P from being judged."""
+    if report.seen is None:
+        if not report.small_maps:
+            return ""
+        cells = max(small.cells for small in report.small_maps)
+        return _sentence(
+            [f"whether P tells occluded places: its map has {_counted(cells, 'cell')}, too few"]
+        )
+    if report.seen.told.truth == "landmarks" and not report.seen.is_pasted:
+        return _sentence(
+            ["whether P tells covers from the far side of a turned head: the flags mark both"]
+        )
+    return ""
+
+
+def _incomplete(report: Report) -> str:
+    parts = []
+    if report.missing:
+        parts.append(
+            f"anything about {_counted(len(report.missing), 'trial')} without numbers, listed below"
+        )
+    if report.limits:
+        rows = dict.fromkeys(row.title for rows in report.limits.values() for row in rows)
+        parts.append(
+            f"what modules do where they have room to work: in {_counted(len(rows), 'network')} "
+            "sizes keep them from it (Limits, below)"
+        )
+    return _sentence(parts)
+
+
+def _sentence(parts: list[str]) -> str:
+    """The parts as one sentence; "" for none."""
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _counted(count: int, what: str) -> str:
+    """ "1 trial", "2 trials"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

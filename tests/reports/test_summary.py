@@ -1,0 +1,192 @@
+"""The first lines of a report, the factorial on one backbone, and the marks of other backbones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_results import COLUMN, Faces, Made, map_of, registry_with, report_of, spread_errors
+
+from odnbench.plan.entries import Variant
+from odnbench.reports.markdown import as_markdown
+from odnbench.reports.sentences import found, not_shown
+from odnbench.results.shapes import Shapes
+
+EMPTY = {f"model.{slot}": "none" for slot in ("geometry", "distillation", "low_rank")}
+
+
+def cell(name: str, *modules: str, **options: str) -> Variant:
+    """A cell of a factorial of GM and DM at the last unit, built with `options`."""
+    slots = {"GM": "model.geometry", "DM": "model.distillation"}
+    kept = {slots[module] for module in modules}
+    changes = {slot: none for slot, none in EMPTY.items() if slot not in kept}
+    return Variant(name, f"Cell {name}", changes, modules, options=options)
+
+
+ONE_BACKBONE = registry_with(
+    cell("none"), cell("g", "GM"), cell("d", "DM"), cell("both", "GM", "DM")
+)
+MEANS = {"none": 0.050, "g": 0.060, "d": 0.050, "both": 0.060}
+
+
+def cells_of(means: dict[str, float]) -> list[Made]:
+    return [Made(name, Faces(spread_errors(mean))) for name, mean in means.items()]
+
+
+def test_effects_of_modules_are_those_of_the_cells(tmp_path: Path) -> None:
+    report = report_of(tmp_path, *cells_of(MEANS), registry=ONE_BACKBONE, reference="both")
+    effects = {e.modules: e for e in report.factorial[COLUMN]}
+    assert len(effects) == 3
+    assert effects["GM",].interval.estimate == pytest.approx(0.010)
+    assert effects["DM",].interval.estimate == pytest.approx(0)
+    text = as_markdown(report, [])
+    assert "All cells share the backbone resnet18-slim (last-unit: layer4.0)." in text
+    assert "| GM | +1.00 (" in text
+    (sentence,) = [s for s in found(report) if s.startswith("Modules on one backbone")]
+    assert "GM raises the error, +1.00 (" in sentence
+    assert "no detectable effect of DM" in sentence
+
+
+def test_cells_that_differ_in_more_than_modules_have_no_effects(tmp_path: Path) -> None:
+    whole = Variant("none", "Whole", {**EMPTY, "model.attach": "whole"}, ())
+    learning = Variant("none", "Slow", {**EMPTY, "train.learning_rate": 1e-4}, ())
+    for name, other, reason in (
+        ("attach", whole, "backbone"),
+        ("options", cell("none", pool="vector"), "backbone"),
+        ("training", learning, "train.learning_rate"),
+    ):
+        registry = registry_with(*ONE_BACKBONE.all(Variant).values(), other)
+        report = report_of(tmp_path / name, *cells_of(MEANS), registry=registry, reference="both")
+        assert report.factorial == {}
+        assert report.design is not None and report.design.differ_in == (reason,)
+        assert f"differ in {reason} too, whose effect" in as_markdown(report, [])
+        assert any(f"differ in {reason} too" in sentence for sentence in not_shown(report))
+
+
+def test_a_word_and_a_layer_of_one_place_are_one_backbone(tmp_path: Path) -> None:
+    layer = Variant("none", "By its layer", {**EMPTY, "model.attach": "layer4.0"}, ())
+    registry = registry_with(*ONE_BACKBONE.all(Variant).values(), layer)
+    report = report_of(tmp_path, *cells_of(MEANS), registry=registry, reference="both")
+    assert len(report.factorial[COLUMN]) == 3
+    assert report.other_bases == ()
+
+
+def test_there_is_no_factorial_where_a_cell_is_missing_or_there_twice(tmp_path: Path) -> None:
+    part = {name: mean for name, mean in MEANS.items() if name != "none"}
+    report = report_of(tmp_path / "part", *cells_of(part), registry=ONE_BACKBONE, reference="both")
+    assert report.design is None and report.factorial == {}
+    again = Made("g", Faces(spread_errors(0.05)), overrides=("train.batch_size=4",))
+    twice = report_of(
+        tmp_path / "twice", *cells_of(MEANS), again, registry=ONE_BACKBONE, reference="both"
+    )
+    assert twice.design is None
+
+
+def test_rows_of_another_backbone_are_marked_and_named(tmp_path: Path) -> None:
+    pooled = Variant("pooled", "Pooled", {**EMPTY}, options={"pool": "vector"})
+    whole = Variant("whole", "Whole", {**EMPTY, "model.attach": "whole"})
+    registry = registry_with(*ONE_BACKBONE.all(Variant).values(), pooled, whole)
+    names = ("both", "g", "pooled", "whole", "mean-shape")
+    made = [
+        Made(n, Faces(spread_errors(0.05)), shares=() if n == "mean-shape" else ({},))
+        for n in names
+    ]
+    report = report_of(tmp_path, *made, registry=registry, reference="both")
+    assert [row.variant for row in report.other_bases] == ["pooled", "whole"]
+    text = as_markdown(report, [])
+    assert "| Pooled ‡ |" in text and "| Cell g |" in text
+    assert "| Mean shape of the training set |" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("‡")]
+    assert "that of Cell both, resnet18-slim (last-unit: layer4.0); " in line
+    assert "Pooled, resnet18-slim (last-unit: layer4.0), pool vector; Whole, resnet18-slim" in line
+
+
+def test_the_first_fifteen_lines_say_what_was_found_and_what_was_not(tmp_path: Path) -> None:
+    occluded = np.zeros((40, 68), bool)
+    occluded[:, 0] = True
+    away = np.tile(np.linspace(1, 0, 68), (40, 1))
+    away[::2, 0] = 0.5
+    held = map_of(away)
+    made = [
+        Made(name, Faces(spread_errors(mean), held if name == "both" else None, occluded),
+             shares=[{"alpha": 0.1, "eta": 1e-6}], shapes=Shapes(68, (2, 2)))
+        for name, mean in MEANS.items()
+    ]  # fmt: skip
+    report = report_of(tmp_path, *made, registry=ONE_BACKBONE, reference="both", failed=["brnet"])
+    head = as_markdown(report, []).splitlines()[:15]
+    assert head[0] == "# Made results"
+    assert head[2].startswith("> **Rendered faces** stand in for 300w/train, 300w/challenging")
+    begin, middle = head.index("**Found**"), head.index("**Not shown**")
+    assert head[begin + 1 : middle - 1] == [f"- {sentence}" for sentence in found(report)]
+    assert head[middle + 1 :] == [*(f"- {sentence}" for sentence in not_shown(report)), ""]
+    assert (len(found(report)), len(not_shown(report))) == (4, 3)
+    whole = " ".join(head)
+    for told in (
+        "On `300w/challenging`, **Cell none** has the lowest NME, 5.00 (",
+        "against Cell both -16.7 % (",
+        "Of 3 networks against Cell both: 2 better and 1 with no detectable difference.",
+        "GM raises the error",
+        "The map P of Cell both against landmarks",
+        "η is inert in Cell both: its gradient is below 1e-4",
+        "with one seed, the spread between seeds is not known",
+        "anything about real faces",
+        "far side of a turned head",
+        "1 trial without numbers",
+        "in 4 networks sizes keep them from it",
+    ):
+        assert told in whole, told
+
+
+def test_a_leading_reference_is_set_beside_the_next(tmp_path: Path) -> None:
+    means = {"both": 0.040, "g": 0.050, "d": 0.060}
+    report = report_of(tmp_path, *cells_of(means), registry=ONE_BACKBONE, reference="both")
+    assert report.lead is not None and report.lead.other is not None
+    assert (report.lead.row.variant, report.lead.other.variant) == ("both", "g")
+    assert found(report)[0].startswith("On `300w/challenging`, **Cell both** has the lowest NME")
+    assert "next is Cell g, +25.0 % (" in found(report)[0]
+    assert "2 worse." in found(report)[0]
+
+
+def test_equal_networks_are_said_to_show_no_difference(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    made = [
+        Made(name, Faces(0.05 + 0.01 * rng.standard_normal(40)), seed)
+        for name in ("both", "g")
+        for seed in range(4)
+    ]
+    report = report_of(tmp_path, *made, registry=ONE_BACKBONE, reference="both", rendered=False)
+    assert not_shown(report) == [
+        "That any network differs from Cell both: no p is below 0.05, on any column."
+    ]
+    assert "no detectable difference" in found(report)[0]
+    head = as_markdown(report, []).splitlines()
+    assert head[
+        2
+    ] == "> **Real faces**: trained on 24 faces of `300w/train`, tested on 40 of 135 faces of " + (
+        "`300w/challenging`."
+    )
+
+
+def test_a_network_that_does_not_beat_the_mean_shape_is_told(tmp_path: Path) -> None:
+    errors = spread_errors(0.30)
+    mean_shape = Made("mean-shape", Faces(errors), shares=())
+    report = report_of(tmp_path, mean_shape, Made("odn", Faces(errors)))
+    assert report.lead is not None and report.lead.row.variant == "odn"  # the only one trained
+    assert any(
+        "that BRNet+GM+LM+DM (ODN) is better than Mean shape" in sentence
+        for sentence in not_shown(report)
+    )
+
+
+def test_one_row_alone_is_compared_with_nothing(tmp_path: Path) -> None:
+    report = report_of(tmp_path, Made("odn", Faces(spread_errors(0.05))))
+    (sentence,) = found(report)
+    assert sentence.startswith("On `300w/challenging`, **BRNet+GM+LM+DM (ODN)** has NME 5.00 (")
+    assert not_shown(report)[0] == (
+        "Which network is better: none is compared with another by a test."
+    )
+
+
+def test_where_nothing_was_trained_nothing_is_found(tmp_path: Path) -> None:
+    report = report_of(tmp_path, Made("mean-shape", Faces(spread_errors(0.2)), shares=()))
+    assert found(report) == ["Nothing: no network of this plan was trained."]
+    assert report.lead is None
