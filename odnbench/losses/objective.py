@@ -74,7 +74,8 @@ class Objective:
         # P is positive, so its L1 norm is its sum.
         terms = {"eta": self.spec.eta * P.sum(dim=(1, 2, 3)).mean()}
         if self.spec.zeta and covered is not None:
-            visible = 1 - functional.adaptive_avg_pool2d(covered, P.shape[-2:])
+            h, w = P.shape[-2:]
+            visible = 1 - functional.adaptive_avg_pool2d(covered, (h, w))
             terms["zeta"] = self.spec.zeta * functional.binary_cross_entropy(P, visible.to(P))
         return terms
 

@@ -17,6 +17,7 @@ import numpy as np
 from odnbench.arrays import Bytes
 from odnbench.datasets.rendering import face_model as fm
 from odnbench.datasets.rendering.easel import Easel
+from odnbench.datasets.rendering.face_mesh import image_of
 from odnbench.datasets.rendering.face_parameters import Pose, sample_parameters
 from odnbench.datasets.rendering.occluders import draw_occluder, sample_occluder
 from odnbench.datasets.rendering.render import view_of
@@ -43,5 +44,4 @@ def draw_sprite(seed: int, index: int, size: int) -> Bytes:
     # Colours are spread beyond the edge, so that no dark ground shines through it.
     spread = np.where(mask[..., None] > 0, picture, cv2.dilate(picture, np.ones((5, 5), np.uint8)))
     both = np.dstack([spread, mask])
-    small: Bytes = cv2.resize(both, (size, size), interpolation=cv2.INTER_AREA)
-    return small
+    return image_of(cv2.resize(both, (size, size), interpolation=cv2.INTER_AREA))

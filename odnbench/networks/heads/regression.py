@@ -26,7 +26,8 @@ class Regression(LandmarkHead):
         """(B, L, 2)."""
         with full_precision(features):
             offsets = nn.functional.linear(widened(features), self.weight)
-        return offsets.unflatten(1, (-1, 2))
+        shapes: Tensor = offsets.unflatten(1, (-1, 2))
+        return shapes
 
     def decode(self, output: Tensor, mean_shape: Tensor) -> Tensor:
         """See LandmarkHead.decode."""
