@@ -13,9 +13,9 @@ from odnbench.networks.heads.head import CoordinateLoss
 class Prediction(NamedTuple):
     """What a network gives for a batch of pictures.
 
-    points: (B, L, 2), x y in [-1, 1] over the crop. occlusion_map: P (B, 1, h, w) in (0, 1), if the
-    network has one. output: the output of the network's head, from which points were decoded, if
-    the network has a head.
+    points: (B, L, 2), x y in [-1, 1] over the crop. occlusion_map: P (B, 1, h, w) in (0, 1),
+    float32 in every precision, if the network has one. output: the output of the network's head,
+    from which points were decoded, if the network has a head.
     """
 
     points: Tensor

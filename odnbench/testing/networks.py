@@ -115,6 +115,7 @@ def check_module(registry: Registry, name: str) -> str:
                 f"its occlusion map must be between 0 and 1, got {P.min():g} to {P.max():g}; end "
                 "it with a sigmoid"
             )
+        _check_float32(module, features.detach())
     output = _shaped(output, (_IMAGES, size, *shape[2:]), f"output of {shape}", wanted)
     M = getattr(module, "M", None) if slot.place == "vector" else None
     if M is not None:
@@ -122,6 +123,18 @@ def check_module(registry: Registry, name: str) -> str:
     _check_learns(module, [output] if P is None else [output, P], "", features)
     _check_in_network(registry, {f"model.{slot.name}": name})
     return ""
+
+
+def _check_float32(module: nn.Module, features: Tensor) -> None:
+    """The occlusion map of `module` is float32 where the network computes in bf16."""
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        _, P = module(features.bfloat16())
+    if P.dtype != torch.float32:
+        raise OdnbenchError(
+            f"its occlusion map must be float32 in every precision, or small penalties of it are "
+            f"rounded away; under bf16 it is {str(P.dtype).removeprefix('torch.')}: make it inside "
+            "odnbench.networks.precision.full_precision"
+        )
 
 
 def check_head(registry: Registry, name: str) -> str:

@@ -99,6 +99,11 @@ class Unbounded(Gate):
         return super().forward(Z), Z[:, :1] * 10
 
 
+class Rounded(Gate):
+    def forward(self, Z: Tensor) -> Any:
+        return super().forward(Z), Z[:, :1].sigmoid()
+
+
 class Raises(Gate):
     def forward(self, Z: Tensor) -> Any:
         return super().forward(Z).reshape(3, -1)
@@ -118,6 +123,7 @@ class Optional(Gate):
         (Detached, "its input gets no gradient"),
         (Idle, "its parameter idle gets no gradient; use it in forward"),
         (Unbounded, "its occlusion map must be between 0 and 1"),
+        (Rounded, "under bf16 it is bfloat16: make it inside odnbench.networks.precision"),
         (Raises, "RuntimeError: shape '[3, -1]' is invalid"),
         (Optional, "unknown option 'widht'; did you mean 'width'?"),
         (None, "cannot be imported"),
