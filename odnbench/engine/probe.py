@@ -48,8 +48,10 @@ class Probe:
         steps = len(rows) // min(spec.train.batch_size, len(rows))
         judged = len(faces.test) if spec.train.select == "test" else len(validation_rows)
         epoch = steps * self.step_seconds + judged * self.face_seconds + self.epoch_seconds
-        tested = (len(faces.test) + (0 if spec.train.epochs else judged)) * self.face_seconds
-        return self.start_seconds + spec.train.epochs * epoch + tested
+        tested = len(faces.test) * (2 if spec.data.pasted_test else 1)
+        tested += 0 if spec.train.epochs else judged
+        epochs_seconds = spec.train.epochs * epoch
+        return self.start_seconds + epochs_seconds + tested * self.face_seconds
 
 
 def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 1.0) -> Probe:

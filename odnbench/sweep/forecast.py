@@ -174,5 +174,6 @@ def _disk_bytes(plan: Plan, trial: Trial, kind: Kind) -> int:
     """
     per_point = 8 * 2 * 2 + 8 + 1  # predicted x and y, true x and y, occlusion, flag
     per_face = trial.scheme.points * per_point + 8 * 4
+    predicted = len(plan.faces[trial.faces].test) * (2 if trial.spec.data.pasted_test else 1)
     # A parameter is a float32.
-    return 4 * kind.footprint.parameters + len(plan.faces[trial.faces].test) * per_face
+    return 4 * kind.footprint.parameters + predicted * per_face

@@ -81,7 +81,7 @@ def test_disk_is_foretold_about_right(tmp_path: Path, cache: Path) -> None:
     foretold = forecast(plan, Slot(), slots=1).trial_bytes
     run(plan, run_inline, [])
     folder = plan.folder(plan.trials[0]).path
-    files = ("checkpoint.safetensors", "predictions.parquet")
+    files = ("checkpoint.safetensors", "predictions.parquet", "predictions-pasted.parquet")
     written = sum((folder / name).stat().st_size for name in files)
     assert foretold == pytest.approx(written, rel=0.2)
 
