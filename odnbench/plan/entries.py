@@ -176,6 +176,9 @@ class Dataset:
     flags: bool = False  # whether the annotation says which points are occluded
     protocol: str = ""  # name of the usual protocol; "": the first of the scheme
     offset: Offset = Offset()  # of the annotations of every part that states none itself
+    # Ids of the test faces that stand in the training part of the official archive too; None where
+    # nobody has looked.
+    doubles: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, split in self.splits.items():

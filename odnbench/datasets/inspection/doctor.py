@@ -3,22 +3,24 @@
     diagnosis = examine(open_archive(dataset, root), scheme)
     print(diagnosis.text())
 
-A check is a function from the survey of a part (survey.py) to findings. A finding is a fault, which
-makes numbers wrong or a run fail, or a note, which odnbench can handle but other tools may not.
+A check is a function from the survey of a part (survey.py) to findings. Whoever does what the cure
+of a fault says must not get another fault by it.
 """
 
 # N faces, L landmarks
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
 from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.inspection.diagnosis import Diagnosis, Finding, PartCount
 from odnbench.datasets.inspection.survey import Look, Survey, survey
 from odnbench.datasets.inspection.symmetry import LEAST_FACES
+from odnbench.datasets.photographs import unit_rows
 from odnbench.plan.entries import Dataset
 from odnbench.plan.protocols import Scheme
 
@@ -30,61 +32,13 @@ _SAME_PICTURE = 0.97
 _FAR_OUTSIDE = 0.2
 # Limits of the side of the annotated box over the side of the landmarks' box.
 _BOX_RATIO = (0.6, 3.5)
+# Cures of a test face in the training part.
+_FROM_TRAINING = "take them out of the training part: test errors come out too small"
+_FROM_TEST = "take them out of the test part: they do not belong to it"
+_REPLACE = "get these faces of the training part again: test faces stand in their place"
 # (a, b): the mean shape of n faces, of which some are turned, may be asymmetric by a + b / n of its
 # radius.
 _FLIP_SLACK = (0.02, 6.0)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fault of a data set, or a note about it."""
-
-    check: str
-    is_fault: bool
-    where: str  # name of a part, or of the whole data set
-    message: str
-    cure: str
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PartCount:
-    """Number of faces of a part that have both picture and annotation."""
-
-    part: str
-    faces: int
-    official: int  # number of faces of the official part
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The findings on one data set."""
-
-    dataset: str
-    root: str
-    rendered: bool
-    counts: tuple[PartCount, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether no finding is a fault; there may be notes."""
-        return not any(finding.is_fault for finding in self.findings)
-
-    def text(self) -> str:
-        """The diagnosis as lines of text, faults before notes."""
-        counts = ", ".join(f"{c.part} {c.faces} of {c.official}" for c in self.counts)
-        rendered = " (rendered faces)" if self.rendered else ""
-        lines = [f"{self.dataset} in {self.root}{rendered}", f"  faces: {counts}"]
-        for finding in sorted(self.findings, key=lambda f: not f.is_fault):
-            mark = "FAULT" if finding.is_fault else "note "
-            lines.append(f"  {mark} {finding.check}: {finding.where}: {finding.message}")
-            lines += [f"          {example}" for example in finding.examples]
-            if finding.cure:
-                lines.append(f"        → {finding.cure}")
-        if self.healthy:
-            lines.append("  no fault found")
-        return "\n".join(lines)
 
 
 def examine(
@@ -109,11 +63,12 @@ def examine(
             box_ratio,
             grey_pictures,
             names_with_blanks,
+            rescaled_pictures,
         )
         for finding in check(seen)
     ]
     findings += flip_table(surveys, scheme, archive.dataset.name)
-    findings += doubles(surveys, archive.dataset)
+    findings += doubles(surveys, archive.dataset, bool(archive.rendered))
     counts = [
         PartCount(seen.part, sum(look.size is not None for look in seen.looks), seen.official)
         for seen in surveys
@@ -171,7 +126,8 @@ def faulty_annotations(seen: Survey) -> Iterator[Finding]:
     if seen.faults:
         yield Finding(
             "faulty annotations", True, seen.part, f"{len(seen.faults)} cannot be used",
-            "get these files again, or mend the lines", _examples(seen.faults),
+            "get these files again, or mend the lines; take away what is there twice",
+            _examples(seen.faults),
         )  # fmt: skip
 
 
@@ -212,7 +168,7 @@ def off_by_one(seen: Survey) -> Iterator[Finding]:
         yield Finding(
             "off by one", False, seen.part, f"cannot be told from these pictures: {why}", "",
         )  # fmt: skip
-    if offset is None or not (off := offset.pixels_off):
+    if offset is None or not (off := offset.pixels_off):  # none is found where none can be told
         return
     side = "right and down" if off > 0 else "left and up"
     usual = ", beyond the offset that is known of the official files" if seen.offset.px[0] else ""
@@ -291,6 +247,17 @@ def names_with_blanks(seen: Survey) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def rescaled_pictures(seen: Survey) -> Iterator[Finding]:
+    """Pictures that are smaller or larger than the official ones, as far as the loader can tell."""
+    scales = [look.face.scale for look in seen.looks if look.face.scale != 1]
+    if scales:
+        yield Finding(
+            "rescaled pictures", False, seen.part,
+            f"{len(scales)} of {len(seen.looks)} faces on rescaled pictures, of "
+            f"{np.median(scales):.2f} times the original size in the median", "",
+        )  # fmt: skip
+
+
 def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator[Finding]:
     """Landmarks with another mirror image in the mean shape than in the scheme's flip table."""
     with_faces = [seen.points for seen in surveys if seen.looks]
@@ -318,25 +285,58 @@ def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator
         )  # fmt: skip
 
 
-def doubles(surveys: Sequence[Survey], dataset: Dataset) -> Iterator[Finding]:
-    """Faces that are in the training part and in a test part, found by comparing thumbnails."""
+def doubles(surveys: Sequence[Survey], dataset: Dataset, rendered: bool) -> Iterator[Finding]:
+    """Faces that are in the training part and in a test part, found by comparing thumbnails.
+
+    Those of the official archive, and those that may be of it, are only noted: without them, faces
+    would be missing.
+    """
+    too_many = {seen.part for seen in surveys if len(seen.looks) > seen.official}
+    official = () if rendered else dataset.doubles
+    noted, faults = [], defaultdict[str, list[str]](list)
+    for test, train in _pairs_of_test_and_training(surveys, dataset):
+        test_part, train_part = (look.face.part.partition("/")[2] for look in (test, train))
+        pair = f"{test.face.id} = {train.face.id}"
+        if test.face.id in (official or ()):
+            noted.append(pair)
+        elif train_part in too_many:
+            faults["take them out of the training part: test errors come out too small"].append(
+                pair
+            )
+        elif test_part in too_many:
+            faults["take them out of the test part: they do not belong to it"].append(pair)
+        elif official is None:
+            noted.append(pair)
+        else:
+            faults["get these faces of the training part again: others stand there"].append(pair)
+    for cure, pairs in faults.items():
+        yield Finding(
+            "doubles", True, dataset.name,
+            f"{_counted(pairs)} of the test part in the training part", cure, _examples(pairs),
+        )  # fmt: skip
+    if noted:
+        where = "as in" if official else "perhaps as in"
+        yield Finding(
+            "doubles", False, dataset.name,
+            f"{_counted(noted)} of the test part in the training part, {where} the official files",
+            "", _examples(noted),
+        )  # fmt: skip
+
+
+def _pairs_of_test_and_training(
+    surveys: Sequence[Survey], dataset: Dataset
+) -> Iterator[tuple[Look, Look]]:
+    """Each test face that is in the training part, with the training face that is most like it."""
     training = dataset.split("train").parts if "train" in (*dataset.splits, *dataset.parts) else ()
     train = [look for seen in surveys if seen.part in training for look in _with_thumbnail(seen)]
     test = [look for seen in surveys if seen.part not in training for look in _with_thumbnail(seen)]
     if not train or not test:
         return
-    of_train, of_test = (np.stack([_thumbnail(k) for k in looks]) for looks in (train, test))
-    found = []
+    of_train, of_test = (unit_rows(np.stack([k.thumbnail for k in t])) for t in (train, test))  # type: ignore[misc]
     for start in range(0, len(test), 1000):
         alike = of_test[start : start + 1000] @ of_train.T
         for row in np.flatnonzero(alike.max(axis=1) > _SAME_PICTURE):
-            found.append(f"{test[start + row].face.id} = {train[alike[row].argmax()].face.id}")
-    if found:
-        yield Finding(
-            "doubles", True, dataset.name,
-            f"{_counted(found)} of the test part in the training part",
-            "take them out of the training part: test errors come out too small", _examples(found),
-        )  # fmt: skip
+            yield test[start + row], train[alike[row].argmax()]
 
 
 def _mean_shape(points: Floats) -> Floats:
@@ -361,11 +361,6 @@ def _holds(boxes: Floats, points: Floats) -> Flags:
 
 def _with_thumbnail(seen: Survey) -> list[Look]:
     return [look for look in seen.looks if look.thumbnail is not None]
-
-
-def _thumbnail(look: Look) -> Floats:
-    assert look.thumbnail is not None
-    return look.thumbnail  # type: ignore[return-value]
 
 
 def _counted(found: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """One look at every face of a part, from which the doctor's checks are computed."""
 
-# N faces, L landmarks
+# N faces, L landmarks, T side of a thumbnail in pixels
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from odnbench.arrays import Bytes, Floats, Floats32
+from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.crop import window_of
+from odnbench.datasets.crop import THUMBNAIL_PX, window_of
 from odnbench.datasets.faces import Face
 from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
 from odnbench.datasets.offsets import annotation_offsets
@@ -21,7 +21,6 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Offset
 from odnbench.plan.protocols import BoxRule, Scheme
 
-_THUMBNAIL = (24, 24)
 _TIGHT = BoxRule("tight", "", "landmarks", "square", 1.0)
 
 
@@ -37,9 +36,8 @@ class Look:
     unreadable: str = ""
     # Whether the picture is stored with one channel.
     grey: bool = False
-    # The crop of the face in grey as one row, with zero mean and unit norm; None for a crop of a
-    # single colour.
-    thumbnail: Floats32 | None = None
+    # (T, T) grey, the crop of the face.
+    thumbnail: Bytes | None = None
 
 
 @dataclass
@@ -83,14 +81,11 @@ def survey(
             return Look(kept, unreadable=str(error)), None
         is_grey = picture.ndim == 2
         grey: Bytes = picture if is_grey else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
-        small = window.cut(grey, np.empty(_THUMBNAIL, np.uint8)).astype(np.float32)
-        small -= small.mean()
-        norm = float(np.linalg.norm(small))
         look = Look(
             kept,
             size=(picture.shape[1], picture.shape[0]),
             grey=is_grey,
-            thumbnail=small.ravel() / norm if norm > 0 else None,
+            thumbnail=window.cut(grey, np.empty((THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)),
         )
         scales = np.array([face.scale])
         meant = face.points - annotation_offsets(face.points[None], scales, offset, scheme)

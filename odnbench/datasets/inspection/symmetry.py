@@ -67,8 +67,12 @@ class MirrorOffset:
     def pixels_off(self) -> int:
         """+1 where the points are a pixel or more too far right and down, −1 where too far left and
         up, 0 where no fault is found.
+
+        None is found where one pixel could not be told: what is seen there comes from something
+        else, such as the asymmetry of large faces.
         """
-        return int(np.sign(self.offset_px)) if abs(self.offset_px) > self.least_px else 0
+        found = self.tells and abs(self.offset_px) > self.least_px
+        return int(np.sign(self.offset_px)) if found else 0
 
 
 class MirrorSums:

@@ -13,12 +13,13 @@ import scipy.io
 
 from odnbench.datasets.archives.archive import open_archive
 from odnbench.datasets.archives.pts import read_pts, write_pts
-from odnbench.datasets.inspection.doctor import Diagnosis, Finding, examine
+from odnbench.datasets.inspection.diagnosis import Diagnosis, Finding
+from odnbench.datasets.inspection.doctor import examine
 from odnbench.datasets.inspection.symmetry import LEAST_FACES
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.plan.conversion import to_mapping
-from odnbench.plan.entries import Dataset
+from odnbench.plan.entries import Dataset, Offset
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import Registry
 
@@ -112,6 +113,24 @@ def test_faces_too_many_are_counted(copy: Callable[[str], Path]) -> None:
     checks = {finding.check: finding for finding in diagnosis_of(root).findings}
     assert f"{FACES + 1} faces where the official archive has" in checks["too many faces"].message
     assert checks["doubles"].examples == ("ibug/mine = afw/image_0000",)
+    assert checks["doubles"].cure == "take them out of the test part: they do not belong to it"
+    for path in (root / "ibug").glob("mine.*"):
+        path.unlink()
+    assert_clean(diagnosis_of(root))
+
+
+def test_a_test_face_too_many_in_the_training_part_is_taken_out_of_it(
+    copy: Callable[[str], Path],
+) -> None:
+    root = copy("300w")
+    for suffix in ("png", "pts"):
+        shutil.copy(root / "ibug" / f"image_0000.{suffix}", root / "afw" / f"mine.{suffix}")
+    (finding,) = (f for f in diagnosis_of(root).findings if f.check == "doubles")
+    assert finding.is_fault
+    assert finding.cure == "take them out of the training part: test errors come out too small"
+    for path in (root / "afw").glob("mine.*"):
+        path.unlink()
+    assert_clean(diagnosis_of(root))
 
 
 def test_missing_pictures_are_named(copy: Callable[[str], Path]) -> None:
@@ -288,6 +307,48 @@ def test_a_test_face_in_the_training_part_is_named_even_if_saved_anew(
     checks = {finding.check: finding for finding in diagnosis_of(root).findings}
     assert checks["doubles"].is_fault
     assert checks["doubles"].examples == ("ibug/image_0004 = afw/image_0008",)
+    # Taking it out would leave a face missing.
+    assert (
+        checks["doubles"].cure == "get these faces of the training part again: others stand there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "is_fault", "told"),
+    [
+        (("ibug/image_0004",), False, "1 face of the test part in the training part, as in the"),
+        (None, False, "1 face of the test part in the training part, perhaps as in the"),
+        (("ibug/image_0003",), True, "1 face of the test part in the training part"),
+        ((), True, "1 face of the test part in the training part"),
+    ],
+)
+def test_a_double_of_the_official_archive_is_no_fault(
+    copy: Callable[[str], Path], known: tuple[str, ...] | None, is_fault: bool, told: str
+) -> None:
+    root = copy("300w")
+    (root / "rendered.json").unlink()  # as if the archive were official
+    for suffix in ("png", "pts"):
+        shutil.copy(root / "ibug" / f"image_0004.{suffix}", root / "afw" / f"image_0008.{suffix}")
+    dataset = DATASETS["300w"]
+    parts = {name: dataclasses.replace(p, faces=FACES) for name, p in dataset.parts.items()}
+    official = dataclasses.replace(dataset, parts=parts, offset=Offset(), doubles=known)
+    diagnosis = examine(open_archive(official, root), REGISTRY.get(Scheme, "68"))
+    (finding,) = (f for f in diagnosis.findings if f.check == "doubles")
+    assert finding.is_fault == is_fault != diagnosis.healthy
+    assert finding.message.startswith(told)
+    assert finding.examples == ("ibug/image_0004 = afw/image_0008",)
+
+
+def test_rescaled_pictures_are_noted(copy: Callable[[str], Path]) -> None:
+    root = copy("300w")
+    names = [f"AFW68/image_{i:04d}.jpg" for i in range(FACES)]
+    shapes = [read_pts(root / "afw" / f"image_{i:04d}.pts", 68) for i in range(FACES)]
+    rows = [np.rint(4 * shape.T.ravel()) for shape in shapes]
+    variables = {"nameList": np.array([[n] for n in names], object), "data": np.array(rows)}
+    scipy.io.savemat(root / "raw_300W_release.mat", variables)
+    finding = only_finding(root)
+    assert (finding.check, finding.where, finding.is_fault) == ("rescaled pictures", "afw", False)
+    assert finding.message.startswith(f"{FACES} of {FACES} faces on rescaled pictures, of 0.25")
 
 
 def test_the_findings_are_told_as_text_and_as_json(copy: Callable[[str], Path]) -> None:

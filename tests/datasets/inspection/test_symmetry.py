@@ -70,6 +70,15 @@ def test_weak_evidence_is_no_finding() -> None:
     assert MirrorOffset(0.9, 0.02, 600.0, 60).pixels_off == 0  # a pixel of 600 is asymmetry
 
 
+@pytest.mark.parametrize("face_px", [100.0, 260.0, 300.0, 440.0])
+@pytest.mark.parametrize("offset_px", [0.4, 0.9, 1.0, 1.4, 2.5])
+def test_what_cannot_be_told_is_never_a_finding(offset_px: float, face_px: float) -> None:
+    """Of official HELEN faces, of 440 px, 1.4 px is beyond chance and yet no wrong base."""
+    offset = MirrorOffset(offset_px, 0.02, face_px, 2000)
+    assert offset.tells == (face_px < 266)
+    assert bool(offset.pixels_off) == (offset.tells and offset_px > offset.least_px)
+
+
 def test_blank_pictures_say_nothing() -> None:
     sums = MirrorSums(68)
     flip = np.array(REGISTRY.get(Scheme, "68").flip)

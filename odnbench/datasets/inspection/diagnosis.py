@@ -1,0 +1,59 @@
+"""What the doctor says of a data set.
+
+A finding is a fault, which makes numbers wrong or a run fail, or a note, which odnbench can handle
+but other tools may not.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault of a data set, or a note about it."""
+
+    check: str
+    is_fault: bool
+    where: str  # name of a part, or of the whole data set
+    message: str
+    cure: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartCount:
+    """Number of faces of a part that have both picture and annotation."""
+
+    part: str
+    faces: int
+    official: int  # number of faces of the official part
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The findings on one data set."""
+
+    dataset: str
+    root: str
+    rendered: bool
+    counts: tuple[PartCount, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no finding is a fault; there may be notes."""
+        return not any(finding.is_fault for finding in self.findings)
+
+    def text(self) -> str:
+        """The diagnosis as lines of text, faults before notes."""
+        counts = ", ".join(f"{c.part} {c.faces} of {c.official}" for c in self.counts)
+        rendered = " (rendered faces)" if self.rendered else ""
+        lines = [f"{self.dataset} in {self.root}{rendered}", f"  faces: {counts}"]
+        for finding in sorted(self.findings, key=lambda f: not f.is_fault):
+            mark = "FAULT" if finding.is_fault else "note "
+            lines.append(f"  {mark} {finding.check}: {finding.where}: {finding.message}")
+            lines += [f"          {example}" for example in finding.examples]
+            if finding.cure:
+                lines.append(f"        → {finding.cure}")
+        if self.healthy:
+            lines.append("  no fault found")
+        return "\n".join(lines)
