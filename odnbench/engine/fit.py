@@ -79,32 +79,11 @@ def fit(
     best_nme, best_epoch = progress.best_nme, progress.best_epoch
     best_state = progress.best_state or network.state_dict()
     for epoch in range(progress.epoch + 1, spec.train.epochs + 1):
-        epoch_started = time.perf_counter()
-        terms, shares = training.epoch()
-        if not np.isfinite(list(terms.values())).all():
-            others = ", ".join(f"{k} {v}" for k, v in terms.items() if k != "data")
-            raise TrialFailed(f"epoch {epoch}: the data term is {terms['data']}, {others}")
-        sigma = spectrum(network)
-        penalties = training.objective.penalties(sigma)
-        loss = sum(terms.values()) + sum(penalties.values())
-        nme = judge()
-        if not np.isfinite([loss, nme]).all():
-            raise TrialFailed(f"epoch {epoch}: loss is {loss}, validation NME is {nme} %")
+        measured = _train_epoch(training, epoch, judge)
+        nme = measured.validation_nme_percent
         if nme < best_nme or spec.train.select == "last":
             best_nme, best_epoch = nme, epoch
             best_state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        measured = Epoch(
-            epoch=epoch,
-            loss=loss,
-            data_term=terms.pop("data"),
-            penalties={**penalties, **terms},
-            learning_rate=float(training.schedule.get_last_lr()[0]),
-            validation_nme_percent=nme,
-            seconds=time.perf_counter() - epoch_started,
-            effective_rank=None if sigma is None else effective_rank(sigma),
-            stable_rank=None if sigma is None else stable_rank(sigma),
-            gradient_shares=shares,
-        )
         folder.append(measured)
         if file.due:
             seconds = progress.seconds + time.perf_counter() - started
@@ -115,20 +94,47 @@ def fit(
     network.load_state_dict(best_state)
     if not best_epoch:  # no epoch was trained
         best_nme = judge()
+    save_checkpoint(network.state_dict(), folder.checkpoint)
     test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
-    predictions = _predict_test(network, faces.test, test_images, size, bf16)
+    predictions = _predictions(network, faces.test, test_images, size, bf16)
     examples = draw_examples(network, faces.test, test_images, predictions.predicted, size)
     write_picture(examples, folder.examples)
-    save_checkpoint(network.state_dict(), folder.checkpoint)
-    pasted = None
-    if spec.data.pasted_test:
-        occluded = with_occluders(faces.test, size)
-        images = on_device(occluded.images, device)
-        pasted = _predict_test(network, occluded, images, size, bf16)
+    pasted = _pasted(network, faces.test, size, bf16) if spec.data.pasted_test else None
     seconds = progress.seconds + time.perf_counter() - started
     result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds)
     folder.finish(result, predictions, pasted)
     return result
+
+
+def _train_epoch(training: Training, epoch: int, judge: Callable[[], float]) -> Epoch:
+    """Trains one epoch, the `epoch`-th, and measures it.
+
+    judge: gives the NME on the faces that choose the epoch, in percent. Raises TrialFailed where
+    the loss or that NME is not finite.
+    """
+    started = time.perf_counter()
+    terms, shares = training.epoch()
+    if not np.isfinite(list(terms.values())).all():
+        others = ", ".join(f"{k} {v}" for k, v in terms.items() if k != "data")
+        raise TrialFailed(f"epoch {epoch}: the data term is {terms['data']}, {others}")
+    sigma = spectrum(training.network)
+    penalties = training.objective.penalties(sigma)
+    loss = sum(terms.values()) + sum(penalties.values())
+    nme = judge()
+    if not np.isfinite([loss, nme]).all():
+        raise TrialFailed(f"epoch {epoch}: loss is {loss}, validation NME is {nme} %")
+    return Epoch(
+        epoch=epoch,
+        loss=loss,
+        data_term=terms.pop("data"),
+        penalties={**penalties, **terms},
+        learning_rate=float(training.schedule.get_last_lr()[0]),
+        validation_nme_percent=nme,
+        seconds=time.perf_counter() - started,
+        effective_rank=None if sigma is None else effective_rank(sigma),
+        stable_rank=None if sigma is None else stable_rank(sigma),
+        gradient_shares=shares,
+    )
 
 
 def _result(
@@ -156,12 +162,8 @@ def _result(
     )
 
 
-def _predict_test(
-    network: LandmarkNetwork,
-    test: FaceSet,
-    images: Tensor,
-    size: int,
-    bf16: bool,
+def _predictions(
+    network: LandmarkNetwork, test: FaceSet, images: Tensor, size: int, bf16: bool
 ) -> Predictions:
     """The predictions for `test`; raises TrialFailed where one is not finite."""
     predicted, P = predict(network, test, images, size, bf16)
@@ -169,6 +171,13 @@ def _predict_test(
         raise TrialFailed("a prediction for a test face is not finite")
     occlusion = None if P is None else occlusion_of(P, test, size)
     return predictions_of(test, predicted, occlusion)
+
+
+def _pasted(network: LandmarkNetwork, test: FaceSet, size: int, bf16: bool) -> Predictions:
+    """The predictions for `test` with occluders pasted on the pictures."""
+    faces = with_occluders(test, size)
+    images = on_device(faces.images, network.mean_shape.device)
+    return _predictions(network, faces, images, size, bf16)
 
 
 def shapes_of(network: LandmarkNetwork) -> Shapes:

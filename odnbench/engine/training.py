@@ -48,6 +48,14 @@ class Batch(NamedTuple):
     covered: Tensor | None = None  # (B, 1, s, s), 1 where an occluder was pasted, if any are
 
 
+class Step(NamedTuple):
+    """What is known of a step of the optimiser."""
+
+    terms: Terms  # before the step, detached
+    # Of the objective's weights (`Objective.gradient_shares`); empty where they were not measured.
+    gradient_shares: dict[str, float]
+
+
 @dataclass(frozen=True)
 class Batches:
     """The training faces, from which batches are made on the device."""
@@ -189,30 +197,28 @@ class Training:
         sums: dict[str, Tensor] = {}
         shares: dict[str, float] = {}
         for index, batch in enumerate(self.batches.epoch(self.generator), start=1):
-            measured = shares if index == len(self.batches) else None
-            for name, value in self.step(batch, measured).items():
+            terms, shares = self.step(batch, measure=index == len(self.batches))
+            for name, value in terms.items():
                 sums[name] = sums[name] + value if name in sums else value
         means = (torch.stack(list(sums.values())) / len(self.batches)).tolist()
         return dict(zip(sums, means, strict=True)), shares
 
-    def step(self, batch: Batch, shares: dict[str, float] | None = None) -> Terms:
-        """One step of the optimiser on a batch; returns the terms before the step, detached.
-
-        shares: where given, the gradient shares of the objective's weights are added to it.
+    def step(self, batch: Batch, *, measure: bool = False) -> Step:
+        """One step of the optimiser on a batch. measure: whether to measure gradient shares, for
+        which a GPU is waited for.
         """
         with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=self.bf16):
             prediction = self.forward(batch.inputs)
         terms = self.objective(prediction, batch.targets, batch.covered)
-        if shares is not None and prediction.occlusion_map is not None:
+        if measure and prediction.occlusion_map is not None:
             prediction.occlusion_map.retain_grad()
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
-        if shares is not None:
-            shares |= self.objective.gradient_shares(prediction, batch.covered)
+        shares = self.objective.gradient_shares(prediction, batch.covered) if measure else {}
         self.objective.add_nuclear_gradient()
         self.optimizer.step()
         self.schedule.step()
-        return {name: value.detach() for name, value in terms.items()}
+        return Step({name: value.detach() for name, value in terms.items()}, shares)
 
     def state_dict(self) -> dict[str, Any]:
         """All that later steps depend on, so that they are the same after `load_state_dict`."""
