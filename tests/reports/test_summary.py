@@ -97,7 +97,9 @@ def test_rows_of_another_backbone_are_marked_and_named(tmp_path: Path) -> None:
     assert "| Mean shape of the training set |" in text
     (line,) = [line for line in text.splitlines() if line.startswith("‡")]
     assert "that of Cell both, resnet18-slim (last-unit: layer4.0); " in line
-    assert "Pooled, resnet18-slim (last-unit: layer4.0), pool vector; Whole, resnet18-slim" in line
+    assert (
+        "Pooled, resnet18-slim (last-unit: layer4.0), pool = vector; Whole, resnet18-slim" in line
+    )
 
 
 def test_the_first_fifteen_lines_say_what_was_found_and_what_was_not(tmp_path: Path) -> None:
