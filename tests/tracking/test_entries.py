@@ -20,6 +20,7 @@ def test_metrics_hold_areas_within_faces_and_errors_under_pasted_occluders(tmp_p
     covered[:, 1] = False
     away = np.full((N, LANDMARKS), 0.5)
     away[:, 0], away[:, 1], away[:5, 0] = 0.9, 0.1, 0.5
+    away[10:] /= 10  # which changes nothing within a face
     cells = np.linspace(0, 1, CELLS) * np.ones((N, 1))
     held = Occlusion(away, cells, (cells > 0.95).astype(np.float64), covered)
     made = Made(
