@@ -11,7 +11,6 @@ alone.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from odnbench.arrays import Flags, Floats
 
@@ -94,13 +93,28 @@ def face_aurocs(probability: Floats, true: Flags, counted: Flags) -> Floats:
     """
     positive, negative = true & counted, ~true & counted
     # A place that is left out ranks above all others, where it changes no rank of theirs.
-    rank = rankdata(np.where(counted, probability, np.inf), axis=1)  # (N, K) from 1
+    rank = _mean_ranks(np.where(counted, probability, np.inf))  # (N, K)
     positives, negatives = positive.sum(axis=1), negative.sum(axis=1)
     # Pairs of an occluded and a visible place in which the occluded one has the larger probability.
     pairs = (rank * positive).sum(axis=1) - positives * (positives + 1) / 2
     possible = (positives * negatives).astype(np.float64)
     aurocs: Floats = pairs / np.where(possible > 0, possible, np.nan)
     return aurocs
+
+
+def _mean_ranks(values: Floats) -> Floats:
+    """(N, K) rank of each value in its row, from 1; equal values have the mean of their ranks."""
+    order = np.argsort(values, axis=1)
+    ordered = np.take_along_axis(values, order, axis=1)
+    # Equal values of a row are a group; groups are counted over all rows.
+    starts = np.ones(values.shape, np.bool_)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    group = np.cumsum(starts).reshape(values.shape) - 1
+    size = np.bincount(group.ravel())
+    first = np.flatnonzero(starts) % values.shape[1]  # place of a group's first value in its row
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + (size + 1) / 2)[group], axis=1)
+    return ranks
 
 
 def _calibration(p: Floats, occluded: Flags) -> float:

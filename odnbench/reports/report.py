@@ -220,8 +220,9 @@ class Report:
 
     @property
     def acting(self) -> tuple[LossWeight, ...]:
-        """The weights whose penalties act in the networks of any row."""
-        return tuple(w for w in self.penalties if any(row.term(w.name) for row in self.terms))
+        """The weights that are above 0 and act on something in any row."""
+        terms = [term for row in self.terms for term in row.terms if term.share is not None]
+        return tuple(w for w in self.penalties if any(term.weight == w for term in terms))
 
     @property
     def ranks(self) -> tuple[RankRow, ...]:

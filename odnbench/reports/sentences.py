@@ -127,13 +127,11 @@ def _inert(report: Report) -> str:
             f"{symbols} {are} inert in {title}: {their} below {texts.inert_below()} of the data "
             f"term's, so that the network is trained as if {they_were} not there."
         )
-    acting = [term for term in terms.terms if not term.is_off]
-    if not acting:
+    if terms.least is None:
         return ""
-    least = min(acting, key=lambda term: term.share)
     return (
         f"No term of the objective is inert in {title}; the smallest share of the gradient is that "
-        f"of {least.weight.symbol}, {least.share:.1e}."
+        f"of {terms.least.weight.symbol}, {terms.least.share:.1e}."
     )
 
 

@@ -20,25 +20,24 @@ class Term:
 
     weight: LossWeight
     # Norm of the penalty's gradient over that of the data term's, on the tensor that the penalty
-    # acts on: the median over epochs and seeds.
-    share: float
-    is_off: bool = False  # whether its weight is 0
+    # acts on: the median over epochs and seeds. None where the weight is 0.
+    share: float | None
 
     @property
     def is_inert(self) -> bool:
         """Whether training goes as if the penalty were not there, though its weight is above 0."""
-        return not self.is_off and self.share < INERT_BELOW
+        return self.share is not None and self.share < INERT_BELOW
 
 
 @dataclass(frozen=True)
 class TermsRow:
-    """The penalties that act in the networks of one row."""
+    """The penalties of one row, without those that nothing in its networks is subject to."""
 
     row: Row
     terms: tuple[Term, ...]
 
     def term(self, weight: str) -> Term | None:
-        """The penalty with the weight of that name; None where it does not act."""
+        """The penalty with the weight of that name; None where it acts on nothing."""
         return next((term for term in self.terms if term.weight.name == weight), None)
 
     @property
@@ -46,20 +45,30 @@ class TermsRow:
         """The inert ones among the penalties."""
         return tuple(term for term in self.terms if term.is_inert)
 
+    @property
+    def least(self) -> Term | None:
+        """The penalty with the smallest share of the gradient; None where all weights are 0."""
+        acting = [term for term in self.terms if term.share is not None]
+        return min(acting, key=lambda term: term.share or 0.0, default=None)
+
 
 def terms_of(rows: Iterable[Row], weights: Sequence[LossWeight]) -> tuple[TermsRow, ...]:
     """The penalties of each row whose epochs hold shares of the gradient; see `Epoch`."""
     found = []
     for row in rows:
+        epochs = [epoch for trial in row.trials for epoch in trial.epochs]
+        if not any(epoch.gradient_shares for epoch in epochs):
+            continue
         terms = []
         for weight in weights:
-            epochs = (epoch for trial in row.trials for epoch in trial.epochs)
             shares = [
-                e.gradient_shares[weight.name] for e in epochs if weight.name in e.gradient_shares
+                epoch.gradient_shares[weight.name]
+                for epoch in epochs
+                if weight.name in epoch.gradient_shares
             ]
-            if shares:
-                is_off = get_at(row.trials[0].trial.spec, f"loss.{weight.name}") == 0
-                terms.append(Term(weight, median(shares), is_off))
-        if terms:
-            found.append(TermsRow(row, tuple(terms)))
+            if get_at(row.trials[0].trial.spec, f"loss.{weight.name}") == 0:
+                terms.append(Term(weight, None))
+            elif shares:
+                terms.append(Term(weight, median(shares)))
+        found.append(TermsRow(row, tuple(terms)))
     return tuple(found)

@@ -72,7 +72,7 @@ def share(term: Term | None) -> str:
     """What a penalty does: its share of the gradient, or why it has none."""
     if term is None:
         return NOTHING
-    if term.is_off:
+    if term.share is None:
         return "off"
     return f"{term.share:.1e}{', inert' if term.is_inert else ''}"
 
@@ -87,7 +87,10 @@ def carrier(base: Base | None) -> str:
     if base is None:
         return "unknown backbone"
     layer = base.attach if base.attach == base.layer else f"{base.attach}: {base.layer}"
-    options = [f"{name} {value}" for name, value in base.options.items()]
+    options = [
+        f"{name} = {str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in base.options.items()
+    ]
     return ", ".join([f"{base.backbone} ({layer})", *options])
 
 

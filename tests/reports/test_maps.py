@@ -184,3 +184,14 @@ def test_a_row_of_which_one_seed_has_no_pasted_faces_is_left_out(tmp_path: Path)
     clean = spread_errors(0.05, N)
     made = [with_pasted("odn", clean, clean, 0), Made("odn", Faces(clean), 1)]
     assert report_of(tmp_path, *made).pasted == {}
+
+
+def test_an_answer_under_pasted_occluders_is_taken_first(tmp_path: Path) -> None:
+    flags, errors = one_covered(), spread_errors(0.05, N)
+    shown = map_of(away(0.8 + 0.1 * np.linspace(-1, 1, N)), flags)
+    cells = np.tile(np.linspace(0, 1, CELLS), (N, 1))
+    pasted = Occlusion(np.zeros((N, LANDMARKS)), cells, (cells > 0.95).astype(np.float64))
+    nothing = np.zeros((N, LANDMARKS), bool)
+    made = Made("odn", Faces(errors, shown, flags), pasted=Faces(errors, pasted, nothing))
+    seen = report_of(tmp_path, made).seen
+    assert seen is not None and (seen.is_pasted, seen.told.truth) == (True, "cells")

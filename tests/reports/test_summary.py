@@ -1,5 +1,6 @@
 """The first lines of a report, the factorial on one backbone, and the marks of other backbones."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from made_results import COLUMN, Faces, Made, map_of, registry_with, report_of, 
 from odnbench.plan.entries import Variant
 from odnbench.reports.markdown import as_markdown
 from odnbench.reports.sentences import found, not_shown
+from odnbench.reports.summary import lead_of
 from odnbench.results.shapes import Shapes
 
 EMPTY = {f"model.{slot}": "none" for slot in ("geometry", "distillation", "low_rank")}
@@ -97,7 +99,9 @@ def test_rows_of_another_backbone_are_marked_and_named(tmp_path: Path) -> None:
     assert "| Mean shape of the training set |" in text
     (line,) = [line for line in text.splitlines() if line.startswith("‡")]
     assert "that of Cell both, resnet18-slim (last-unit: layer4.0); " in line
-    assert "Pooled, resnet18-slim (last-unit: layer4.0), pool vector; Whole, resnet18-slim" in line
+    assert (
+        "Pooled, resnet18-slim (last-unit: layer4.0), pool = vector; Whole, resnet18-slim" in line
+    )
 
 
 def test_the_first_fifteen_lines_say_what_was_found_and_what_was_not(tmp_path: Path) -> None:
@@ -190,3 +194,15 @@ def test_where_nothing_was_trained_nothing_is_found(tmp_path: Path) -> None:
     report = report_of(tmp_path, Made("mean-shape", Faces(spread_errors(0.2)), shares=()))
     assert found(report) == ["Nothing: no network of this plan was trained."]
     assert report.lead is None
+
+
+def test_a_search_is_led_by_the_trial_with_the_lowest_validation_error(tmp_path: Path) -> None:
+    report = report_of(tmp_path, *cells_of({"g": 0.050, "d": 0.040}), registry=ONE_BACKBONE)
+    first, second = report.rows
+    paper = dataclasses.replace(second, has_paper_weights=True)
+    searched = lead_of((first, paper), COLUMN, None, {}, is_search=True)
+    compared = lead_of((first, paper), COLUMN, None, {}, is_search=False)
+    assert searched is not None and compared is not None
+    # The lowest of many test errors would be lower than that of the same network on new faces.
+    assert (searched.row, searched.other) == (first, paper)
+    assert compared.row is paper

@@ -18,14 +18,16 @@ def test_the_share_of_a_term_is_its_median_over_epochs_and_seeds(tmp_path: Path)
     first = Made("odn", FACES, 0, shares=[{"alpha": 0.5, "eta": 1e-6}, {"alpha": 0.1, "eta": 0.3}])
     second = Made("odn", FACES, 1, shares=[{"alpha": 0.4, "eta": 2e-6}])
     (terms,) = report_of(tmp_path, first, second).terms
-    assert {term.weight.symbol: term.share for term in terms.terms} == {"α": 0.4, "η": 2e-6}
+    assert {term.weight.symbol: term.share for term in terms.terms} == {
+        "α": 0.4, "η": 2e-6, "ζ": None
+    }  # fmt: skip
     assert [term.weight.symbol for term in terms.inert] == ["η"]
     assert terms.term("gamma") is None
 
 
 def test_a_term_is_inert_below_its_limit_and_off_where_its_weight_is_zero(tmp_path: Path) -> None:
     shares = [{"alpha": 1.1e-4, "beta": 0.9e-4, "lambda": 0.2, "eta": 3e-5}]
-    without = Made("odn-without-l1", FACES, shares=[{"alpha": 0.2, "eta": 0.0}])
+    without = Made("odn-without-l1", FACES, shares=[{"alpha": 0.2}])
     plain = Made("brnet", FACES, shares=[{"alpha": 0.3}])
     report = report_of(tmp_path, Made("odn", FACES, shares=shares), without, plain)
     assert [weight.symbol for weight in report.acting] == ["α", "β", "λ", "η"]

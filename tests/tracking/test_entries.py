@@ -1,0 +1,52 @@
+"""What MLflow holds of a finished trial: errors and AUROCs, with and without pasted occluders."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import REGISTRY
+from made_results import CELLS, COLUMN, LANDMARKS, Faces, Made, report_of, spread_errors
+
+from odnbench.results.predictions import Occlusion
+from odnbench.tracking.entries import result_metrics
+
+N = 20
+
+
+def test_metrics_hold_areas_within_faces_and_errors_under_pasted_occluders(tmp_path: Path) -> None:
+    occluded = np.zeros((N, LANDMARKS), bool)
+    occluded[:, :2] = True
+    covered = occluded.copy()
+    covered[:, 1] = False
+    away = np.full((N, LANDMARKS), 0.5)
+    away[:, 0], away[:, 1], away[:5, 0] = 0.9, 0.1, 0.5
+    away[10:] /= 10  # which changes nothing within a face
+    cells = np.linspace(0, 1, CELLS) * np.ones((N, 1))
+    held = Occlusion(away, cells, (cells > 0.95).astype(np.float64), covered)
+    made = Made(
+        "odn",
+        Faces(spread_errors(0.05, N), held, occluded),
+        pasted=Faces(spread_errors(0.08, N), held, occluded),
+    )
+    (trial,) = report_of(tmp_path, made).trials
+    metrics = result_metrics(trial.trial, trial.folder, REGISTRY, [COLUMN])
+    held_by_name = {metric.key: metric.value for metric in metrics}
+    assert held_by_name[f"test_nme_percent.{COLUMN}"] == pytest.approx(5)
+    assert held_by_name[f"test_pasted_nme_percent.{COLUMN}"] == pytest.approx(8)
+    for faces in ("test", "test_pasted"):
+        within = {
+            truth: held_by_name[f"{faces}_occlusion_auroc_within.{truth}.{COLUMN}"]
+            for truth in ("covered_landmarks", "self_occluded_landmarks", "cells")
+        }
+        # On 15 of 20 faces the covered landmark stands above the others, on 5 it is like them.
+        assert within == pytest.approx(
+            {"covered_landmarks": (15 + 5 / 2) / 20, "self_occluded_landmarks": 0, "cells": 1}
+        )
+        assert held_by_name[f"{faces}_occlusion_auroc.cells.{COLUMN}"] == 1
+
+
+def test_a_trial_without_pasted_faces_has_no_such_metrics(tmp_path: Path) -> None:
+    (trial,) = report_of(tmp_path, Made("odn", Faces(spread_errors(0.05, N)))).trials
+    names = [m.key for m in result_metrics(trial.trial, trial.folder, REGISTRY, [COLUMN])]
+    assert f"test_nme_percent.{COLUMN}" in names
+    assert not [name for name in names if "pasted" in name or "occlusion" in name]
