@@ -15,7 +15,9 @@ from odnbench.errors import OdnbenchError
 
 @dataclass(frozen=True)
 class Occlusion:
-    """Occlusion probabilities 1 − P of the test faces, from the network's occlusion maps P."""
+    """1 − P of the test faces, from the network's occlusion maps P (scoring/occlusion.py says what
+    it tells).
+    """
 
     landmarks: Floats  # (N, L) at the true landmarks
     cells: Floats  # (N, C) in the cells of the map, row by row

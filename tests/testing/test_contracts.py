@@ -203,7 +203,7 @@ def test_a_backbone_need_not_know_every_word_but_each_that_its_layers_name() -> 
 
 class HalfHead(Regression):
     def decode(self, output: Tensor, mean_shape: Tensor) -> Tensor:
-        return mean_shape.to(output.dtype) + output
+        return (mean_shape + output).bfloat16()
 
 
 class FlatHead(Regression):
@@ -274,7 +274,7 @@ def test_an_option_that_a_variants_network_does_not_take_is_explained() -> None:
 
 
 def test_a_weight_that_the_objective_does_not_have_is_explained() -> None:
-    weight = dataclasses.replace(REGISTRY.entries["weights"]["eta"], name="zeta")
+    weight = dataclasses.replace(REGISTRY.entries["weights"]["eta"], name="theta")
     assert "a field of LossSpec" in fault_of("weights", weight)
 
 
