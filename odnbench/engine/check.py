@@ -186,7 +186,7 @@ def _valid(prediction: object, landmarks: int) -> Prediction:
             f"its network must give an occlusion map of shape (B, 1, h, w), here "
             f"({_IMAGES}, 1, h, w), got {tuple(P.shape)}"
         )
-    for what, values in (("points", points), ("occlusion probabilities", P)):
+    for what, values in (("points", points), ("an occlusion map", P)):
         if values is not None and not values.isfinite().all():
             raise OdnbenchError(f"its network gives {what} that are not finite")
     return prediction

@@ -56,13 +56,13 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
             if model.module(name) != NONE
         ]
 
-        def fill(place: str, argument: str, size: int) -> tuple[list[str], list[int]]:
+        def fill(place: str, argument: str, size: int, **more: int) -> tuple[list[str], list[int]]:
             """Builds the modules of a place; returns their slots and the sizes of their outputs."""
             slots, sizes = [], []
             for slot, name in filled:
                 if slot.place != place:
                     continue
-                module: nn.Module = registry.build(Module, name, **{argument: size})
+                module: nn.Module = registry.build(Module, name, **{argument: size}, **more)
                 self.add_module(slot.name, module)
                 slots.append(slot.name)
                 sizes.append(size_of(module, argument.replace("in_", "out_"), f"module '{name}'"))
@@ -82,7 +82,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         if not self._takes_map:
             side = 1 if pool else -(-side // 2)
             channels *= side * side  # d
-            self._vector, sizes = fill("vector", "in_features", channels)
+            self._vector, sizes = fill("vector", "in_features", channels, landmarks=landmarks)
             channels, side = (sizes[-1] if sizes else channels), 1  # k
         head: LandmarkHead = registry.build(
             Head, model.head, in_channels=channels, side=side, landmarks=landmarks

@@ -99,12 +99,14 @@ def check_module(registry: Registry, name: str) -> str:
     """
     slot = registry.get(Slot, registry.get(Module, name).slot)
     shape: tuple[int, ...] = (_IMAGES, _CHANNELS, _CELLS, _CELLS)
-    taken, given, wanted = "in_channels", "out_channels", "(B, out_channels, h, w)"
+    given, wanted = "out_channels", "(B, out_channels, h, w)"
+    sizes = {"in_channels": shape[1]}
     if slot.place == "vector":
         shape = (_IMAGES, _FEATURES)
-        taken, given, wanted = "in_features", "out_features", "(B, out_features)"
-    module = registry.build(Module, name, **{taken: shape[1]})
-    size = size_of(module, given, f"with {taken} = {shape[1]}")
+        given, wanted = "out_features", "(B, out_features)"
+        sizes = {"in_features": shape[1], "landmarks": _LANDMARKS}
+    module = registry.build(Module, name, **sizes)
+    size = size_of(module, given, "with " + ", ".join(f"{k} = {v}" for k, v in sizes.items()))
     features = torch.randn(shape, requires_grad=True)
     output, P = module(features), None
     if slot.place == "branch" and isinstance(output, tuple) and len(output) == 2:

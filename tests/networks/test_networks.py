@@ -77,7 +77,8 @@ def test_the_mean_shape_is_predicted_whatever_the_picture() -> None:
     "name", [n for n, m in REGISTRY.all(Module).items() if m.slot == "low_rank"]
 )
 def test_low_rank_modules_multiply_by_their_matrix(name: str) -> None:
-    module = REGISTRY.build(Module, name, in_features=12)
+    module = REGISTRY.build(Module, name, in_features=12, landmarks=5)
+    assert module.M.shape == (12, 8)  # 8 is the largest power of two in 10
     X = torch.randn(3, 12)
     expected = torch.stack([module.M.T @ x for x in X])  # S = W_fcᵀ Mᵀ X, for a column X
     torch.testing.assert_close(module(X), expected)

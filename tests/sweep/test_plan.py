@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from helpers import TINY, plan_in
 
-from odnbench.plan.pipelines import load_pipeline
+from odnbench.engine.fit import shapes_of
+from odnbench.engine.training import build_network
+from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage
 from odnbench.sweep.inline import run_inline
@@ -80,3 +82,29 @@ def test_a_column_is_rendered_where_its_own_faces_are(finished: Plan) -> None:
     assert mixed.rendered
     assert mixed.tested_on_rendered("300w/common")
     assert not mixed.tested_on_rendered("cofw68/test")
+
+
+def test_a_plan_says_where_sizes_keep_modules_from_working(tmp_path: Path, cache: Path) -> None:
+    small = plan_in(tmp_path, cache, "variant=brnet,cut,odn")  # 32 px: Z is 2×2
+    assert {limit[:25]: variants for limit, variants in small.limits.items()} == {
+        "the feature map Z is 2×2,": ["cut", "odn"],  # BRNet averages its map to a vector
+        "the structural matrix M i": ["odn"],
+    }
+    assert any("64×128, not tall" in limit for limit in small.limits)
+    assert not plan_in(tmp_path, cache, "variant=brnet,cut,odn", "input_size=96").limits
+
+
+def test_a_finished_trial_keeps_its_limits(finished: Plan, cache: Path) -> None:
+    again = plan_in(finished.storage, cache, "variant=mean-shape,brnet,odn")
+    assert not again.footprints and again.limits == finished.limits != {}
+
+
+def test_the_shipped_settings_leave_the_modules_room() -> None:
+    """Whatever variant is trained, rendered faces and real ones on two cores have no limit."""
+    registry = Registry.load()
+    for settings in ("laptop", "two-cores", ""):
+        specs = resolve(
+            load_pipeline("ablation"), registry, overrides=["pretrained=none"], settings=settings
+        )
+        for spec in specs:
+            assert not shapes_of(build_network(spec, registry, 68)).limits, spec.variant

@@ -2,11 +2,12 @@
 
 A shared structural matrix M, kept low in rank by the nuclear norm in the objective, maps the hybrid
 feature vector X to k features from which the shape is regressed: S = W_fcᵀ Mᵀ X. The paper does not
-give k; W_fc has rank at most 2L, so that more columns than 2L get no gradient of the data term. The
+give k. W_fc has rank at most 2L, so that beyond 2L columns some directions of M would get no
+gradient of the data term: by default, k is the largest power of two that is at most 2L. The
 product with M is computed in float32 in every precision, as is its gradient.
 """
 
-# B images, d length of the hybrid feature vector, k columns of M
+# B images, L landmarks, d length of the hybrid feature vector, k columns of M
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,11 @@ from odnbench.networks.precision import full_precision, widened
 
 
 class LowRankModule(nn.Module):
-    """X (B, d) → Mᵀ X (B, k)."""
+    """X (B, d) → Mᵀ X (B, k). rank: k, by default 2^⌊log₂ 2L⌋."""
 
-    def __init__(self, in_features: int, *, rank: int):
+    def __init__(self, in_features: int, landmarks: int, *, rank: int | None = None):
         super().__init__()
+        rank = rank or 1 << (2 * landmarks).bit_length() - 1
         self.out_features = rank
         self.M = nn.Parameter(torch.empty(in_features, rank))
         nn.init.normal_(self.M, std=in_features**-0.5)
