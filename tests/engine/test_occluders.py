@@ -90,7 +90,7 @@ def test_a_patch_shows_another_picture_of_the_batch() -> None:
     images = levels[:, None, None, None].expand(16, 3, SIZE, SIZE)
     pasted, masks = occluders().paste(images, points, generator())
     inside = [picture[:, mask[0] > 0] for picture, mask in zip(pasted, masks, strict=True)]
-    flat = [colours.median() for colours in inside if colours.std() < 1]
+    flat = [colours.median() for colours in inside if colours.std() < 5]
     assert len(flat) >= 4  # sprites have colours of their own
     assert all(min(abs(float(level) - 10.0 * k) for k in range(1, 17)) < 1 for level in flat)
 

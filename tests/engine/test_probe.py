@@ -24,12 +24,12 @@ def test_a_probe_foretells_about_how_long_a_trial_takes(tmp_path: Path) -> None:
 
 
 def test_the_time_of_a_trial_is_that_of_its_steps_and_predictions() -> None:
-    """By hand: 24 faces of which 2 are validated on make two batches of 8; 6 are tested."""
+    """By hand: 24 faces of which 2 are validated on make two batches of 8; 6 are tested, twice."""
     cost = Probe(
         start_seconds=100.0, step_seconds=10.0, epoch_seconds=1.0, face_seconds=0.1, peak_bytes=0
     )
     assert cost.trial_seconds(trial_of(), FACES) == pytest.approx(
-        100 + 3 * (2 * 10 + 2 * 0.1 + 1) + 6 * 0.1
+        100 + 3 * (2 * 10 + 2 * 0.1 + 1) + (6 + 6) * 0.1
     )
     chosen_on_test = trial_of("odn", ["select=test"])
     assert cost.trial_seconds(chosen_on_test, FACES) == pytest.approx(
@@ -42,7 +42,7 @@ def test_what_is_not_trained_costs_predictions_alone() -> None:
     cost = probe(trial, FACES, REGISTRY, seconds=0)
     assert cost.step_seconds == 0.0
     assert cost.trial_seconds(trial, FACES) == pytest.approx(
-        cost.start_seconds + (6 + 2) * cost.face_seconds
+        cost.start_seconds + (6 + 6 + 2) * cost.face_seconds
     )
 
 

@@ -117,7 +117,7 @@ def test_the_later_decides(tmp_path: Path) -> None:
 
     assert first().train.epochs == 7
     assert first().train.batch_size == 9
-    assert first(rendered=True).train.epochs == 14  # pipelines/settings/laptop.toml
+    assert first(rendered=True).train.epochs == 12  # pipelines/settings/laptop.toml
     settings = str(tmp_path / "settings.toml")
     assert first(rendered=True, settings=settings).train.epochs == 5
     assert first(rendered=True, settings=settings, overrides=["epochs=3"]).train.epochs == 3
