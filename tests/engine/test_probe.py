@@ -33,7 +33,7 @@ def test_the_time_of_a_trial_is_that_of_its_steps_and_predictions() -> None:
     )
     chosen_on_test = trial_of("odn", ["select=test"])
     assert cost.trial_seconds(chosen_on_test, FACES) == pytest.approx(
-        100 + 3 * (2 * 10 + 6 * 0.1 + 1) + 6 * 0.1
+        100 + 3 * (2 * 10 + 6 * 0.1 + 1) + (6 + 6) * 0.1
     )
 
 
