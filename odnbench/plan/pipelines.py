@@ -152,7 +152,11 @@ def _resolve(
             _contradiction(f"-s {key}={asked[key]}", key, get_at(last, key), last.variant)
         )
     for trial in trials:
-        _check_spec(trial, registry)
+        searched = trial  # with the largest weights that the search will try
+        for name in pipeline.search.parameters if pipeline.search else ():
+            weight = registry.get(LossWeight, name)
+            searched = replace_at(searched, f"loss.{name}", weight.high)
+        _check_spec(searched, registry)
     return trials
 
 

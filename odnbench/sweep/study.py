@@ -103,5 +103,6 @@ def open_study(
     }
     opened = Study(study, space)
     if not opened.ended and not study.get_trials(states=(TrialState.WAITING,)):
-        study.enqueue_trial({name: weight.default for name, weight in ranges.items()})
+        # The paper's weights; of a weight that the paper does not have, the smallest one.
+        study.enqueue_trial({name: max(w.default, w.low) for name, w in ranges.items()})
     return opened

@@ -119,3 +119,13 @@ def test_a_search_of_another_name_is_an_error(
 ) -> None:
     with pytest.raises(OdnbenchError, match=r"search.*'optun'.*optuna"):
         open_study("optun", ranges, tmp_path, "plan")
+
+
+def test_a_weight_that_the_paper_does_not_have_begins_at_the_lower_end(
+    registry: Registry, tmp_path: Path
+) -> None:
+    ranges = {name: registry.get(LossWeight, name) for name in ("eta", "zeta")}
+    study = open_study("optuna", ranges, tmp_path, "plan")
+    first, second = answer(study, 5.0, 4.0)
+    assert first == {"eta": ranges["eta"].default, "zeta": ranges["zeta"].low}
+    assert ranges["zeta"].low < second["zeta"] < ranges["zeta"].high
