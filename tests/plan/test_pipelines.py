@@ -331,7 +331,8 @@ def test_a_weights_file_enters_the_content_id_by_its_content(tmp_path: Path) -> 
 
 def test_a_search_over_the_weight_of_masks_needs_occluders(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
-        'title = "mine"\n[axes]\nvariant = ["odn"]\n[search]\nparameters = ["eta", "zeta"]\ntrials = 3\n'
+        'title = "mine"\n[axes]\nvariant = ["odn"]\n'
+        '[search]\nparameters = ["eta", "zeta"]\ntrials = 3\n'
     )
     pipeline = load_pipeline(str(tmp_path / "mine.toml"))
     with pytest.raises(OdnbenchError, match=r"add -s occluders=0\.5"):
