@@ -39,7 +39,9 @@ def test_the_habit_sees_the_same_faces_as_the_engine(subject: Subject) -> None:
     by_id = {face.id: face for face in subject.files}
     samples = PerSample([by_id[name] for name in faces.ids[:8]], trial)
     still = torch.eye(2, 3).expand(8, -1, -1)
-    inputs, targets = batches.batch(torch.arange(8), still, torch.zeros(8, dtype=torch.bool))
+    inputs, targets, _ = batches.batch(
+        torch.arange(8), still, torch.zeros(8, dtype=torch.bool), torch.Generator()
+    )
     for i, (image, points) in enumerate(samples[i] for i in range(8)):
         assert torch.corrcoef(torch.stack([image, inputs[i]]).flatten(1))[0, 1] > 0.95
         # One pixel is 1/16: the engine's crops are windows of whole pixels of the file.
