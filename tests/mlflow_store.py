@@ -87,6 +87,9 @@ def assert_mirrors(uri: str, plan_file: Path, registry: Registry) -> None:
     assert any(name.startswith("report/") for name in parent["files"])
     for folder, state in zip(folders, states, strict=True):
         trial, epochs = folder.trial, [to_mapping(epoch) for epoch in folder.epochs]
+        for epoch in epochs:
+            shares = epoch.pop("gradient_shares")
+            epoch |= {f"gradient_shares.{weight}": share for weight, share in shares.items()}
         ((identity, shown),) = by_trial[trial.id]
         assert shown["status"] == STATUS[state]
         assert shown["tags"]["mlflow.parentRunId"] == parent_id

@@ -43,4 +43,4 @@ def test_the_wheel_carries_registry_pipelines_and_templates(tmp_path: Path) -> N
     )
     location, trials = done.stdout.split()
     assert Path(location).is_relative_to(tmp_path)
-    assert int(trials) == 10
+    assert int(trials) == 11
