@@ -64,18 +64,24 @@ class Cluster:
         else:
             command = [*ray, "--head", f"--port={self.port}", "--include-dashboard=false"]
             command += [f"--temp-dir={self.home / 'ray'}"]
-        log = (self.home / f"node{len(self.nodes)}.txt").open("wb")
-        with log:
+        log = self.home / f"node{len(self.nodes)}.txt"
+        with log.open("wb") as output:
             self.nodes.append(
                 subprocess.Popen(
                     command,
                     env=self.environment,
                     cwd=self.home,
-                    stdout=log,
+                    stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
             )
+        # A node that joins after the sweep began finds its trial at work on another one.
+        deadline = time.monotonic() + 120
+        while "Ray runtime started" not in log.read_text():
+            assert self.nodes[-1].poll() is None, log.read_text()
+            assert time.monotonic() < deadline, f"the node did not join:\n{log.read_text()}"
+            time.sleep(0.1)
 
     def workers(self, node: subprocess.Popen[bytes]) -> list[psutil.Process]:
         """The processes that train on a node."""
@@ -121,7 +127,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         try:
             for _ in range(3):
                 cluster.add_node()
-                time.sleep(3)
             yield cluster
         finally:
             for node in cluster.nodes:
