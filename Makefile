@@ -33,4 +33,4 @@ check: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv dist build reports/rendered
+	rm -rf .venv dist build reports/out

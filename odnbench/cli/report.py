@@ -16,7 +16,7 @@ def report_command(
         str, typer.Option(help="A format of the registry: `odnbench registry list formats`.")
     ] = "markdown",
     storage: StorageOption = "runs",
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports/rendered"),
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports/out"),
     others: Annotated[
         list[Path] | None,
         typer.Option("--with", help="Predictions of another tool, as a row and a CED curve."),

@@ -136,12 +136,12 @@ def test_run_tune_and_report_work_in_an_empty_folder_without_data(
 
     report = odnbench("report", "--format", "markdown")
     assert report.returncode == 0, report.stderr
-    ablation = (tmp_path / "reports" / "rendered" / "ablation.md").read_text()
+    ablation = (tmp_path / "reports" / "out" / "ablation.md").read_text()
     assert "**Rendered faces** stand in for 300w/train, 300w/common" in ablation
     assert "| BRNet+GM+LM+DM (ODN) |" in ablation
     assert "6.67" in ablation  # Table 4
-    assert (tmp_path / "reports" / "rendered" / "ablation-ced.png").stat().st_size > 10_000
-    assert "(paper)" in (tmp_path / "reports" / "rendered" / "tune.md").read_text()
+    assert (tmp_path / "reports" / "out" / "ablation-ced.png").stat().st_size > 10_000
+    assert "(paper)" in (tmp_path / "reports" / "out" / "tune.md").read_text()
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_a_failing_trial_is_named_the_others_go_on_and_the_status_is_1(
     assert "2 trials: 1 done, 1 failed" in status.stdout
     report = odnbench("report")
     assert report.returncode == 0
-    text = (tmp_path / "reports" / "rendered" / "ablation.md").read_text()
+    text = (tmp_path / "reports" / "out" / "ablation.md").read_text()
     assert "Trials without numbers" in text
     assert "| Mean shape of the training set |" in text
 

@@ -47,7 +47,7 @@ def test_a_report_of_old_results_has_the_numbers_of_their_predictions(
     done = odnbench("report", "ablation")
     assert done.returncode == 0, done.stderr
     assert "(trials: 6, without numbers: 0)" in done.stdout
-    table = table_of((tmp_path / "reports" / "rendered" / "ablation.md").read_text())
+    table = table_of((tmp_path / "reports" / "out" / "ablation.md").read_text())
     plan = json.loads((old_results / "ablation" / "plan.json").read_text())
     seeds: dict[str, list[float]] = {}
     for identity, title in zip(plan["trials"], plan["titles"], strict=True):

@@ -61,7 +61,7 @@ def test_status_works(bare: Run, old_results: Path) -> None:
 def test_report_works(bare: Run, old_results: Path, tmp_path: Path) -> None:
     done = bare("report")
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "reports" / "rendered"
+    folder = tmp_path / "reports" / "out"
     assert "| BRNet+GM+LM+DM (ODN) |" in (folder / "ablation.md").read_text()
     assert (folder / "ablation-ced.png").is_file()
 

@@ -272,5 +272,5 @@ def test_trials_that_fail_for_every_reason(sweeps: Sweeps) -> None:
         [*command, "--storage", "faulty"], cwd=sweeps.folder, env=sweeps.environment, text=True
     )
     assert "without numbers: 4" in told
-    text = (sweeps.folder / "reports" / "rendered" / "ablation.md").read_text()
+    text = (sweeps.folder / "reports" / "out" / "ablation.md").read_text()
     assert all(reason in text for reason in REASONS.values())
