@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from odnbench.cli.terminal import (
     say,
 )
 from odnbench.errors import OdnbenchError
+
+if TYPE_CHECKING:
+    from odnbench.plan.registry import Registry
+    from odnbench.plan.specs import DataSpec
 
 data_app = typer.Typer(
     help="Faces: check a data set, prepare it, look at it, render one.", no_args_is_help=True
@@ -32,7 +36,8 @@ def data_doctor_command(
     registry_folders: RegistryOption = None,
 ) -> None:
     """Check data sets on disk; exit status 1 where something is wrong."""
-    from odnbench.datasets.archives.archive import find_root, open_archive
+    from odnbench.datasets.archives.archive import open_archive
+    from odnbench.datasets.archives.roots import find_root, instead, not_found
     from odnbench.datasets.inspection.doctor import examine
     from odnbench.plan.conversion import to_mapping
     from odnbench.plan.entries import Dataset
@@ -40,29 +45,33 @@ def data_doctor_command(
 
     registry, place = load_registry(registry_folders), data_root_of(data_root)
     named = [registry.get(Dataset, name) for name in datasets or registry.all(Dataset)]
-    roots = {dataset.name: find_root(dataset, place) for dataset in named}
-    if not datasets:
-        named = [dataset for dataset in named if roots[dataset.name]]
-    absent = [dataset.name for dataset in named if not roots[dataset.name]]
-    if absent or not named:
-        raise OdnbenchError(
-            f"{', '.join(absent) or 'no data set'}: not found below {place or 'any data root'}; "
-            "give --data-root or set ODNBENCH_DATA"
-        )
-    diagnoses = []
+    diagnoses, not_read = [], []
     for dataset in named:
-        root = roots[dataset.name]
-        assert root is not None
-        archive = open_archive(dataset, root)
-        total = sum(archive.official(part) for part in dataset.parts)
-        with progress_bar(f"{dataset.name}: looking at every face", total) as advance:
-            scheme = registry.get(Scheme, dataset.scheme)
-            diagnoses.append(examine(archive, scheme, advance))
+        try:
+            root = find_root(dataset, place)
+            if root is None:
+                not_read += [not_found(dataset, place)] if datasets else []
+                continue
+            archive = open_archive(dataset, root)
+            total = sum(archive.official(part) for part in dataset.parts)
+            with progress_bar(f"{dataset.name}: looking at every face", total) as advance:
+                scheme = registry.get(Scheme, dataset.scheme)
+                diagnoses.append(examine(archive, scheme, advance))
+        except OdnbenchError as error:  # the other data sets can be looked at all the same
+            not_read.append(str(error))
+    if not diagnoses:
+        hints = [instead(dataset, place) for dataset in named] if not not_read else []
+        none = f"no data set: not found below {place or 'any data root'}{''.join(hints)}"
+        raise OdnbenchError(
+            "\n".join(dict.fromkeys(not_read)) or f"{none}; give --data-root or set ODNBENCH_DATA"
+        )
     if as_json:
         print(json.dumps([to_mapping(diagnosis) for diagnosis in diagnoses], indent=1))
     for diagnosis in diagnoses if not as_json else ():
         say(diagnosis.text())
-    if any(not diagnosis.healthy for diagnosis in diagnoses):
+    for line in not_read:
+        typer.echo(f"error: {line}", err=True)
+    if not_read or any(not diagnosis.healthy for diagnosis in diagnoses):
         raise typer.Exit(1)
 
 
@@ -82,7 +91,6 @@ def data_prepare_command(
     registry_folders: RegistryOption = None,
 ) -> None:
     """Crop and resize every face once, for all trials to come."""
-    from odnbench.datasets.sources import FaceSource
     from odnbench.plan.entries import Dataset
     from odnbench.plan.protocols import Protocol
     from odnbench.plan.specs import DataSpec
@@ -90,32 +98,51 @@ def data_prepare_command(
     registry, place = load_registry(registry_folders), data_root_of(data_root)
     if protocol:
         registry.get(Protocol, protocol)
+    wanted = []
     for name in splits:
         dataset = registry.get(Dataset, name.partition("/")[0])
-        data = DataSpec(
-            protocol=protocol or registry.protocol_of(dataset).name,
-            input_size=input_size,
-            margin=margin,
-        )
-        source = FaceSource(data, registry, place, cache_folder())
         members = [name] if "/" in name else [f"{name}/{part}" for part in dataset.parts]
-        if source.absent(members):
-            raise OdnbenchError(
-                f"{dataset.name} not found below {place or 'any data root'}; "
-                "give --data-root or set ODNBENCH_DATA"
-            )
-        started = time.perf_counter()
-        official = sum(registry.split(split)[1].faces for split in members)
-        with progress_bar(f"preparing {name}", official) as source.advance:
-            coverage = [source.sets(split, rendered_count=0)[1] for split in members]
-        if source.faults:
-            raise OdnbenchError("\n".join(source.faults))
-        seconds = time.perf_counter() - started
-        there = ", ".join(f"{c.split} {c}" for c in coverage if c.faces)
-        say(
-            f"{name}: {there or 'no faces'}; {data.stored_size} px, {seconds:.1f} s, "
-            f"kept in {source.cache}"
+        for member in members:
+            registry.split(member)
+        usual = registry.protocol_of(dataset).name
+        data = DataSpec(protocol=protocol or usual, input_size=input_size, margin=margin)
+        wanted.append((name, members, data))
+    not_prepared = []
+    for name, members, data in wanted:
+        try:
+            _prepare(name, members, data, registry, place)
+        except OdnbenchError as error:  # the other data sets can be prepared all the same
+            not_prepared.append(str(error))
+    if not_prepared:
+        raise OdnbenchError("\n".join(not_prepared))
+
+
+def _prepare(
+    name: str, members: list[str], data: "DataSpec", registry: "Registry", place: Path | None
+) -> None:
+    """Prepares the splits `members` of `name`, and says what there is."""
+    from odnbench.datasets.archives.roots import not_found
+    from odnbench.datasets.sources import FaceSource
+    from odnbench.plan.entries import Dataset
+
+    dataset = registry.get(Dataset, name.partition("/")[0])
+    source = FaceSource(data, registry, place, cache_folder())
+    if source.absent(members):
+        raise OdnbenchError(not_found(dataset, place))
+    started = time.perf_counter()
+    official = sum(registry.split(split)[1].faces for split in members)
+    with progress_bar(f"preparing {name}", official) as source.advance:
+        coverage = [source.sets(split, rendered_count=0)[1] for split in members]
+    if source.faults:
+        raise OdnbenchError("\n".join(source.faults))
+    if not any(c.faces for c in coverage):
+        raise OdnbenchError(
+            f"{name}: no face with picture and annotation was found; "
+            f"`odnbench data doctor {dataset.name}` says what is missing"
         )
+    seconds = time.perf_counter() - started
+    there = ", ".join(f"{c.split} {c}" for c in coverage if c.faces)
+    say(f"{name}: {there}; {data.stored_size} px, {seconds:.1f} s, kept in {source.cache}")
 
 
 @data_app.command("show")

@@ -8,9 +8,19 @@ import cv2
 import numpy as np
 
 from odnbench.arrays import Bytes
+from odnbench.datasets.regular import read_file
 from odnbench.errors import OdnbenchError
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+# Of the formats that OpenCV reads in every build.
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff",
+    ".jp2", ".ppm", ".pgm",
+)  # fmt: skip
+# Of pictures in other formats, which are named and not passed over.
+UNREADABLE_SUFFIXES = (
+    ".heic", ".heif", ".avif", ".jxl", ".tga", ".svg", ".psd", ".pcx", ".ico", ".dng", ".cr2",
+    ".nef", ".arw", ".raw",
+)  # fmt: skip
 # The rotation that a camera may have noted is ignored: landmarks refer to the pixels as stored.
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -53,10 +63,7 @@ def write_picture(picture: Bytes, path: Path) -> None:
 
 
 def _decode(path: Path, flags: int) -> Bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise OdnbenchError(f"{path}: {error.strerror}") from error
+    data = read_file(path)
     # OpenCV decodes the first part of a truncated file without an error, so check the file's end.
     jpeg_cut = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     png_cut = data[:4] == b"\x89PNG" and b"IEND" not in data[-64:]
@@ -67,5 +74,7 @@ def _decode(path: Path, flags: int) -> Bytes:
     except (cv2.error, MemoryError):  # a header that declares more pixels than OpenCV takes
         decoded = None
     if decoded is None:
-        raise OdnbenchError(f"{path}: not a picture that OpenCV can read")
+        raise OdnbenchError(
+            f"{path}: not a picture that OpenCV can read; save it as .png or .jpg"
+        )
     return decoded  # type: ignore[return-value]

@@ -14,6 +14,7 @@ import numpy as np
 
 from odnbench.arrays import Rows
 from odnbench.datasets.archives.archive import Archive, find_root, open_archive
+from odnbench.datasets.archives.roots import instead, not_found
 from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.offsets import annotation_offsets
 from odnbench.datasets.photographs import by_photograph
@@ -68,13 +69,11 @@ def load_faces(
     source = FaceSource(data, registry, data_root, cache)
     absent = source.absent([data.train, *data.test])
     if absent and require_data:
-        raise OdnbenchError(
-            f"--require-data: {', '.join(absent)} not found below "
-            f"{data_root or 'any data root'}; give --data-root or set ODNBENCH_DATA"
-        )
+        told = [not_found(registry.get(Dataset, name), data_root) for name in absent]
+        raise OdnbenchError("\n".join(f"--require-data: {line}" for line in told))
     notes = [
         f"{name} is not on this machine: rendered faces of the same point scheme stand in for it "
-        "(give --data-root or set ODNBENCH_DATA)"
+        f"(give --data-root or set ODNBENCH_DATA{instead(registry.get(Dataset, name), data_root)})"
         for name in absent
     ]
     train, (train_coverage,) = source.union([data.train], data.rendered_train)

@@ -12,12 +12,14 @@ picture can show several faces, some of them in the training set and some in the
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import scipy.io
 
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.archives.matlab import names_of, numbers, read_version_5
+from odnbench.datasets.archives.tree import key
 from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
 from odnbench.datasets.pictures import SUFFIXES, write_picture
@@ -33,13 +35,15 @@ class Aflw(Archive):
     def files(self, part: str) -> list[Path]:
         """See Archive. Pictures are those of both parts: only the .mat file tells these apart."""
         path = self.tree.find(_FILE, depth=1)
-        return [path, *self._pictures.values()] if path else []
+        pictures = [path for paths in self._pictures.values() for path in paths]
+        return [path, *pictures] if path else []
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
         path = self.tree.find(_FILE, depth=1)
         if path is None:
             return
+        faults += self.tree.faults(self._folder)
         variables = read_version_5(path)
         points = numbers(path, variables, "data", (None, 2 * _POINTS))
         F = len(points)
@@ -55,10 +59,15 @@ class Aflw(Archive):
         for row in rows.tolist():
             shape = points[row].reshape(2, _POINTS).T  # (L, 2)
             left, right, top, bottom = boxes[row]
+            try:
+                picture = self._picture(names[row])
+            except OdnbenchError as error:
+                faults.append(str(error))
+                continue
             yield Face(
-                id=f"{names[row]}/{row}",
+                id=f"{normalize('NFC', names[row])}/{row}",
                 part=f"{self.dataset.name}/{part}",
-                image=self._pictures.get(names[row]),
+                image=picture,
                 points=shape,
                 occluded=~visible[row],
                 box=np.array([left, top, right, bottom]),
@@ -94,14 +103,31 @@ class Aflw(Archive):
         }
         scipy.io.savemat(self.root / _FILE, variables)
 
+    def _picture(self, name: str) -> Path | None:
+        """The picture `name` of the .mat file, or None where it is missing.
+
+        Of names that differ in case alone it is the one that is spelled like `name`. Raises
+        OdnbenchError where none is.
+        """
+        found = self._pictures.get(key(name), [])
+        exact = [path for path in found if path.as_posix().endswith(f"/{name}")]
+        if len(exact or found) > 1:
+            raise OdnbenchError(f"{' and '.join(map(str, exact or found))} may be {name}: keep one")
+        return next(iter(exact or found), None)
+
+    @property
+    def _folder(self) -> str:
+        """The name of the folder with the pictures."""
+        return "flickr" if self.tree.find_all("flickr") else "images"
+
     @cached_property
-    def _pictures(self) -> dict[str, Path]:
-        """Name of a picture in the .mat file, "0/image00002.jpg" → its path."""
-        folder = self.tree.find("flickr") or self.tree.find("images")
-        places = self.tree.below(folder) if folder else {}
-        return {
-            f"{Path(place).name}/{name}": Path(place, name)
-            for place, names in places.items()
-            for name in names
-            if name.lower().endswith(SUFFIXES)
-        }
+    def _pictures(self) -> dict[str, list[Path]]:
+        """Key of a picture's name in the .mat file, "0/image00002.jpg" → its paths."""
+        pictures: dict[str, list[Path]] = {}
+        for folder in self.tree.find_all(self._folder):
+            for place, names in self.tree.below(folder).items():
+                for name in names:
+                    if name.lower().endswith(SUFFIXES):
+                        path = Path(place, name)
+                        pictures.setdefault(key(f"{path.parent.name}/{name}"), []).append(path)
+        return pictures

@@ -18,14 +18,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from odnbench.datasets.archives.tree import Tree
+from odnbench.datasets.archives.roots import find_root as find_root
+from odnbench.datasets.archives.tree import LEVELS, Tree
 from odnbench.datasets.faces import Face
+from odnbench.datasets.regular import read_file
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import convert
 from odnbench.plan.entries import Dataset
 from odnbench.plan.registry import import_target
 
 _NOTE = "rendered.json"
+_MOST_NAMED = 8  # files that one line names
 
 
 class Archive(ABC):
@@ -63,6 +66,16 @@ class Archive(ABC):
         """The names below the root."""
         return Tree.of(self.root)
 
+    def absent(self, part: str) -> str:
+        """What was looked for where `part` has no face, and what was found, as part of a line."""
+        source = self.dataset.parts[part].source
+        if found := self.tree.find_all(source, LEVELS):
+            return f"{found[0]} holds no face"
+        names = [name for names in self.tree.folders[str(self.root)].values() for name in names]
+        return (
+            f"no {source} below {self.root}, which holds {', '.join(sorted(names)[:_MOST_NAMED])}"
+        )
+
     @cached_property
     def rendered(self) -> Mapping[str, int]:
         """Part → number of faces where `odnbench data render` wrote the folder; else empty.
@@ -70,11 +83,11 @@ class Archive(ABC):
         Raises OdnbenchError for a note that cannot be read.
         """
         path = self.root / _NOTE
-        if not path.is_file():
+        if not os.path.lexists(path):
             return {}
         try:
-            note = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            note = json.loads(read_file(path).decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
             raise OdnbenchError(f"{path}: cannot be read: {error}") from error
         counts: dict[str, int] = convert(note, dict[str, int], str(path))
         if counts.keys() != self.dataset.parts.keys() or min(counts.values()) < 0:
@@ -108,29 +121,3 @@ def open_archive(dataset: Dataset, root: Path) -> Archive:
     """The archive of `dataset` at `root`, read by the loader that the registry names."""
     archive: Archive = import_target(dataset.target)(dataset, root)
     return archive
-
-
-def find_root(dataset: Dataset, data_root: Path | None) -> Path | None:
-    """The folder of `dataset`, or None where it is not found.
-
-    It is `data_root`, a folder in it that has one of the data set's names, or a folder in such a
-    folder: the first that holds one of the files by which the data set is known. Raises
-    OdnbenchError if `data_root` is given and is not a folder.
-    """
-    if data_root is None:
-        return None
-    if not data_root.is_dir():
-        raise OdnbenchError(
-            f"data root {data_root} is not a folder; mend --data-root or $ODNBENCH_DATA"
-        )
-    named = [f for f in _folders(data_root) if f.name.lower() in dataset.names]
-    for folder in (data_root, *named, *(below for f in named for below in _folders(f))):
-        if any(path.name.lower() in dataset.found_by for path in folder.iterdir()):
-            return folder
-    return None
-
-
-def _folders(folder: Path) -> list[Path]:
-    """The folders in `folder`, sorted."""
-    with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir())

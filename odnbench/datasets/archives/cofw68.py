@@ -41,6 +41,7 @@ class Cofw68(Archive):
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
         annotations = self._annotations(part)
+        faults += self.tree.faults(self.dataset.parts[part].source)
         boxes = self._boxes()
         with ExitStack() as stack:
             pictures = self._open_pictures(stack)
@@ -82,11 +83,14 @@ class Cofw68(Archive):
 
     def _annotations(self, part: str) -> dict[int, Path]:
         """Number of a face, from 1 → its annotation file, in the order of the numbers."""
-        folder = self.tree.find(self.dataset.parts[part].source)
-        paths = folder.iterdir() if folder else ()
-        numbered = {
-            int(m[1]): p for p in paths if (m := re.fullmatch(r"([1-9][0-9]*)_points\.mat", p.name))
-        }
+        numbered: dict[int, Path] = {}
+        for folder in self.tree.find_all(self.dataset.parts[part].source):
+            for place, names in self.tree.below(folder).items():
+                for name in names:
+                    if m := re.fullmatch(r"([1-9][0-9]{0,8})_points\.mat", name, re.IGNORECASE):
+                        other = numbered.setdefault(int(m[1]), path := Path(place, name))
+                        if other != path:
+                            raise OdnbenchError(f"{path}: the same face is also at {other}")
         return dict(sorted(numbered.items()))
 
     def _boxes(self) -> list[Floats]:

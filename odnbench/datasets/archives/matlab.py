@@ -15,6 +15,7 @@ import numpy as np
 from odnbench.arrays import Floats
 from odnbench.datasets.archives.mat5 import read_variables
 from odnbench.datasets.faces import LARGEST_PX
+from odnbench.datasets.regular import check_file, read_file
 from odnbench.errors import OdnbenchError
 
 _VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"\0\2IM"
@@ -25,10 +26,7 @@ MOST_VALUES = 1 << 24
 
 def read_version_5(path: Path) -> Mapping[str, Any]:
     """The variables of the file: name → array, as mat5.read_variables gives them."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise OdnbenchError(f"{path}: {error.strerror or error}") from error
+    data = read_file(path)
     if b"\x89HDF\r\n" in data[:1024]:
         raise OdnbenchError(f"{path}: version 7.3 where version 5 was expected")
     try:
@@ -40,13 +38,12 @@ def read_version_5(path: Path) -> Mapping[str, Any]:
 @contextmanager
 def open_version_73(path: Path) -> Iterator[h5py.File]:
     """The file, open for reading. An exception of h5py while it is open becomes OdnbenchError."""
+    check_file(path)
     try:
         with h5py.File(path, "r") as file:
             yield file
     except OdnbenchError:
         raise
-    except FileNotFoundError as error:
-        raise OdnbenchError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # HDF5 raises almost anything on a damaged file
         raise _unreadable(path, error) from error
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from odnbench.arrays import Floats
 from odnbench.datasets.faces import LARGEST_PX
+from odnbench.datasets.regular import read_file, text_of
 from odnbench.errors import OdnbenchError
 
 # A file with the official header. Its numbers hold no "_", because Python reads 1_5 as 15.
@@ -23,8 +24,8 @@ def read_pts(path: Path, points: int) -> Floats:
     Raises OdnbenchError that names the file and, where it can, the faulty line.
     """
     try:
-        text = path.read_bytes().decode("ascii")
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_of(read_file(path), "ascii")
+    except UnicodeDecodeError as error:
         raise OdnbenchError(f"{path}: cannot be read as .pts: {error}") from error
     usual = _USUAL.fullmatch(text)
     if usual and int(usual[1]) == points and len(words := usual[2].split()) == 2 * points:

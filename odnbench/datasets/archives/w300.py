@@ -11,8 +11,10 @@ rounded to whole pixels, and so tells the scale of each face's picture.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import scipy.io
@@ -22,7 +24,7 @@ from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.archives.matlab import names_of, numbers, read_version_5
 from odnbench.datasets.archives.pts import read_pts, write_pts
 from odnbench.datasets.faces import LARGEST_PX, Face
-from odnbench.datasets.pictures import SUFFIXES, write_picture
+from odnbench.datasets.pictures import SUFFIXES, UNREADABLE_SUFFIXES, write_picture
 from odnbench.errors import OdnbenchError
 
 _POINTS = 68
@@ -37,14 +39,16 @@ class W300(Archive):
 
     def files(self, part: str) -> list[Path]:
         """See Archive."""
-        pictures, annotations = self._listing(part)
-        others = [self._box_file(part), self._originals_file()] if annotations else []
-        paths = [path for _, path in annotations]
-        return [*pictures.values(), *paths, *(path for path in others if path)]
+        listing = self._listing(part)
+        pictures = [path for paths in listing.pictures.values() for path in paths]
+        others = [self._box_file(part), self._originals_file()] if listing.annotations else []
+        paths = [path for _, path in listing.annotations]
+        return [*pictures, *paths, *(path for path in others if path)]
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
-        pictures, annotations = self._listing(part)
+        listing = self._listing(part)
+        faults += self.tree.faults(self.dataset.parts[part].source)
         box_file = self._box_file(part)
         try:
             boxes = {} if box_file is None else _read_boxes(box_file)
@@ -57,13 +61,14 @@ class W300(Archive):
             faults.append(str(error))
             originals = {}
         seen: dict[str, Path] = {}
-        for stem, path in annotations:
+        for stem, path in listing.annotations:
             try:
                 points = read_pts(path, _POINTS)
+                picture = listing.picture_of(stem, path)
             except OdnbenchError as error:
                 faults.append(str(error))
                 continue
-            identity = f"{self.dataset.parts[part].source}/{path.stem}"
+            identity = f"{self.dataset.parts[part].source}/{normalize('NFC', path.stem)}"
             if identity in seen:
                 faults.append(f"{path}: the same face is also at {seen[identity]}")
                 continue
@@ -72,7 +77,7 @@ class W300(Archive):
             yield Face(
                 id=identity,
                 part=f"{self.dataset.name}/{part}",
-                image=pictures.get(stem),
+                image=picture,
                 points=points,
                 box=annotated,
                 detector_box=detector,
@@ -106,21 +111,24 @@ class W300(Archive):
             )
 
     @cache  # noqa: B019  an archive lives as long as a command
-    def _listing(self, part: str) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
-        """Path without suffix → picture, and (path without suffix, .pts file) in order."""
-        folder = self.tree.find(self.dataset.parts[part].source)
-        pictures: dict[str, Path] = {}
-        annotations: list[tuple[str, Path]] = []
-        for place, names in self.tree.below(folder).items() if folder else ():
-            for name in names:
-                stem, dot, suffix = name.rpartition(".")
-                if name.startswith(".") or stem.endswith("_mirror"):  # "._a.pts" of macOS
-                    continue
-                if suffix.lower() == "pts":
-                    annotations.append((f"{place}/{stem}", Path(place, name)))
-                elif dot + suffix.lower() in SUFFIXES:
-                    pictures[f"{place}/{stem}"] = Path(place, name)
-        return pictures, sorted(annotations)
+    def _listing(self, part: str) -> "_Listing":
+        """The files of the part's folder, or of its folders where names differ in case alone."""
+        listing = _Listing()
+        for folder in self.tree.find_all(self.dataset.parts[part].source):
+            for place, names in self.tree.below(folder).items():
+                for name in names:
+                    stem, dot, suffix = name.rpartition(".")
+                    if name.startswith(".") or stem.endswith("_mirror"):  # "._a.pts" of macOS
+                        continue
+                    path = f"{place}/{normalize('NFC', stem)}"
+                    if suffix.lower() == "pts":
+                        listing.annotations.append((path, Path(place, name)))
+                    elif (kind := dot + suffix.lower()) in (*SUFFIXES, *UNREADABLE_SUFFIXES):
+                        kept = listing.pictures if kind in SUFFIXES else listing.others
+                        kept.setdefault(path, []).append(Path(place, name))
+                        listing.spellings.setdefault(path.lower(), set()).add(path)
+        listing.annotations.sort()
+        return listing
 
     def _box_name(self, part: str) -> str:
         return f"bounding_boxes_{self.dataset.parts[part].source.replace('/', '_')}.mat"
@@ -148,6 +156,36 @@ class W300(Archive):
         # "HELEN68/trainset/100032540_1.jpg" is the face "helen/trainset/100032540_1".
         keys = [_key(name.replace("68/", "/", 1).rpartition(".")[0]) for name in names]
         return dict(zip(keys, shapes, strict=True))
+
+
+@dataclass
+class _Listing:
+    """The files of a part. A stem is a path without suffix, in the Unicode form NFC."""
+
+    pictures: dict[str, list[Path]] = field(default_factory=dict)  # of a stem
+    others: dict[str, list[Path]] = field(default_factory=dict)  # in formats that are not read
+    annotations: list[tuple[str, Path]] = field(default_factory=list)  # stem and file, in order
+    spellings: dict[str, set[str]] = field(default_factory=dict)  # stem in lower case → stems
+
+    def picture_of(self, stem: str, annotation: Path) -> Path | None:
+        """The picture of `annotation`, or None where there is none.
+
+        Raises OdnbenchError where there are several: nothing tells on which the points were made.
+        """
+        if stem not in self.pictures and stem not in self.others:  # a.pts beside A.JPG
+            (stem, *more) = sorted(self.spellings.get(stem.lower(), {stem}))
+            if more:
+                raise OdnbenchError(
+                    f"{annotation}: {stem} and {more[0]} differ only in upper and lower case: keep "
+                    "one, or name the annotation like its picture"
+                )
+        found = self.pictures.get(stem) or self.others.get(stem, [])
+        if len(found) > 1:
+            raise OdnbenchError(
+                f"{annotation}: {' and '.join(path.name for path in found)} stand beside it: keep "
+                "the picture that the points were made on"
+            )
+        return found[0] if found else None
 
 
 def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:

@@ -6,13 +6,17 @@ change. A picture can show several faces, so picture and box together identify a
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
 from odnbench.datasets.archives.archive import Archive
+from odnbench.datasets.archives.tree import LEVELS
 from odnbench.datasets.faces import LARGEST_PX, Face
 from odnbench.datasets.pictures import write_picture
+from odnbench.datasets.regular import read_file, text_of
 from odnbench.errors import OdnbenchError
 
 _POINTS = 98
@@ -28,22 +32,21 @@ class Wflw(Archive):
     def files(self, part: str) -> list[Path]:
         """See Archive."""
         path = self._list(part)
-        folder = self.tree.find(_PICTURES)
         if path is None:
             return []
         names = {name for line in _lines(path) for name in line.split(maxsplit=_NUMBERS)[_NUMBERS:]}
-        return [path, *filter(None, (_picture(folder, name) for name in names))]
+        return [path, *filter(None, (self._picture(name) for name in names))]
 
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
         path = self._list(part)
-        folder = self.tree.find(_PICTURES)
+        faults += self.tree.faults(_PICTURES)
         seen: set[str] = set()
         for number, line in enumerate(_lines(path) if path else (), start=1):
             if not line:
                 continue
             try:
-                face = self._face(part, line, folder)
+                face = self._face(part, line)
                 if face.id in seen:
                     raise ValueError(f"the face {face.id} is there twice")
             except ValueError as error:
@@ -52,7 +55,7 @@ class Wflw(Archive):
             seen.add(face.id)
             yield face
 
-    def _face(self, part: str, line: str, folder: Path | None) -> Face:
+    def _face(self, part: str, line: str) -> Face:
         """The face of a line of the list. Raises ValueError for a line in another format."""
         words = line.split(maxsplit=_NUMBERS)
         if len(words) != _NUMBERS + 1:
@@ -70,9 +73,9 @@ class Wflw(Archive):
         if _leads_out(name):
             raise ValueError(f"the name '{name}' leads out of {_PICTURES}")
         return Face(
-            id=f"{name}/{','.join(f'{n:g}' for n in box)}",
+            id=f"{normalize('NFC', name)}/{','.join(f'{n:g}' for n in box)}",
             part=f"{self.dataset.name}/{part}",
-            image=_picture(folder, name),
+            image=self._picture(name),
             points=points,
             box=box,
             group=name,
@@ -99,7 +102,18 @@ class Wflw(Archive):
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _list(self, part: str) -> Path | None:
-        return self.tree.find(self.dataset.parts[part].source)
+        return self.tree.find(self.dataset.parts[part].source, depth=LEVELS)
+
+    def _picture(self, name: str) -> Path | None:
+        """The picture `name` ("0--Parade/a.jpg"), or None where it is missing."""
+        if _leads_out(name):
+            return None
+        found = [self.tree.find(name, within=folder) for folder in self._picture_folders]
+        return next(filter(None, found), None)
+
+    @cached_property
+    def _picture_folders(self) -> list[Path]:
+        return self.tree.find_all(_PICTURES)
 
 
 def _leads_out(name: str) -> bool:
@@ -107,19 +121,9 @@ def _leads_out(name: str) -> bool:
     return Path(name).is_absolute() or ".." in Path(name).parts
 
 
-def _picture(folder: Path | None, name: str) -> Path | None:
-    """The picture `name` in `folder`, or None where it is missing."""
-    if folder is None or _leads_out(name):
-        return None
-    try:
-        return path if (path := folder / name).is_file() else None
-    except OSError:  # a name that no file can have
-        return None
-
-
 def _lines(path: Path) -> list[str]:
     """The lines of the file, stripped. Raises OdnbenchError for a file that cannot be read."""
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
-    except (OSError, UnicodeDecodeError) as error:
+        return [line.strip() for line in text_of(read_file(path), "utf-8").split("\n")]
+    except UnicodeDecodeError as error:
         raise OdnbenchError(f"{path}: cannot be read as a list of faces: {error}") from error

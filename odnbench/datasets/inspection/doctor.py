@@ -88,7 +88,7 @@ def missing_faces(seen: Survey) -> Iterator[Finding]:
     annotated, absent = len(seen.looks), not (seen.looks or seen.faults)
     # A faulty annotation is a finding of its own: it may be one face, or the file of all faces.
     if annotated + len(seen.faults) < seen.official and not (seen.optional and absent):
-        what = "not there" if absent else f"{seen.official - annotated} missing"
+        what = f"not there: {seen.absent}" if absent else f"{seen.official - annotated} missing"
         yield Finding(
             "missing faces", True, seen.part, f"{annotated} of {seen.official} faces, {what}",
             "get the rest of the official archive, or go on without them: --allow-partial",

@@ -48,6 +48,8 @@ class Survey:
     official: int  # number of faces of the official part
     optional: bool  # whether the data set counts as whole without this part
     offset: Offset  # of the official annotations
+    # What was looked for where the part has no file.
+    absent: str = ""
     # A line for each faulty annotation.
     faults: list[str] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
@@ -96,4 +98,6 @@ def survey(
         if differences is not None:
             seen.mirror.add(differences)
         advance()
+    if not (seen.looks or seen.faults):
+        seen.absent = archive.absent(part)
     return seen
