@@ -74,7 +74,5 @@ def _decode(path: Path, flags: int) -> Bytes:
     except (cv2.error, MemoryError):  # a header that declares more pixels than OpenCV takes
         decoded = None
     if decoded is None:
-        raise OdnbenchError(
-            f"{path}: not a picture that OpenCV can read; save it as .png or .jpg"
-        )
+        raise OdnbenchError(f"{path}: not a picture that OpenCV can read; save it as .png or .jpg")
     return decoded  # type: ignore[return-value]

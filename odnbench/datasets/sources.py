@@ -5,6 +5,7 @@ absent.
 rendered. It goes with every number into tables, figures, files and MLflow runs.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -220,16 +221,18 @@ class FaceSource:
 
     def _on_disk(self, archive: Archive, part: str) -> FaceSet | None:
         """The prepared faces of one part, or None where the part has no face on disk."""
+        name, faults = f"{archive.dataset.name}/{part}", list[str]()
         if not archive.files(part):
+            deque(archive.faces(part, faults), maxlen=0)
+            if faults:  # such as a folder that cannot be read
+                raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
             return None
-        name = f"{archive.dataset.name}/{part}"
         dataset = archive.dataset
         counts = [archive.official(part) for part in dataset.parts]
         code = [digest] if (digest := source_digest(dataset.target)) else []
         folder = self._folder(
             name, dataset.target, *code, dataset.scheme, counts, archive.signature(part)
         )
-        faults: list[str] = []
         read = archive.faces(part, faults)
         rendered = bool(archive.rendered)
         face_set = self._prepare(read, name, folder, rendered=rendered, faults=faults)

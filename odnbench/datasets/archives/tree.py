@@ -38,13 +38,13 @@ class Tree:
         A link to a folder that holds it is not followed.
         """
         tree = cls()
-        here: list[tuple[str, frozenset[tuple[int, int]]]] = [(os.fspath(root), frozenset())]
+        above_root = frozenset(_identity(folder) for folder in root.resolve().parents)
+        here = [(os.fspath(root), above_root)]
         for level in range(levels + 1):
             below: list[tuple[str, frozenset[tuple[int, int]]]] = []
             for folder, above in here:
                 try:
-                    status = os.stat(folder)  # noqa: PTH116  Path.stat takes three times as long
-                    identity = status.st_dev, status.st_ino
+                    identity = _identity(folder)
                     if identity in above:
                         continue
                     with os.scandir(folder) as entries:
@@ -151,3 +151,9 @@ def key(name: str) -> str:
 def _is_in(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or is below it."""
     return path == folder or path.startswith(f"{folder}/")
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """What is the same under all names of a folder."""
+    status = os.stat(folder)  # noqa: PTH116  Path.stat takes three times as long
+    return status.st_dev, status.st_ino

@@ -126,7 +126,7 @@ def faulty_annotations(seen: Survey) -> Iterator[Finding]:
     if seen.faults:
         yield Finding(
             "faulty annotations", True, seen.part, f"{len(seen.faults)} cannot be used",
-            "get these files again, or mend the lines; take away what is there twice",
+            "get them again, mend them, or make them readable; take away what is there twice",
             _examples(seen.faults),
         )  # fmt: skip
 
