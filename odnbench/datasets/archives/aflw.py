@@ -18,7 +18,7 @@ import numpy as np
 import scipy.io
 
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.archives.matlab import names_of, numbers, read_version_5
+from odnbench.datasets.archives.matlab import names_of, numbers, read_matlab
 from odnbench.datasets.archives.tree import key
 from odnbench.datasets.faces import Face
 from odnbench.datasets.frontal import frontal_labels
@@ -44,7 +44,7 @@ class Aflw(Archive):
         if path is None:
             return
         faults += self.tree.faults(self._folder)
-        variables = read_version_5(path)
+        variables = read_matlab(path)
         points = numbers(path, variables, "data", (None, 2 * _POINTS))
         F = len(points)
         boxes = numbers(path, variables, "bbox", (F, 4))

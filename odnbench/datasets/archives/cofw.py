@@ -3,12 +3,15 @@
 The files are MATLAB 7.3, that is HDF5, which stores every array transposed. `Is*` are references to
 pictures, of which some are grey even in the colour files. A row of `phis*` holds 29 x, 29 y and 29
 occlusion flags (1 = occluded), a row of `bboxes*` x, y, width, height. Pixels are counted from 1.
+Files that were saved anew in version 5 hold the same arrays, which are not transposed there.
 """
 
 # L landmarks
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,8 +21,10 @@ from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.archives.matlab import (
     MOST_VALUES,
     create_version_73,
+    is_version_5,
     numbers,
     open_version_73,
+    read_matlab,
 )
 from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
@@ -41,9 +46,9 @@ class Cofw(Archive):
         """See Archive."""
         for path in self.files(part):
             suffix = _SUFFIX[part]
-            with open_version_73(path) as file:
-                shapes = numbers(path, file, f"phis{suffix}", (3 * _POINTS, None)).T
-                boxes = numbers(path, file, f"bboxes{suffix}", (4, len(shapes))).T
+            with open_either(path) as file:
+                shapes = _rows(path, file, f"phis{suffix}", None, 3 * _POINTS)
+                boxes = _rows(path, file, f"bboxes{suffix}", len(shapes), 4)
                 pictures = Pictures(file, path, f"Is{suffix}", len(shapes))
                 for index, (row, box) in enumerate(zip(shapes, boxes, strict=True)):
                     try:
@@ -67,35 +72,56 @@ class Cofw(Archive):
             write_pictures(drawn, self.root / self.dataset.parts[part].source, _SUFFIX[part])
 
 
-class Pictures:
-    """The pictures of a cell array in a file of version 7.3; each is read when it is indexed."""
+@contextmanager
+def open_either(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The file of version 7.3, open for reading, or the variables of version 5."""
+    if is_version_5(path):
+        yield read_matlab(path)
+    else:
+        with open_version_73(path) as file:
+            yield file
 
-    def __init__(self, file: h5py.File, path: Path, name: str, count: int):
-        """Raises OdnbenchError unless variable `name` refers to `count` pictures."""
-        cells = file.get(name)
-        references = (
-            isinstance(cells, h5py.Dataset) and h5py.check_ref_dtype(cells.dtype) is h5py.Reference
+
+def _rows(path: Path, file: Mapping[str, Any], name: str, rows: int | None, columns: int) -> Floats:
+    """Variable `name`, `rows` × `columns` numbers. Raises OdnbenchError for another shape."""
+    if isinstance(file, h5py.File):
+        return numbers(path, file, name, (columns, rows)).T
+    return numbers(path, file, name, (rows, columns))
+
+
+class Pictures:
+    """The pictures of a cell array; those of version 7.3 are read when they are indexed."""
+
+    def __init__(self, file: Mapping[str, Any], path: Path, name: str, count: int | None = None):
+        """Raises OdnbenchError unless variable `name` holds `count` pictures (None: any number)."""
+        cells: Any = file.get(name)
+        kind = getattr(cells, "dtype", None)
+        is_cells = getattr(kind, "kind", "") == "O" and (
+            not isinstance(cells, h5py.Dataset) or h5py.check_ref_dtype(kind) is h5py.Reference
         )
-        if not references or cells.size != count or count > MOST_VALUES:
-            raise OdnbenchError(f"{path}: '{name}' must hold references to {count} pictures")
+        size = cells.size if is_cells else -1
+        if size != (size if count is None else count) or not 0 <= size <= MOST_VALUES:
+            wanted = "" if count is None else f"{count} "
+            raise OdnbenchError(f"{path}: '{name}' must be cells with {wanted}pictures")
         self.file, self.path, self.name = file, path, name
         self.cells = cells[()].ravel()
 
     def __getitem__(self, index: int) -> Bytes:
         """(H, W, 3) RGB or (H, W) grey. Raises OdnbenchError for a cell that holds no picture."""
         try:
-            stored = self.file[self.cells[index]]
-            shape, dtype = stored.shape, stored.dtype
-            if dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)):
-                raise ValueError(f"an array {shape} of {dtype}")
+            cell = self.cells[index]
+            is_reference = isinstance(cell, h5py.Reference)
+            stored = self.file[cell] if is_reference else cell
+            shape = stored.shape[::-1] if is_reference else stored.shape  # HDF5 has them reversed
+            if stored.dtype != np.uint8 or not (len(shape) == 2 or shape[2:] == (3,)):
+                raise ValueError(f"an array {shape} of {stored.dtype}")
             if not 0 < stored.size <= 1 << 28:
                 raise ValueError(f"{stored.size} values")
-            picture: Bytes = np.ascontiguousarray(stored[()].T)  # HDF5 has the axes reversed
+            return np.ascontiguousarray(stored[()].T if is_reference else stored)
         except Exception as error:
             raise OdnbenchError(
                 f"{self.path}: {self.name}{{{index + 1}}} is not a picture ({error})"
             ) from error
-        return picture
 
 
 def from_xywh(box: Floats) -> Floats:

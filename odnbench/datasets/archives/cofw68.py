@@ -16,8 +16,14 @@ import scipy.io
 
 from odnbench.arrays import Floats
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.archives.cofw import Pictures, from_xywh, to_xywh, write_pictures
-from odnbench.datasets.archives.matlab import numbers, open_version_73, read_version_5
+from odnbench.datasets.archives.cofw import (
+    Pictures,
+    from_xywh,
+    open_either,
+    to_xywh,
+    write_pictures,
+)
+from odnbench.datasets.archives.matlab import numbers, read_matlab
 from odnbench.datasets.archives.tree import Tree
 from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
@@ -47,7 +53,7 @@ class Cofw68(Archive):
             pictures = self._open_pictures(stack)
             for number, path in annotations.items():
                 try:
-                    variables = read_version_5(path)
+                    variables = read_matlab(path)
                     points = numbers(path, variables, "Points", (_POINTS, 2)) - 1
                     occluded = numbers(path, variables, "Occ", (1, _POINTS))[0] > 0.5
                     inside = pictures is not None and number <= len(pictures.cells)
@@ -97,7 +103,7 @@ class Cofw68(Archive):
         path = self.tree.find(_BOXES, depth=1)
         if path is None:
             return []
-        return [from_xywh(b) for b in numbers(path, read_version_5(path), "bboxes", (None, 4))]
+        return [from_xywh(b) for b in numbers(path, read_matlab(path), "bboxes", (None, 4))]
 
     def _picture_file(self) -> Path | None:
         if found := self.tree.find(_PICTURES, depth=1):
@@ -113,6 +119,4 @@ class Cofw68(Archive):
         path = self._picture_file()
         if path is None:
             return None
-        file = stack.enter_context(open_version_73(path))
-        cells = file.get("IsT")
-        return Pictures(file, path, "IsT", getattr(cells, "size", 0))
+        return Pictures(stack.enter_context(open_either(path)), path, "IsT")

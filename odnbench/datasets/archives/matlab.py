@@ -1,7 +1,8 @@
 """MATLAB files of version 5 and of version 7.3 (HDF5, through h5py).
 
-A file may be cut off, of the other version, or no MATLAB file at all, and the libraries raise a
-different exception for each. The functions here always raise OdnbenchError with the file's name.
+A file may be cut off, or no MATLAB file at all, and the libraries raise a different exception for
+each. The functions here always raise OdnbenchError with the file's name. Whoever saves a file anew
+may change its version, so `read_matlab` reads both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ import numpy as np
 from odnbench.arrays import Floats
 from odnbench.datasets.archives.mat5 import read_variables
 from odnbench.datasets.faces import LARGEST_PX
-from odnbench.datasets.regular import check_file, read_file
+from odnbench.datasets.regular import check_file, read_file, reason
 from odnbench.errors import OdnbenchError
 
 _VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"\0\2IM"
@@ -24,11 +25,14 @@ _VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"
 MOST_VALUES = 1 << 24
 
 
-def read_version_5(path: Path) -> Mapping[str, Any]:
-    """The variables of the file: name → array, as mat5.read_variables gives them."""
+def read_matlab(path: Path) -> Mapping[str, Any]:
+    """The variables of a file of either version: name → array, in the axes and types of version 5
+    (mat5.read_variables).
+    """
     data = read_file(path)
     if b"\x89HDF\r\n" in data[:1024]:
-        raise OdnbenchError(f"{path}: version 7.3 where version 5 was expected")
+        with open_version_73(path) as file:
+            return {name: _as_version_5(file, item) for name, item in file.items()}
     try:
         return read_variables(data)
     except Exception as error:  # a damaged file can raise many types of exception
@@ -46,6 +50,32 @@ def open_version_73(path: Path) -> Iterator[h5py.File]:
         raise
     except Exception as error:  # HDF5 raises almost anything on a damaged file
         raise _unreadable(path, error) from error
+
+
+def is_version_5(path: Path) -> bool:
+    """Whether the file has the header of version 5. Raises OdnbenchError where it is no file."""
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(128)[124:] in (b"\0\1IM", b"\1\0MI")
+    except OSError as error:
+        raise OdnbenchError(f"{path}: {reason(error)}") from error
+
+
+def _as_version_5(file: h5py.File, item: h5py.Dataset | h5py.Group) -> Any:
+    """What mat5.read_variables gives for the same variable."""
+    if isinstance(item, h5py.Group):
+        struct = {name: _as_version_5(file, field) for name, field in item.items()}
+        return np.array([[struct]], object)
+    if item.size > MOST_VALUES:
+        raise ValueError(f"'{item.name}' declares {item.size} values, more than can be")
+    values = item[()].T  # HDF5 has the axes reversed
+    if h5py.check_ref_dtype(item.dtype) is h5py.Reference:
+        cells = [_as_version_5(file, file[reference]) for reference in values.ravel()]
+        return np.fromiter(cells, object, len(cells)).reshape(values.shape)
+    if item.attrs.get("MATLAB_class") == b"char":
+        return np.array(["".join(map(chr, row)) for row in values])
+    return values
 
 
 def create_version_73(path: Path) -> h5py.File:

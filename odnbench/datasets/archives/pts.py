@@ -1,7 +1,8 @@
 """.pts files: the landmark files of 300W, which count pixels from 1.
 
 Copies of the data set differ: `version: 1` or `1.0`, `n_points:  68` with one or two spaces,
-trailing blanks, Windows line ends, files without header and braces. All of these are read.
+trailing blanks, Windows line ends, a byte-order mark, files without header and braces. All of these
+are read, and so are `x, y`, `x; y` and decimal commas (`12,5 30,25`), where every line has them.
 """
 
 import re
@@ -16,6 +17,9 @@ from odnbench.errors import OdnbenchError
 
 # A file with the official header. Its numbers hold no "_", because Python reads 1_5 as 15.
 _USUAL = re.compile(r"version:[^\n]*\nn_points:\s*([0-9]{1,8})\s*\{([^{}_]*)\}\s*")
+# A line in the notation of a spreadsheet, with decimal points or with decimal commas.
+_WITH_POINTS = re.compile(r"\s*([-+.\deE]+)\s*[,;]\s*([-+.\deE]+)\s*")
+_WITH_COMMAS = re.compile(r"\s*([-+\d]+(?:,\d+)?)\s*[;\s]\s*([-+\d]+(?:,\d+)?)\s*")
 
 
 def read_pts(path: Path, points: int) -> Floats:
@@ -40,7 +44,7 @@ def _lines(path: Path, text: str, points: int) -> list[tuple[float, float]]:
     """The coordinates, read line by line. Raises OdnbenchError that names the faulty line."""
     rows: list[tuple[float, float]] = []
     declared = points
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(_with_blanks(text.splitlines()), start=1):
         try:
             x, y = line.split()
             if "_" in x + y:
@@ -60,6 +64,22 @@ def _lines(path: Path, text: str, points: int) -> list[tuple[float, float]]:
         said = "" if declared == points else f" and a header that says {declared}"
         raise OdnbenchError(f"{path}: expected {points} points, found {len(rows)}{said}")
     return rows
+
+
+def _with_blanks(lines: list[str]) -> list[str]:
+    """`lines` with a blank between the numbers and decimal points, where all lines with numbers are
+    in one notation of spreadsheets; else `lines`.
+    """
+    numbers = [i for i, line in enumerate(lines) if line.strip()[:1] in set("0123456789+-.")]
+    for notation in (_WITH_POINTS, _WITH_COMMAS):
+        found = [notation.fullmatch(lines[i]) for i in numbers]
+        if found and all(found):
+            changed = dict(zip(numbers, found, strict=True))
+            return [
+                " ".join(pair.groups()).replace(",", ".") if (pair := changed.get(i)) else line
+                for i, line in enumerate(lines)
+            ]
+    return lines
 
 
 def _checked(path: Path, array: Floats) -> Floats:

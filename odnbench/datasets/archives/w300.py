@@ -21,7 +21,7 @@ import scipy.io
 
 from odnbench.arrays import Floats
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.archives.matlab import names_of, numbers, read_version_5
+from odnbench.datasets.archives.matlab import names_of, numbers, read_matlab
 from odnbench.datasets.archives.pts import read_pts, write_pts
 from odnbench.datasets.faces import LARGEST_PX, Face
 from odnbench.datasets.pictures import SUFFIXES, UNREADABLE_SUFFIXES, write_picture
@@ -149,7 +149,7 @@ class W300(Archive):
         path = self._originals_file()
         if path is None:
             return {}
-        variables = read_version_5(path)
+        variables = read_matlab(path)
         points = numbers(path, variables, "data", (None, 2 * _POINTS))
         names = names_of(path, variables, "nameList", len(points))
         shapes = points.reshape(-1, 2, _POINTS).transpose(0, 2, 1)
@@ -193,7 +193,7 @@ def _read_boxes(path: Path) -> dict[str, tuple[Floats, Floats]]:
 
     Raises OdnbenchError for a file of another structure.
     """
-    cells = read_version_5(path).get("bounding_boxes")
+    cells = read_matlab(path).get("bounding_boxes")
     boxes = {}
     try:
         for cell in cells.ravel():  # type: ignore[union-attr]
