@@ -57,6 +57,7 @@ def examine(
             missing_pictures,
             unreadable_pictures,
             faulty_annotations,
+            points_not_annotated,
             points_outside,
             off_by_one,
             box_order,
@@ -131,13 +132,30 @@ def faulty_annotations(seen: Survey) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def points_not_annotated(seen: Survey) -> Iterator[Finding]:
+    """Points that stand for hidden ones (placeholders.py); the other checks leave them out."""
+    found = [
+        f"{look.face.id}: points {', '.join(map(str, np.flatnonzero(look.placeholders)))}"
+        for look in seen.looks
+        if not look.is_whole and look.placeholders is not None
+    ]
+    if found:
+        yield Finding(
+            "points not annotated", False, seen.part,
+            f"{_counted(found)} with points at 0 0, at -1 -1, or at one place, as some tools write "
+            "for hidden points",
+            "annotate them, or take these faces out: training and scores take them as they stand",
+            _examples(found),
+        )  # fmt: skip
+
+
 def points_outside(seen: Survey) -> Iterator[Finding]:
     """Points outside of the picture. Far outside, they annotate another picture: a fault."""
     far_outside, over_the_edge = [], []
     for look in seen.looks:
         if look.size is None:
             continue
-        points = look.face.points
+        points = look.points
         beyond = np.maximum(-0.5 - points, points - (np.array(look.size) - 0.5)).max()
         if beyond > _FAR_OUTSIDE * np.ptp(points, axis=0).max():
             far_outside.append(look.face.id)
@@ -186,7 +204,7 @@ def box_order(seen: Survey) -> Iterator[Finding]:
     looks, boxes = _boxed(seen)
     if not len(boxes):
         return
-    middles = np.stack([look.face.points.mean(axis=0) for look in looks])
+    middles = np.stack([look.points.mean(axis=0) for look in looks])
     swapped = boxes[:, [0, 2, 1, 3]]
     now, then = _holds(boxes, middles).mean(), _holds(swapped, middles).mean()
     if now < 0.5 and then > 0.9:
@@ -204,11 +222,11 @@ def box_ratio(seen: Survey) -> Iterator[Finding]:
     looks, boxes = _boxed(seen)
     if not len(boxes) or next(box_order(seen), None):
         return
-    points = np.stack([look.face.points for look in looks])
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    ratios = sides / np.maximum(np.ptp(points, axis=1).max(axis=1), 1e-9)
+    spans = np.array([np.ptp(look.points, axis=0).max() for look in looks])
+    ratios = sides / np.maximum(spans, 1e-9)
     fits = (ratios > _BOX_RATIO[0]) & (ratios < _BOX_RATIO[1])
-    fits &= _holds(boxes, points.mean(axis=1))
+    fits &= _holds(boxes, np.stack([look.points.mean(axis=0) for look in looks]))
     odd = [
         f"{look.face.id}: box {' '.join(f'{n:g}' for n in box)}, {ratio:.2f} times its landmarks'"
         for look, box, ratio, fit in zip(looks, boxes, ratios, fits, strict=True)
@@ -260,7 +278,7 @@ def rescaled_pictures(seen: Survey) -> Iterator[Finding]:
 
 def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator[Finding]:
     """Landmarks with another mirror image in the mean shape than in the scheme's flip table."""
-    with_faces = [seen.points for seen in surveys if seen.looks]
+    with_faces = [seen.points for seen in surveys if any(look.is_whole for look in seen.looks)]
     if not with_faces:
         return
     points = np.concatenate(with_faces)

@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from odnbench.arrays import Bytes, Floats
+from odnbench.arrays import Bytes, Flags, Floats
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.crop import THUMBNAIL_PX, window_of
 from odnbench.datasets.faces import Face
+from odnbench.datasets.inspection.placeholders import placeholders
 from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
 from odnbench.datasets.offsets import annotation_offsets
 from odnbench.datasets.parallel import in_order
@@ -32,12 +33,26 @@ class Look:
     face: Face
     # Width and height of the picture; None where it is missing or cannot be read.
     size: tuple[int, int] | None = None
-    # Why the picture cannot be read or cropped; empty where it can.
+    # Why the picture cannot be read; empty where it can.
     unreadable: str = ""
+    # (L,) whether a point stands for one that was not annotated; None where nobody has looked.
+    placeholders: Flags | None = None
     # Whether the picture is stored with one channel.
     grey: bool = False
     # (T, T) grey, the crop of the face.
     thumbnail: Bytes | None = None
+
+    @property
+    def points(self) -> Floats:
+        """The points that were annotated, (L, 2) where the face is whole, else fewer."""
+        return (
+            self.face.points if self.placeholders is None else self.face.points[~self.placeholders]
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each point was annotated."""
+        return self.placeholders is None or not self.placeholders.any()
 
 
 @dataclass
@@ -58,8 +73,9 @@ class Survey:
 
     @property
     def points(self) -> Floats:
-        """The points of all faces: (N, L, 2)."""
-        return np.stack([look.face.points for look in self.looks])
+        """The points of all faces that have all their points: (N, L, 2)."""
+        whole = [look.face.points for look in self.looks if look.is_whole]
+        return np.stack(whole) if whole else np.empty((0, 0, 2))
 
 
 def survey(
@@ -73,31 +89,49 @@ def survey(
     flip = np.array(scheme.flip)
 
     def look_at(face: Face) -> tuple[Look, MirrorDifferences | None]:
-        kept = replace(face, image=face.image if isinstance(face.image, Path) else None)
+        image = face.image if isinstance(face.image, Path) else None
+        look = Look(replace(face, image=image), placeholders=placeholders(face.points, scheme))
+        if len(look.points) < 2:
+            x, y = face.points[0]
+            raise OdnbenchError(
+                f"{face.part}, {face.id}: none of its points was annotated: all are at {x:g} {y:g}"
+            )
+        window = window_of(replace(face, points=look.points), _TIGHT, 1.0)
         if face.image is None:
-            return Look(kept), None
+            return look, None
         try:
             picture = read_as_stored(face.image)
-            window = window_of(face, _TIGHT, 1.0)
         except OdnbenchError as error:
-            return Look(kept, unreadable=str(error)), None
+            return replace(look, unreadable=str(error)), None
         is_grey = picture.ndim == 2
         grey: Bytes = picture if is_grey else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
-        look = Look(
-            kept,
+        look = replace(
+            look,
             size=(picture.shape[1], picture.shape[0]),
             grey=is_grey,
             thumbnail=window.cut(grey, np.empty((THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)),
         )
+        if not look.is_whole:
+            return look, None
         scales = np.array([face.scale])
         meant = face.points - annotation_offsets(face.points[None], scales, offset, scheme)
         return look, MirrorDifferences.of(grey.astype(np.float32), meant, flip)
 
-    for look, differences in in_order(look_at, archive.faces(part, seen.faults)):
+    def try_to_look_at(face: Face) -> tuple[Look, MirrorDifferences | None] | str:
+        try:
+            return look_at(face)
+        except OdnbenchError as error:  # its points span no area
+            return str(error)
+
+    for looked in in_order(try_to_look_at, archive.faces(part, seen.faults)):
+        advance()
+        if isinstance(looked, str):
+            seen.faults.append(looked)
+            continue
+        look, differences = looked
         seen.looks.append(look)
         if differences is not None:
             seen.mirror.add(differences)
-        advance()
     if not (seen.looks or seen.faults):
         seen.absent = archive.absent(part)
     return seen
