@@ -2,14 +2,20 @@
 them.
 """
 
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from odnbench.arrays import Bytes
+from odnbench.arrays import Bytes, Floats
+from odnbench.datasets.decoders import damage, decoding
+from odnbench.datasets.orientation import fits_only, orientation_of
 from odnbench.datasets.regular import read_file
 from odnbench.errors import OdnbenchError
+
+# An error names the file; OpenCV's own line does not.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 # Of the formats that OpenCV reads in every build.
 SUFFIXES = (
@@ -21,30 +27,46 @@ UNREADABLE_SUFFIXES = (
     ".heic", ".heif", ".avif", ".jxl", ".tga", ".svg", ".psd", ".pcx", ".ico", ".dng", ".cr2",
     ".nef", ".arw", ".raw",
 )  # fmt: skip
-# The rotation that a camera may have noted is ignored: landmarks refer to the pixels as stored.
+# The turn that a camera noted is ignored unless landmarks tell otherwise (orientation.py).
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+# Of JPEG; neither a filling 0 and FF nor a restart is one.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
-def read_picture(image: Path | Bytes) -> Bytes:
+def read_picture(image: Path | Bytes, points: Floats | None = None) -> Bytes:
     """(H, W, 3) RGB from a file, or from an array (H, W, 3) or (H, W).
 
-    Raises OdnbenchError that names a file that is missing, truncated or no picture.
+    points: (L, 2), by which the frame of a picture that is stored turned is chosen
+    (orientation.py); where None, it is that of the stored pixels. Raises OdnbenchError that names a
+    file that is missing, truncated or no picture.
     """
     if isinstance(image, Path):
-        return _decode(image, _RGB)
+        return _decode(image, _RGB, points)
     return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
 
 
-def read_as_stored(image: Path | Bytes) -> Bytes:
+def read_as_stored(image: Path | Bytes, points: Floats | None = None) -> Bytes:
     """(H, W, 3) RGB, or (H, W) where the picture is stored with one channel.
 
-    Raises OdnbenchError where `read_picture` does.
+    points: see `read_picture`. Raises OdnbenchError where `read_picture` does.
     """
     if not isinstance(image, Path):
         return image
-    stored = _decode(image, _AS_STORED)
-    return stored if stored.ndim == 2 else cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return _channels(_decode(image, _AS_STORED, points))
+
+
+def read_as_shown(path: Path) -> Bytes:
+    """The picture as a viewer shows it, turned as the camera noted; see `read_as_stored`."""
+    return _channels(_decode(path, _AS_STORED & ~cv2.IMREAD_IGNORE_ORIENTATION, None))
+
+
+def damage_of(path: Path) -> tuple[str, bool]:
+    """What is wrong inside of a JPEG file that can be decoded, with its name, and whether all
+    pixels are there all the same; empty where nothing is.
+    """
+    said, whole = damage(path, lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), _RGB))
+    return (f"{path}: the picture is damaged: {said}" if said else ""), whole
 
 
 def write_picture(picture: Bytes, path: Path) -> None:
@@ -62,17 +84,58 @@ def write_picture(picture: Bytes, path: Path) -> None:
         raise OdnbenchError(f"{path}: cannot be written as a picture; end its name in .png or .jpg")
 
 
-def _decode(path: Path, flags: int) -> Bytes:
+def _channels(stored: Bytes) -> Bytes:
+    """RGB of BGR; grey as it is."""
+    return stored if stored.ndim == 2 else cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def _decode(path: Path, flags: int, points: Floats | None) -> Bytes:
     data = read_file(path)
-    # OpenCV decodes the first part of a truncated file without an error, so check the file's end.
-    jpeg_cut = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    png_cut = data[:4] == b"\x89PNG" and b"IEND" not in data[-64:]
-    if jpeg_cut or png_cut:
-        raise OdnbenchError(f"{path}: the picture is truncated")
-    try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except (cv2.error, MemoryError):  # a header that declares more pixels than OpenCV takes
-        decoded = None
+    # Some versions of OpenCV decode the first part of a truncated file without an error.
+    if not _is_whole(data):
+        raise OdnbenchError(f"{path}: the picture is truncated, or damaged before its end")
+    with decoding(path):
+        decoded = _decoded(data, flags)
     if decoded is None:
         raise OdnbenchError(f"{path}: not a picture that OpenCV can read; save it as .png or .jpg")
-    return decoded  # type: ignore[return-value]
+    if points is not None and orientation_of(data) != 1:
+        shown = _decoded(data, flags & ~cv2.IMREAD_IGNORE_ORIENTATION)
+        if shown is not None and fits_only(points, shown.shape, decoded.shape):
+            return shown
+    return decoded
+
+
+def _decoded(data: bytes, flags: int) -> Bytes | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None  # type: ignore[return-value]
+    except (cv2.error, MemoryError):  # a header that declares more pixels than OpenCV takes
+        return None
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the image in a JPEG or PNG file has an end; cameras write other data behind it."""
+    if data.startswith(b"\xff\xd8"):
+        return _has_end_of_jpeg(data)
+    if data.startswith(b"\x89PNG"):
+        return _has_end_of_png(data)
+    return True
+
+
+def _has_end_of_jpeg(data: bytes) -> bool:
+    place = 2
+    while marker := _JPEG_MARKER.search(data, place):
+        place = marker.end()
+        if marker[0] == b"\xff\xd9":
+            return True
+        # Every other marker begins a segment, which may hold a thumbnail with an end of its own.
+        place += int.from_bytes(data[place : place + 2], "big")
+    return False
+
+
+def _has_end_of_png(data: bytes) -> bool:
+    place = 8
+    while place + 12 <= len(data):  # length, name and checksum of a chunk
+        if data[place + 4 : place + 8] == b"IEND":
+            return True
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+    return False

@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 
 from odnbench.arrays import Bytes
 from odnbench.datasets.crop import THUMBNAIL_PX, Window, thumbnail_of, window_of
+from odnbench.datasets.decoders import listening
 from odnbench.datasets.faces import Face, FaceSet
 from odnbench.datasets.parallel import in_order
-from odnbench.datasets.pictures import read_picture
+from odnbench.datasets.pictures import damage_of, read_picture
 from odnbench.datasets.rendering.render import RENDERER_VERSION
 from odnbench.errors import OdnbenchError
 from odnbench.plan.protocols import BoxRule
@@ -184,11 +185,13 @@ def _write(
         return found
 
     with (folder / "images.npy").open("wb", buffering=0) as file:
-        for found in in_order(put, _batches(faces, recipe, kept, faults)):
-            for fault, thumbnail in found:
-                faults += [fault] if fault else []
-                kept.thumbnails.append(thumbnail)
-                advance()
+        with listening() as suspects:
+            for found in in_order(put, _batches(faces, recipe, kept, faults)):
+                for fault, thumbnail in found:
+                    faults += [fault] if fault else []
+                    kept.thumbnails.append(thumbnail)
+                    advance()
+        faults += [fault for fault, whole in map(damage_of, suspects) if not whole]
         if faults:
             raise OdnbenchError("\n  ".join([f"{name}: faulty files:", *faults]))
         file.seek(0)
@@ -299,7 +302,7 @@ def _crop(face: Face, window: Window, out: Bytes) -> tuple[str, Bytes]:
     """
     assert face.image is not None
     try:
-        picture = read_picture(face.image)
+        picture = read_picture(face.image, face.points)
     except OdnbenchError as error:
         return str(error), _NO_THUMBNAIL
     height, width = picture.shape[:2]

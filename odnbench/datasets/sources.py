@@ -33,7 +33,7 @@ from odnbench.plan.specs import DataSpec
 from odnbench.plan.trials import Coverage
 
 # Raise it whenever the same files give other prepared faces.
-CACHE_VERSION = 6
+CACHE_VERSION = 7
 RENDERED_SEED = 2019
 
 

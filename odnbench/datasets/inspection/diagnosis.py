@@ -4,7 +4,11 @@ A finding is a fault, which makes numbers wrong or a run fail, or a note, which 
 but other tools may not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+# Number of examples that a finding shows.
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,17 @@ class Finding:
     message: str
     cure: str
     examples: tuple[str, ...] = ()
+
+
+def counted(found: Sequence[str]) -> str:
+    """The number of faces in `found`, as "1 face" or "2 faces"."""
+    return "1 face" if len(found) == 1 else f"{len(found)} faces"
+
+
+def examples(found: Sequence[str]) -> tuple[str, ...]:
+    """The first few of `found`, and a line with the number of the others."""
+    more = (f"… and {len(found) - _SHOWN} more",) if len(found) > _SHOWN else ()
+    return (*found[:_SHOWN], *more)
 
 
 @dataclass(frozen=True)

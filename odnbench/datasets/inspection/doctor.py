@@ -11,21 +11,33 @@ of a fault says must not get another fault by it.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
 from odnbench.datasets.archives.archive import Archive
-from odnbench.datasets.inspection.diagnosis import Diagnosis, Finding, PartCount
+from odnbench.datasets.inspection.diagnosis import (
+    Diagnosis,
+    Finding,
+    PartCount,
+    counted,
+    examples,
+)
+from odnbench.datasets.inspection.picture_checks import (
+    grey_pictures,
+    missing_pictures,
+    names_with_blanks,
+    odd_pictures,
+    rescaled_pictures,
+    turned_pictures,
+    unreadable_pictures,
+)
 from odnbench.datasets.inspection.survey import Look, Survey, survey
 from odnbench.datasets.inspection.symmetry import LEAST_FACES
 from odnbench.datasets.photographs import unit_rows
 from odnbench.plan.entries import Dataset
 from odnbench.plan.protocols import Scheme
 
-# Number of examples that a finding shows.
-_SHOWN = 5
 # Correlation of thumbnails: 300W's own doubles have 0.99, pictures of other faces at most 0.9.
 _SAME_PICTURE = 0.97
 # Share of the side of the landmarks' box: annotators follow a face a little over the edge.
@@ -62,6 +74,8 @@ def examine(
             off_by_one,
             box_order,
             box_ratio,
+            odd_pictures,
+            turned_pictures,
             grey_pictures,
             names_with_blanks,
             rescaled_pictures,
@@ -102,33 +116,13 @@ def missing_faces(seen: Survey) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def missing_pictures(seen: Survey) -> Iterator[Finding]:
-    """Annotated faces without a picture."""
-    missing = [look.face.id for look in seen.looks if look.size is None and not look.unreadable]
-    if missing:
-        yield Finding(
-            "missing pictures", True, seen.part, f"{_counted(missing)} without a picture",
-            "get the pictures of the official archive; annotations alone serve `odnbench score`",
-            _examples(missing),
-        )  # fmt: skip
-
-
-def unreadable_pictures(seen: Survey) -> Iterator[Finding]:
-    """Files that are truncated or no pictures."""
-    if unreadable := [look.unreadable for look in seen.looks if look.unreadable]:
-        yield Finding(
-            "unreadable pictures", True, seen.part, f"{_counted(unreadable)} cannot be read",
-            "get these files again", _examples(unreadable),
-        )  # fmt: skip
-
-
 def faulty_annotations(seen: Survey) -> Iterator[Finding]:
     """Annotation files, or lines of one, in another format than the official one."""
     if seen.faults:
         yield Finding(
             "faulty annotations", True, seen.part, f"{len(seen.faults)} cannot be used",
             "get them again, mend them, or make them readable; take away what is there twice",
-            _examples(seen.faults),
+            examples(seen.faults),
         )  # fmt: skip
 
 
@@ -142,10 +136,10 @@ def points_not_annotated(seen: Survey) -> Iterator[Finding]:
     if found:
         yield Finding(
             "points not annotated", False, seen.part,
-            f"{_counted(found)} with points at 0 0, at -1 -1, or at one place, as some tools write "
+            f"{counted(found)} with points at 0 0, at -1 -1, or at one place, as some tools write "
             "for hidden points",
             "annotate them, or take these faces out: training and scores take them as they stand",
-            _examples(found),
+            examples(found),
         )  # fmt: skip
 
 
@@ -164,13 +158,13 @@ def points_outside(seen: Survey) -> Iterator[Finding]:
     if far_outside:
         yield Finding(
             "points outside", True, seen.part,
-            f"{_counted(far_outside)} with points far outside the picture",
-            "picture and annotation do not belong together: get both again", _examples(far_outside),
+            f"{counted(far_outside)} with points far outside the picture",
+            "picture and annotation do not belong together: get both again", examples(far_outside),
         )  # fmt: skip
     if over_the_edge:
         yield Finding(
             "points outside", False, seen.part,
-            f"{_counted(over_the_edge)} with points over the edge", "", _examples(over_the_edge),
+            f"{counted(over_the_edge)} with points over the edge", "", examples(over_the_edge),
         )  # fmt: skip
 
 
@@ -235,44 +229,9 @@ def box_ratio(seen: Survey) -> Iterator[Finding]:
     if odd:
         yield Finding(
             "box ratio", True, seen.part,
-            f"{_counted(odd)} whose box does not fit the landmarks (median of all: "
+            f"{counted(odd)} whose box does not fit the landmarks (median of all: "
             f"{np.median(ratios):.2f} times their box)",
-            "choose a protocol whose box rule is 'landmarks', or mend the boxes", _examples(odd),
-        )  # fmt: skip
-
-
-def grey_pictures(seen: Survey) -> Iterator[Finding]:
-    """Pictures stored with one channel."""
-    if grey := [look.face.id for look in seen.looks if look.grey]:
-        yield Finding(
-            "grey pictures", False, seen.part,
-            f"{_counted(grey)} stored with one channel; read as three equal ones",
-            "", _examples(grey),
-        )  # fmt: skip
-
-
-def names_with_blanks(seen: Survey) -> Iterator[Finding]:
-    """File names with a blank, which many scripts cannot handle."""
-    names = [
-        look.face.id
-        for look in seen.looks
-        if isinstance(look.face.image, Path) and " " in look.face.image.name
-    ]
-    if names:
-        yield Finding(
-            "names with blanks", False, seen.part, f"{_counted(names)} with a blank in the name",
-            "", _examples(names),
-        )  # fmt: skip
-
-
-def rescaled_pictures(seen: Survey) -> Iterator[Finding]:
-    """Pictures that are smaller or larger than the official ones, as far as the loader can tell."""
-    scales = [look.face.scale for look in seen.looks if look.face.scale != 1]
-    if scales:
-        yield Finding(
-            "rescaled pictures", False, seen.part,
-            f"{len(scales)} of {len(seen.looks)} faces on rescaled pictures, of "
-            f"{np.median(scales):.2f} times the original size in the median", "",
+            "choose a protocol whose box rule is 'landmarks', or mend the boxes", examples(odd),
         )  # fmt: skip
 
 
@@ -299,7 +258,7 @@ def flip_table(surveys: Sequence[Survey], scheme: Scheme, name: str) -> Iterator
         yield Finding(
             "flip table", True, name, f"{len(wrong)} landmarks are not mirrored onto their partner",
             f"the order of the points differs from scheme {scheme.name}, or its flip table in "
-            "registry/schemes.toml is wrong", _examples(wrong),
+            "registry/schemes.toml is wrong", examples(wrong),
         )  # fmt: skip
 
 
@@ -330,14 +289,14 @@ def doubles(surveys: Sequence[Survey], dataset: Dataset, rendered: bool) -> Iter
     for cure, pairs in faults.items():
         yield Finding(
             "doubles", True, dataset.name,
-            f"{_counted(pairs)} of the test part in the training part", cure, _examples(pairs),
+            f"{counted(pairs)} of the test part in the training part", cure, examples(pairs),
         )  # fmt: skip
     if noted:
         where = "as in" if official else "perhaps as in"
         yield Finding(
             "doubles", False, dataset.name,
-            f"{_counted(noted)} of the test part in the training part, {where} the official files",
-            "", _examples(noted),
+            f"{counted(noted)} of the test part in the training part, {where} the official files",
+            "", examples(noted),
         )  # fmt: skip
 
 
@@ -379,14 +338,3 @@ def _holds(boxes: Floats, points: Floats) -> Flags:
 
 def _with_thumbnail(seen: Survey) -> list[Look]:
     return [look for look in seen.looks if look.thumbnail is not None]
-
-
-def _counted(found: Sequence[str]) -> str:
-    """The number of faces in `found`, as "1 face" or "2 faces"."""
-    return "1 face" if len(found) == 1 else f"{len(found)} faces"
-
-
-def _examples(found: Sequence[str]) -> tuple[str, ...]:
-    """The first few of `found`, and a line with the number of the others."""
-    more = (f"… and {len(found) - _SHOWN} more",) if len(found) > _SHOWN else ()
-    return (*found[:_SHOWN], *more)

@@ -12,12 +12,14 @@ import numpy as np
 from odnbench.arrays import Bytes, Flags, Floats
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.crop import THUMBNAIL_PX, window_of
+from odnbench.datasets.decoders import listening
 from odnbench.datasets.faces import Face
 from odnbench.datasets.inspection.placeholders import placeholders
 from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
 from odnbench.datasets.offsets import annotation_offsets
+from odnbench.datasets.orientation import orientation_in
 from odnbench.datasets.parallel import in_order
-from odnbench.datasets.pictures import read_as_stored
+from odnbench.datasets.pictures import damage_of, read_as_shown, read_as_stored
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Offset
 from odnbench.plan.protocols import BoxRule, Scheme
@@ -35,6 +37,12 @@ class Look:
     size: tuple[int, int] | None = None
     # Why the picture cannot be read; empty where it can.
     unreadable: str = ""
+    # What is odd about a picture of which all pixels can be read; empty where nothing is.
+    odd: str = ""
+    # Of the picture file; 1 where it is shown as it is stored.
+    orientation: int = 1
+    # Whether the points are on the shown picture, where `orientation` is not 1.
+    is_as_shown: bool = False
     # (L,) whether a point stands for one that was not annotated; None where nobody has looked.
     placeholders: Flags | None = None
     # Whether the picture is stored with one channel.
@@ -100,7 +108,9 @@ def survey(
         if face.image is None:
             return look, None
         try:
-            picture = read_as_stored(face.image)
+            picture = read_as_stored(face.image, face.points)
+            orientation = 1 if image is None else orientation_in(image)
+            shown = read_as_shown(image) if image is not None and orientation != 1 else picture
         except OdnbenchError as error:
             return replace(look, unreadable=str(error)), None
         is_grey = picture.ndim == 2
@@ -109,6 +119,8 @@ def survey(
             look,
             size=(picture.shape[1], picture.shape[0]),
             grey=is_grey,
+            orientation=orientation,
+            is_as_shown=orientation != 1 and np.array_equal(picture, shown),
             thumbnail=window.cut(grey, np.empty((THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)),
         )
         if not look.is_whole:
@@ -123,15 +135,22 @@ def survey(
         except OdnbenchError as error:  # its points span no area
             return str(error)
 
-    for looked in in_order(try_to_look_at, archive.faces(part, seen.faults)):
-        advance()
-        if isinstance(looked, str):
-            seen.faults.append(looked)
-            continue
-        look, differences = looked
-        seen.looks.append(look)
-        if differences is not None:
-            seen.mirror.add(differences)
+    with listening() as suspects:
+        for looked in in_order(try_to_look_at, archive.faces(part, seen.faults)):
+            advance()
+            if isinstance(looked, str):
+                seen.faults.append(looked)
+                continue
+            look, differences = looked
+            seen.looks.append(look)
+            if differences is not None:
+                seen.mirror.add(differences)
+    damaged = {path: damage_of(path) for path in suspects}
+    for index, look in enumerate(seen.looks):
+        if look.size and isinstance(look.face.image, Path) and look.face.image in damaged:
+            said, whole = damaged[look.face.image]
+            kept = replace(look, odd=said) if whole else replace(look, unreadable=said, size=None)
+            seen.looks[index] = kept
     if not (seen.looks or seen.faults):
         seen.absent = archive.absent(part)
     return seen
