@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from odnbench.datasets.inspection.diagnosis import Finding, counted, examples
-from odnbench.datasets.inspection.survey import Survey
+from odnbench.datasets.inspection.survey import Look, Survey
+
+# Of the faces from which the frame of points is told where single faces do not tell it: their
+# least number, and the least mean of `Look.oddness_as_stored`. On 500 faces of 300W its median is
+# 0.2 in the wrong frame, with a deviation of 0.25; on rendered faces with occluders, −0.1 at worst.
+_LEAST_TURNED, _LEAST_ODDNESS = 5, 0.15
 
 
 def missing_pictures(seen: Survey) -> Iterator[Finding]:
@@ -75,20 +80,35 @@ def odd_pictures(seen: Survey) -> Iterator[Finding]:
 
 
 def turned_pictures(seen: Survey) -> Iterator[Finding]:
-    """Pictures that a viewer turns or mirrors, by what their camera noted (orientation.py)."""
+    """Pictures that a viewer turns or mirrors, by what their camera noted (orientation.py).
+
+    Where the points of single faces do not tell the frame, all faces together may: a face is more
+    like its mirror image in the frame that its points were made in.
+    """
     turned = [look for look in seen.looks if look.orientation != 1]
-    for as_shown, frame in ((True, "shown"), (False, "stored")):
-        found = [
-            f"{look.face.id}: orientation {look.orientation}"
-            for look in turned
-            if look.is_as_shown == as_shown
-        ]
-        if found:
+    told = [look for look in turned if look.oddness_as_stored is None]
+    for frame in ("shown", "stored"):
+        if found := [_turned(look) for look in told if look.frame == frame]:
             yield Finding(
                 "turned pictures", False, seen.part,
                 f"{counted(found)} on pictures that are stored turned (EXIF); read as {frame}, "
-                + ("where alone the points fit" if as_shown else "which the points do not exclude"),
-                "" if as_shown else "if the points were made on the shown pictures, save these "
-                "pictures turned, without the note of the camera: `odnbench data show` tells",
-                examples(found),
+                "where alone the points fit", "", examples(found),
             )  # fmt: skip
+    if not (open_ones := [look for look in turned if look.oddness_as_stored is not None]):
+        return
+    oddness = np.array([look.oddness_as_stored for look in open_ones], np.float64)
+    least = max(_LEAST_ODDNESS, 3 * oddness.std() / np.sqrt(len(oddness)))
+    is_wrong = len(oddness) >= _LEAST_TURNED and oddness.mean() > least
+    found = [_turned(look) for look in open_ones]
+    what = "the points were made on the shown ones" if is_wrong else "the points fit both ways"
+    yield Finding(
+        "turned pictures", bool(is_wrong), seen.part,
+        f"{counted(found)} on pictures that are stored turned (EXIF); read as stored, and {what}",
+        ("" if is_wrong else "if the points were made on the shown pictures: ")
+        + "save these pictures turned, without the note of the camera; `odnbench data show` tells",
+        examples(found),
+    )  # fmt: skip
+
+
+def _turned(look: Look) -> str:
+    return f"{look.face.id}: orientation {look.orientation}"

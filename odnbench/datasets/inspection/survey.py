@@ -5,19 +5,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from odnbench.arrays import Bytes, Flags, Floats
+from odnbench.arrays import Bytes, Flags, Floats, Rows
 from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.crop import THUMBNAIL_PX, window_of
 from odnbench.datasets.decoders import listening
 from odnbench.datasets.faces import Face
 from odnbench.datasets.inspection.placeholders import placeholders
-from odnbench.datasets.inspection.symmetry import MirrorDifferences, MirrorSums
+from odnbench.datasets.inspection.symmetry import PROBES_PX, MirrorDifferences, MirrorSums
 from odnbench.datasets.offsets import annotation_offsets
-from odnbench.datasets.orientation import orientation_in
+from odnbench.datasets.orientation import fits_only, orientation_in
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import damage_of, read_as_shown, read_as_stored
 from odnbench.errors import OdnbenchError
@@ -41,8 +42,11 @@ class Look:
     odd: str = ""
     # Of the picture file; 1 where it is shown as it is stored.
     orientation: int = 1
-    # Whether the points are on the shown picture, where `orientation` is not 1.
-    is_as_shown: bool = False
+    # Where `orientation` is not 1: the frame that the points were read in, "shown" or "stored".
+    frame: str = ""
+    # Where both frames hold the points: by how much less the face is like its mirror image as
+    # stored than as shown, in squared units of the patches' deviation (symmetry.py).
+    oddness_as_stored: float | None = None
     # (L,) whether a point stands for one that was not annotated; None where nobody has looked.
     placeholders: Flags | None = None
     # Whether the picture is stored with one channel.
@@ -109,18 +113,15 @@ def survey(
             return look, None
         try:
             picture = read_as_stored(face.image, face.points)
-            orientation = 1 if image is None else orientation_in(image)
-            shown = read_as_shown(image) if image is not None and orientation != 1 else picture
+            if image and (orientation := orientation_in(image)) != 1:
+                look = replace(look, orientation=orientation, **_frame(image, face.points, flip))
         except OdnbenchError as error:
             return replace(look, unreadable=str(error)), None
-        is_grey = picture.ndim == 2
-        grey: Bytes = picture if is_grey else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
+        grey = _grey(picture)
         look = replace(
             look,
             size=(picture.shape[1], picture.shape[0]),
-            grey=is_grey,
-            orientation=orientation,
-            is_as_shown=orientation != 1 and np.array_equal(picture, shown),
+            grey=picture.ndim == 2,
             thumbnail=window.cut(grey, np.empty((THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)),
         )
         if not look.is_whole:
@@ -154,3 +155,25 @@ def survey(
     if not (seen.looks or seen.faults):
         seen.absent = archive.absent(part)
     return seen
+
+
+def _frame(image: Path, points: Floats, flip: Rows) -> dict[str, Any]:
+    """The fields of a look at a picture that is stored turned. Raises OdnbenchError where it cannot
+    be read.
+    """
+    stored, shown = (_grey(picture) for picture in (read_as_stored(image), read_as_shown(image)))
+    if fits_only(points, shown.shape, stored.shape):
+        return {"frame": "shown"}
+    if fits_only(points, stored.shape, shown.shape):
+        return {"frame": "stored"}
+    unlike = [
+        float((found.values[len(PROBES_PX) // 2] ** 2).mean())
+        for grey in (stored, shown)
+        if (found := MirrorDifferences.of(grey.astype(np.float32), points, flip))
+    ]
+    return {"frame": "stored", "oddness_as_stored": unlike[0] - unlike[1] if unlike else None}
+
+
+def _grey(picture: Bytes) -> Bytes:
+    """(H, W) of a picture (H, W) or (H, W, 3)."""
+    return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
