@@ -7,7 +7,6 @@ sets do, unless they fit into the shown picture alone. Where both frames hold th
 single face tells, and the doctor says so.
 """
 
-import re
 import struct
 from pathlib import Path
 
@@ -17,7 +16,9 @@ from odnbench.arrays import Floats
 
 # EXIF data stand in the head of a file: a JPEG's segment of them has at most 64 KiB.
 HEAD = 1 << 17
-_EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF....)(II\*\0|MM\0\*)", re.DOTALL)
+# What stands before them in JPEG, PNG and WebP, and the bytes between.
+_MARKS = ((b"Exif\0\0", 0), (b"eXIf", 0), (b"EXIF", 4))
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _ORIENTATION = 274
 # Of the points: fewer may lie over the edge of a picture that they were made on.
 _MOST_OUTSIDE = 0.1
@@ -25,10 +26,18 @@ _MOST_OUTSIDE = 0.1
 
 def orientation_of(head: bytes) -> int:
     """The orientation that the first HEAD bytes of a picture file note: 1 to 8, 1 where none."""
-    found = _EXIF.search(head, 0, HEAD)
-    if found is None:
-        return 1
-    exif, order = head[found.start(1) :], "<" if found[1][:2] == b"II" else ">"
+    # In a JPEG file they stand before the pixels.
+    pixels = head.find(b"\xff\xda", 0, HEAD) if head.startswith(b"\xff\xd8") else HEAD
+    for mark, between in _MARKS:
+        place = head.find(mark, 0, pixels)
+        start = place + len(mark) + between
+        if place >= 0 and (order := _ORDERS.get(head[start : start + 4])):
+            return _orientation(head[start:HEAD], order)
+    return 1
+
+
+def _orientation(exif: bytes, order: str) -> int:
+    """The orientation in EXIF data. order: of their bytes, "<" or ">"."""
     try:
         (first,) = struct.unpack_from(f"{order}I", exif, 4)
         (count,) = struct.unpack_from(f"{order}H", exif, first)

@@ -100,6 +100,8 @@ def test_the_clone_of_cofw68_is_a_data_root(
     assert_whole(odnbench, root.parent / clone, "cofw68")
     if clone != "my clone":
         assert_whole(odnbench, root.parent, "cofw68")
+        nest((root.parent / clone / "cofw").rename(root.parent / "COFW_color"))
+        assert_whole(odnbench, root.parent, "cofw68")  # COFW is beside the clone
 
 
 def test_a_face_that_was_unpacked_twice_is_told(odnbench: Run, data: Callable[[str], Path]) -> None:

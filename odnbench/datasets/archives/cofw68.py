@@ -24,7 +24,7 @@ from odnbench.datasets.archives.cofw import (
     write_pictures,
 )
 from odnbench.datasets.archives.matlab import numbers, read_matlab
-from odnbench.datasets.archives.tree import Tree
+from odnbench.datasets.archives.tree import Tree, key
 from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 
@@ -108,12 +108,16 @@ class Cofw68(Archive):
     def _picture_file(self) -> Path | None:
         if found := self.tree.find(_PICTURES, depth=1):
             return found
-        around = Tree.of(self.root.parent, levels=0)
-        for name in _COFW_FOLDERS:
-            folder = around.find(name, depth=0)
-            if folder and (found := Tree.of(folder, levels=1).find(_PICTURES, depth=1)):
-                return found
-        return None
+        place = self.root.resolve()
+        while True:
+            place = place.parent
+            around = Tree.of(place, levels=0)
+            for name in _COFW_FOLDERS:
+                folder = around.find(name, depth=0)
+                if folder and (found := Tree.of(folder, levels=2).find(_PICTURES)):
+                    return found
+            if key(place.name) not in self.dataset.names:  # else a clone, or a level of unpacking
+                return None
 
     def _open_pictures(self, stack: ExitStack) -> Pictures | None:
         path = self._picture_file()
