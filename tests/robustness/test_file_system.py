@@ -318,12 +318,18 @@ def test_one_face_under_a_name_in_both_unicode_forms_is_told(odnbench: Run, data
     assert "stand beside it: keep the picture that the points were made on" in told
 
 
-def test_names_that_are_no_text_are_read_and_printed(odnbench: Run, data: Path) -> None:
+@pytest.mark.parametrize("name", [b"a \xff", b"a\nb \x1b[31m"])
+def test_names_that_no_terminal_can_show_are_read_and_escaped(
+    odnbench: Run, data: Path, name: bytes
+) -> None:
     for suffix in ("png", "pts"):
         path = data / "300w/ibug" / f"image_0000.{suffix}"
-        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/a \xff." + suffix.encode()))
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/" + name + b"." + suffix.encode()))
     status, told = doctor(odnbench, data, "300w")
     assert status == 0, told
     assert "ibug 2 of 2" in told
+    assert "\n          ibug/a" in told
+    told.encode()  # raises for what no terminal takes
+    assert "\x1b" not in told and "\nb" not in told
     done = odnbench("data", "prepare", "300w/ibug", "--data-root", str(data), "--input-size", "32")
     assert done.returncode == 0, done.stderr

@@ -66,9 +66,14 @@ class Diagnosis:
         for finding in sorted(self.findings, key=lambda f: not f.is_fault):
             mark = "FAULT" if finding.is_fault else "note "
             lines.append(f"  {mark} {finding.check}: {finding.where}: {finding.message}")
-            lines += [f"          {example}" for example in finding.examples]
+            lines += [f"          {_printable(example)}" for example in finding.examples]
             if finding.cure:
                 lines.append(f"        → {finding.cure}")
         if self.healthy:
             lines.append("  no fault found")
         return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """`text` with escapes for what no terminal shows, such as a line end in the name of a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
