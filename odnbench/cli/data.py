@@ -37,7 +37,7 @@ def data_doctor_command(
 ) -> None:
     """Check data sets on disk; exit status 1 where something is wrong."""
     from odnbench.datasets.archives.archive import open_archive
-    from odnbench.datasets.archives.roots import find_root, instead, not_found
+    from odnbench.datasets.archives.roots import find_root, not_found, nothing_found
     from odnbench.datasets.inspection.doctor import examine
     from odnbench.plan.conversion import to_mapping
     from odnbench.plan.entries import Dataset
@@ -60,11 +60,8 @@ def data_doctor_command(
         except OdnbenchError as error:  # the other data sets can be looked at all the same
             not_read.append(str(error))
     if not diagnoses:
-        hints = [instead(dataset, place) for dataset in named] if not not_read else []
-        none = f"no data set: not found below {place or 'any data root'}{''.join(hints)}"
-        raise OdnbenchError(
-            "\n".join(dict.fromkeys(not_read)) or f"{none}; give --data-root or set ODNBENCH_DATA"
-        )
+        told = "\n".join(dict.fromkeys(not_read))
+        raise OdnbenchError(told or nothing_found(named, place))
     if as_json:
         print(json.dumps([to_mapping(diagnosis) for diagnosis in diagnoses], indent=1))
     for diagnosis in diagnoses if not as_json else ():

@@ -17,10 +17,10 @@ from odnbench.errors import OdnbenchError
 # An error names the file; OpenCV's own line does not.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-# Of the formats that OpenCV reads in every build.
+# Of the formats that OpenCV reads, GIF from version 4.11 on.
 SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff",
-    ".jp2", ".ppm", ".pgm",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif",
+    ".tiff", ".jp2", ".ppm", ".pgm",
 )  # fmt: skip
 # Of pictures in other formats, which are named and not passed over.
 UNREADABLE_SUFFIXES = (

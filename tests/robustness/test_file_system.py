@@ -137,14 +137,17 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_others_are_read(
     odnbench: Run, data: Path
 ) -> None:
     locked = data / "300w/helen/trainset"
-    locked.chmod(0)
+    lists, pictures = data / "wflw/WFLW_annotations", data / "wflw/WFLW_images/0--Rendered"
+    for folder in (locked, lists, pictures):
+        folder.chmod(0)
     status, told = doctor(odnbench, data)
     assert status == 1
-    assert f"{locked}: Permission denied" in told
     assert "helen-train 0 of 2" in told and "afw 2 of 2" in told and "wflw in" in told
-    told = refused(odnbench, data, "300w")
-    assert f"{locked}: Permission denied" in told
-    locked.chmod(0o700)
+    for text in (told, refused(odnbench, data, "300w", "wflw")):
+        for folder in (locked, lists, pictures):
+            assert f"{folder}: Permission denied" in text
+    for folder in (locked, lists, pictures):
+        folder.chmod(0o700)
 
 
 @pytest.mark.usefixtures("rights_count")

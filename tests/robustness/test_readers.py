@@ -249,6 +249,9 @@ def test_a_folder_of_another_name_is_found_or_named(
     (root / "300w").rename(root / "ibug_300W_large_face_landmark_dataset")
     assert said(odnbench, "doctor", "300w", "--data-root", root)[0] == 0
     (root / "ibug_300W_large_face_landmark_dataset").rename(root / "faces of 2013")
+    status, told = said(odnbench, "doctor", "--data-root", root)
+    assert status == 2
+    assert f"no data set: not found below {root}, which holds faces of 2013; faces" in told
     status, told = said(odnbench, "doctor", "300w", "--data-root", root)
     assert status == 2
     assert "300w not found" in told

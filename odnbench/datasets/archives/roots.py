@@ -1,7 +1,7 @@
 """Where a data set lies below the data root, and what to say where it is not found."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from odnbench.datasets.archives.tree import Tree, key
@@ -11,7 +11,7 @@ from odnbench.plan.entries import Dataset
 
 # Levels of folders below a folder with a data set's name where its root may be (aflw/data).
 _DEPTH = 2
-# Of folders that one line names.
+# Of files and folders that one line names.
 _MOST_NAMED = 4
 # What is often taken for a data set → what it is.
 _TAKEN_FOR_ANOTHER = {
@@ -58,6 +58,16 @@ def not_found(dataset: Dataset, data_root: Path | None) -> str:
         f"{dataset.name} not found below {data_root}: no {what} in {_named(looked)}"
         f"{instead(dataset, data_root) or '; give --data-root or set ODNBENCH_DATA'}"
     )
+
+
+def nothing_found(datasets: Iterable[Dataset], data_root: Path | None) -> str:
+    """One line: that none of `datasets` is found below `data_root`, and what is there instead."""
+    if data_root is None:
+        return "no data set: not found below any data root; give --data-root or set ODNBENCH_DATA"
+    names = sorted(os.listdir(data_root))  # noqa: PTH208
+    holds = f"which holds {_named(names)}" if names else "which is empty"
+    hints = "".join(instead(dataset, data_root) for dataset in datasets)
+    return f"no data set: not found below {data_root}, {holds}{hints}; give --data-root"
 
 
 def instead(dataset: Dataset, data_root: Path | None) -> str:
@@ -128,7 +138,7 @@ def _holds(dataset: Dataset, folder: Path) -> bool:
         return False
 
 
-def _named(paths: list[str]) -> str:
-    """The first few of `paths`, and the number of the others."""
-    more = len(paths) - _MOST_NAMED
-    return ", ".join(paths[:_MOST_NAMED]) + (f" and {more} folders more" if more > 0 else "")
+def _named(names: list[str]) -> str:
+    """The first few of `names`, and the number of the others."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

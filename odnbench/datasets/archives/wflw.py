@@ -40,7 +40,7 @@ class Wflw(Archive):
     def read(self, part: str, faults: list[str]) -> Iterator[Face]:
         """See Archive."""
         path = self._list(part)
-        faults += self.tree.faults(_PICTURES)
+        faults += self.tree.faults(_LISTS) + self.tree.faults(_PICTURES)
         seen: set[str] = set()
         for number, line in enumerate(_lines(path) if path else (), start=1):
             if not line:
