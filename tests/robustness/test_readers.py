@@ -13,6 +13,7 @@ import scipy.io
 from helpers import REGISTRY, Run
 
 from odnbench.datasets.archives.archive import open_archive
+from odnbench.datasets.archives.pts import read_pts
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.plan.entries import Dataset
 
@@ -75,33 +76,40 @@ def headerless(data: bytes) -> bytes:
     return data.partition(b"{\n")[2].replace(b"}\n", b"")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        with_mark("utf-8"),
-        with_mark("utf-16-le"),
-        with_mark("utf-16-be"),
-        lambda data: with_mark("utf-8")(headerless(data)),
-        lambda data: data.replace(b"\n", b"\r\n"),
-        lambda data: data[:23] + data[23:].replace(b" ", b", "),
-        lambda data: data[:23] + data[23:].replace(b" ", b","),
-        lambda data: data[:23] + data[23:].replace(b" ", b";"),
-        lambda data: headerless(data).replace(b" ", b"\t"),
-        lambda data: headerless(data).replace(b".", b","),
-        lambda data: headerless(data).replace(b" ", b" ; ").replace(b".", b","),
-    ],
-    ids=[
-        "UTF-8 mark", "UTF-16 LE", "UTF-16 BE", "mark without header", "Windows", "comma and blank",
-        "comma", "semicolon", "tabs", "decimal comma", "decimal comma and semicolon",
-    ],
-)  # fmt: skip
-def test_a_pts_file_of_another_program_reads_the_same(
-    odnbench: Run, rendered: Path, data: Callable[..., Path], change: Callable[[bytes], bytes]
+OTHER_PROGRAMS: dict[str, Callable[[bytes], bytes]] = {
+    "UTF-8 mark": with_mark("utf-8"),
+    "UTF-16 little": with_mark("utf-16-le"),
+    "UTF-16 big": with_mark("utf-16-be"),
+    "mark, no header": lambda data: with_mark("utf-8")(headerless(data)),
+    "Windows": lambda data: data.replace(b"\n", b"\r\n"),
+    "comma, blank": lambda data: data[:23] + data[23:].replace(b" ", b", "),
+    "comma": lambda data: data[:23] + data[23:].replace(b" ", b","),
+    "semicolon": lambda data: data[:23] + data[23:].replace(b" ", b";"),
+    "tabs": lambda data: headerless(data).replace(b" ", b"\t"),
+    "decimal comma": lambda data: headerless(data).replace(b".", b","),
+    "decimal comma, semicolon": lambda data: (
+        headerless(data).replace(b" ", b" ; ").replace(b".", b",")
+    ),
+}
+
+
+def test_pts_files_of_other_programs_read_the_same(
+    odnbench: Run, data: Callable[..., Path]
 ) -> None:
     root = data("300w")
-    path = root / PTS
-    path.write_bytes(change(path.read_bytes()))
-    assert_reads_the_same(odnbench, root, rendered, "300w", "ibug")
+    expected = read_pts(root / PTS, 68)
+    usual = (root / PTS).read_bytes()
+    assert usual.startswith(b"version: 1\nn_points: 68")
+    for name, change in OTHER_PROGRAMS.items():
+        (root / "300w/ibug" / f"{name}.pts").write_bytes(change(usual))
+        shutil.copy((root / PTS).with_suffix(".png"), root / "300w/ibug" / f"{name}.png")
+    status, told = said(odnbench, "prepare", "300w/ibug", "--data-root", root)
+    assert status == 0, told
+    assert f"300w/ibug rendered, {FACES + len(OTHER_PROGRAMS)}" in told
+    for name in OTHER_PROGRAMS:
+        np.testing.assert_array_equal(
+            read_pts(root / "300w/ibug" / f"{name}.pts", 68), expected, err_msg=name
+        )
 
 
 @pytest.mark.parametrize(

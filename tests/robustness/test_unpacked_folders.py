@@ -55,24 +55,20 @@ def nest(folder: Path, levels: int = 1) -> None:
 
 @pytest.mark.parametrize("levels", [1, 2])
 @pytest.mark.parametrize(
-    ("name", "folder"),
+    ("name", "folders"),
     [
-        ("wflw", "WFLW_images"),
-        ("wflw", "WFLW_annotations"),
-        ("cofw68", "test_annotations"),
-        ("aflw", "flickr"),
-        ("300w", "afw"),
-        ("300w", "helen"),
-        ("300w", "helen/trainset"),
-        ("300w", "01_indoor"),
-        ("300w", "Bounding Boxes"),
+        ("wflw", ["WFLW_images", "WFLW_annotations"]),
+        ("cofw68", ["test_annotations"]),
+        ("aflw", ["flickr"]),
+        ("300w", ["afw", "helen", "lfpw/trainset", "ibug", "01_indoor", "Bounding Boxes"]),
     ],
 )
 def test_a_folder_in_a_folder_of_its_name_is_read(
-    odnbench: Run, data: Callable[[str], Path], name: str, folder: str, levels: int
+    odnbench: Run, data: Callable[[str], Path], name: str, folders: list[str], levels: int
 ) -> None:
     root = data(name)
-    nest(root / folder, levels)
+    for folder in folders:
+        nest(root / folder, levels)
     assert_whole(odnbench, root.parent, name)
 
 
