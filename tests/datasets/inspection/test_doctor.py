@@ -370,7 +370,8 @@ def test_of_the_real_subset_only_what_is_missing_is_told(shared_data: Path) -> N
     dataset = REGISTRY.get(Dataset, "300w")
     archive = open_archive(dataset, shared_data / "300w-subset")
     diagnosis = examine(archive, REGISTRY.get(Scheme, "68"))
-    assert [(f.check, f.where, f.message) for f in diagnosis.findings] == [
+    told = [(f.check, f.where, f.message.partition(":")[0]) for f in diagnosis.findings]
+    assert told == [
         ("missing faces", "helen-train", "870 of 2000 faces, 1130 missing"),
         ("missing faces", "lfpw-train", "805 of 811 faces, 6 missing"),
         ("missing faces", "lfpw-test", "0 of 224 faces, not there"),
