@@ -3,12 +3,10 @@ it: links that lead nowhere or round in a circle, what may not be read, what is 
 that differ in case or in Unicode form alone.
 """
 
-import ctypes
 import os
 import shutil
 import socket
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +16,6 @@ from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.plan.entries import Dataset
 
 FACES = 2  # of each part
-# Numbers of the capabilities by which root reads what nobody may: CAP_DAC_OVERRIDE and
-# CAP_DAC_READ_SEARCH.
-READS_ALL = 1 << 1 | 1 << 2
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +32,6 @@ def data(rendered: Path, tmp_path: Path) -> Path:
     for name in ("300w", "wflw"):
         shutil.copytree(rendered / name, tmp_path / "data" / name)
     return tmp_path / "data"
-
-
-@pytest.fixture
-def rights_count() -> Iterator[None]:
-    """Files that nobody may read cannot be read, although tests may run as root."""
-
-    class Header(ctypes.Structure):
-        _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-    class Sets(ctypes.Structure):  # effective, permitted and inheritable capabilities, twice
-        _fields_ = (("words", ctypes.c_uint32 * 6),)
-
-    libc, header, sets = ctypes.CDLL(None), Header(0x20080522, 0), Sets()
-    if libc.capget(ctypes.byref(header), ctypes.byref(sets)):
-        pytest.skip("capabilities cannot be given up on this machine")
-    effective = sets.words[0]
-    sets.words[0] &= ~READS_ALL
-    libc.capset(ctypes.byref(header), ctypes.byref(sets))
-    yield
-    sets.words[0] = effective
-    libc.capset(ctypes.byref(header), ctypes.byref(sets))
 
 
 def doctor(odnbench: Run, root: Path, *names: str) -> tuple[int, str]:
