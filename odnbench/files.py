@@ -1,4 +1,4 @@
-"""Writing files so that another process reads them whole or not at all."""
+"""Writing files so that another process reads them whole or not at all, also after a power cut."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,26 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Writes `content` to a temporary file in the same folder, then renames that file to `path`.
 
-    Raises OSError, for example on a full disk, and then leaves `path` as it was.
+    After a power cut, `path` is as it was before the call or as it is after the call. Raises
+    OSError, for example on a full disk, and then leaves `path` as it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)
+        # Without this, the disk may learn of the new name before it gets the content.
+        flush(temporary)
         temporary.replace(path)
+        flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Waits until the content of the file `path`, or the names in the folder `path`, are on
+    disk.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

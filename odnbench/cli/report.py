@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from odnbench.cli.options import PipelinesArgument, RegistryOption, StorageOption
-from odnbench.cli.terminal import load_registry, plans_of, results_in, say
+from odnbench.cli.terminal import load_registry, plans_of, readable, results_in, say
 from odnbench.errors import OdnbenchError
 
 
@@ -32,7 +32,7 @@ def report_command(
     registry.get(Format, format)
     foreign = read_prediction_files(others or [])
     plans = plans_of(results_in(storage), pipelines)
-    for plan_file in plans:
+    for plan_file in readable(plans):
         try:
             report = read_report(plan_file, registry, foreign)
         except OdnbenchError as error:
@@ -41,6 +41,9 @@ def report_command(
                 raise
             say(f"{plan_file}: without --with: {error}")
             report = read_report(plan_file, registry)
+        for missing in report.missing:
+            if missing.standing.state == "damaged":
+                say(f"no numbers: {missing.title}: {missing.standing}")
         if not report.rows:
             say(f"{plan_file}: none of its trials is finished yet")
             continue

@@ -228,7 +228,7 @@ def _print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> 
     count = "1 trial" if len(plan.trials) == 1 else f"{len(plan.trials)} trials"
     console.print(f"[bold]{plain(pipeline.title)}[/] ({pipeline.name}): {count}", soft_wrap=True)
     limits = [f"{', '.join(variants)}: {limit}" for limit, variants in plan.limits.items()]
-    for note in [*plan.notes, *limits, *filter(None, [plan.change])]:
+    for note in [*plan.notes, *limits, *filter(None, [plan.change]), *plan.faults]:
         console.print(f"  [yellow]•[/] {plain(note)}", soft_wrap=True)
     covered = "; ".join(f"{coverage.split} {coverage}" for coverage in first.coverage)
     say(f"  faces      {covered}")

@@ -10,12 +10,18 @@ import typer
 from rich.table import Table
 
 from odnbench.cli.options import PipelinesArgument, StorageOption
-from odnbench.cli.terminal import console, duration, plain, plans_of, results_in, say
+from odnbench.cli.terminal import console, duration, plain, plans_of, readable, results_in, say
 
 if TYPE_CHECKING:
     from odnbench.results.status import PlanStatus
 
-_STYLES = {"failed": "red", "interrupted": "yellow", "running": "bold", "waiting": "dim"}
+_STYLES = {
+    "failed": "red",
+    "interrupted": "yellow",
+    "damaged": "red",
+    "running": "bold",
+    "waiting": "dim",
+}
 
 
 def status_command(
@@ -24,18 +30,18 @@ def status_command(
 ) -> None:
     """Show how far the trials of a plan are, and how long the rest will take.
 
-    The exit status is 0 where all are done or on their way, 1 where one failed or is interrupted.
+    The exit status is 0 where all are done or on their way, 1 where one failed, is interrupted or
+    is damaged.
     """
     from odnbench.results.status import read_status
 
     results = results_in(storage)
-    found = [
-        read_status(path, elsewhere=results.sweeping_elsewhere(path.parent.name))
-        for path in plans_of(results, pipelines)
-    ]
-    for status in found:
+    well = True
+    for path in readable(plans_of(results, pipelines)):
+        status = read_status(path, elsewhere=results.sweeping_elsewhere(path.parent.name))
         _print_status(status)
-    if not all(status.well for status in found):
+        well = well and status.well
+    if not well:
         raise typer.Exit(1)
 
 

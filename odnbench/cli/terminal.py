@@ -69,6 +69,24 @@ def plans_of(results: "ResultStore", pipelines: Sequence[str] | None) -> list[Pa
     return plan_files(results.folder, pipelines or [], str(results))
 
 
+def readable(plans: Sequence[Path]) -> Iterator[Path]:
+    """Those of the plan files `plans` that can be read. Raises OdnbenchError at the end, with a
+    line for each of the others.
+    """
+    from odnbench.results.plans import PlanRecord
+
+    faults = []
+    for plan in plans:
+        try:
+            PlanRecord.load(plan)
+        except OdnbenchError as error:
+            faults.append(str(error))
+        else:
+            yield plan
+    if faults:
+        raise OdnbenchError("\n".join(faults))
+
+
 def is_about(error: ModuleNotFoundError, library: str) -> bool:
     """Whether `error` says that `library` is missing, and not some module that it imports."""
     return (error.name or "").partition(".")[0] == library

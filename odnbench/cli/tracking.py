@@ -19,9 +19,15 @@ def sync_command(
         from odnbench.tracking.sync import sync
 
     registry = load_registry(registry_folders)
+    whole = True
     for plan_file in plans_of(results_in(storage), pipelines):
         delivered = sync(plan_file.parent, registry, tell=say)
+        for line in delivered.left_out:
+            say(line)
         say(f"{plan_file.parent.name}: {delivered}")
+        whole = whole and not delivered.left_out
+    if not whole:
+        raise typer.Exit(1)
 
 
 def ui_command(

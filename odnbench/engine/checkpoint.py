@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from safetensors import SafetensorError
@@ -62,7 +63,9 @@ class ProgressFile:
         return (time.perf_counter() - self._saved_at) * _TIME_SHARE >= self._cost
 
     def save(self, progress: Progress) -> None:
-        """Replaces the saved progress; a kill meanwhile leaves either file whole, old or new."""
+        """Replaces the saved progress; a kill or a power cut meanwhile leaves either file
+        whole, old or new.
+        """
         started = time.perf_counter()
         buffer = io.BytesIO()
         torch.save(vars(progress), buffer)
@@ -70,8 +73,23 @@ class ProgressFile:
         self._saved_at = time.perf_counter()
         self._cost = self._saved_at - started
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether the file is there and does not hold what was saved; torch would load zeros in the
+        place of weights that a power cut has taken.
+        """
+        try:
+            with ZipFile(self.path) as file:
+                return file.testzip() is not None
+        except FileNotFoundError:
+            return False
+        except Exception:  # a damaged file raises whatever its bytes lead to
+            return True
+
     def load(self) -> Progress | None:
         """The saved progress; None if there is none, or if it cannot be read."""
+        if self.is_torn:
+            return None
         try:
             return Progress(**torch.load(self.path, map_location="cpu", weights_only=True))
         except Exception:  # a damaged file raises whatever its bytes lead to

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from odnbench.engine.augment import central_crop, normalise, to_pixels
 from odnbench.engine.checkpoint import load_checkpoint
 from odnbench.engine.training import build_network
+from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
-from odnbench.results.folder import TrialFolder
+from odnbench.results.folder import CHECKPOINT, TrialFolder
 
 
 class ServedNetwork(nn.Module):
@@ -29,8 +30,11 @@ class ServedNetwork(nn.Module):
 def load_network(trial: Trial, folder: TrialFolder, registry: Registry) -> LandmarkNetwork:
     """The network of `trial` on the CPU, with the weights of the selected epoch from `folder`.
 
-    Raises OdnbenchError where the network cannot be built or the weights are not its own.
+    Raises OdnbenchError where the network cannot be built, or the weights are damaged or not its
+    own.
     """
+    if folder.marked and (fault := folder.damage([CHECKPOINT])):
+        raise OdnbenchError(f"{fault}; the command that trained it trains it again")
     # The pretrained weights may be gone by now, and the checkpoint replaces them anyway.
     spec = replace_at(trial.spec, "model.pretrained", "none")
     network = build_network(spec, registry, trial.scheme.points)

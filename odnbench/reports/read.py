@@ -27,8 +27,8 @@ from odnbench.reports.rows import (
     errors_of,
     nme_interval,
 )
-from odnbench.results.folder import TrialFolder
-from odnbench.results.plans import PlanRecord, is_at_work
+from odnbench.results.folder import SHOWN, TrialFolder
+from odnbench.results.plans import PlanRecord, Work
 from odnbench.results.predictions import Predictions
 from odnbench.scoring.occlusion import map_cells, occlusion_scores
 from odnbench.scoring.prediction_files import PredictionFile
@@ -45,15 +45,16 @@ def read_report(
     It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
     protocols, or a file of `foreign` has the faces of none of its columns.
     """
-    record, at_work = PlanRecord.load(plan_file), is_at_work(plan_file.parent)
+    record, work = PlanRecord.load(plan_file), Work.in_folder(plan_file.parent)
     pipeline = record.pipeline
     finished: list[ScoredTrial] = []
     missing = []
     for folder, title in record.folders(plan_file.parent):
-        if folder.finished:
+        standing = work.standing(folder, read=SHOWN)
+        if standing.state == "done":
             finished.append(_score_trial(folder, pipeline.columns, registry))
         else:
-            missing.append(Missing(title, folder.standing(at_work=at_work)))
+            missing.append(Missing(title, standing))
     protocols = {scored.trial.protocol for scored in finished}
     if len(protocols) > 1:
         names = ", ".join(sorted(protocol.name for protocol in protocols))

@@ -1,11 +1,14 @@
 """The folder of a trial. No other module knows the names of the files in it.
 
-Trainers write the folder; reports, tracking and storage read it. The marker `done` is written last:
-a trial without the marker is not finished.
+Trainers write the folder; reports, tracking and storage read it. The marker `done` is written last
+(results/marker.py): a trial without the marker, or one whose files do not agree with the marker, is
+not finished.
 """
 
 import json
+import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +18,9 @@ from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.trials import Trial
+from odnbench.results.marker import Marker
 from odnbench.results.predictions import Predictions, read_predictions, write_predictions
+from odnbench.results.reading import read_json
 from odnbench.results.records import Epoch, Result, Standing, State
 
 TRIAL = "trial.json"  # spec, protocol, coverage, versions
@@ -32,9 +37,18 @@ TRACEBACK = "traceback.txt"  # of an exception that ended the trial
 DONE = "done"
 
 INTERRUPTED = "interrupted"  # the reason of a stopped trial that the same command continues
+_ANEW = "the same command trains it again"
 
 # What MLflow shows of a trial: all but its weights and its progress.
 FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, PASTED, EXAMPLES, TRACEBACK)
+
+# The files of a finished trial whose content is compared with the marker: the small ones at every
+# look, as all the sizes are; those that a report reads; and all, before the trial is counted on.
+SMALL = (TRIAL, STATUS, EPOCHS, RESULT)
+SHOWN = (*SMALL, PREDICTIONS, PASTED)
+ALL = (*SHOWN, EXAMPLES, CHECKPOINT)
+# No number comes from them, so that people may remove them to make room.
+_SPARE = (EXAMPLES, CHECKPOINT, TRACEBACK)
 
 
 def transfer_order(name: str) -> tuple[bool, bool, str]:
@@ -50,7 +64,14 @@ class TrialFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the trial is done and all files in the folder are complete."""
+        """Whether the trial is done, and the folder holds what the trial wrote as far as `damage`
+        tells it at a glance.
+        """
+        return self.marked and not self.damage()
+
+    @property
+    def marked(self) -> bool:
+        """Whether the folder holds the marker that the trial is done."""
         return (self.path / DONE).is_file()
 
     @property
@@ -62,6 +83,7 @@ class TrialFolder:
         """Writes the trial and the state "running"; leaves a finished trial as it is."""
         if self.finished:
             return
+        self.unmark()
         self.path.mkdir(parents=True, exist_ok=True)
         self._write(TRIAL, {"trial": to_mapping(trial), "versions": _versions()})
         self.set_status("running")
@@ -80,13 +102,18 @@ class TrialFolder:
         self._write_text(EPOCHS, "".join(map(_json_line, kept)))
 
     def set_status(self, state: State, reason: str = "") -> None:
-        """Writes the state of the trial, and the reason if it failed or was stopped."""
-        self._write(STATUS, {"state": state, "reason": reason})
+        """Writes the state of the trial, and the reason if it failed or was stopped; leaves a
+        finished trial as it is.
+        """
+        if not self.finished:
+            self._write(STATUS, {"state": state, "reason": reason})
 
     def append(self, epoch: Epoch) -> None:
-        """Adds an epoch's line to metrics.jsonl."""
+        """Adds an epoch's line to metrics.jsonl; it is on disk before any progress that follows."""
         with (self.path / EPOCHS).open("a", encoding="utf-8") as file:
             file.write(_json_line(epoch))
+            file.flush()
+            os.fsync(file.fileno())
 
     def finish(
         self, result: Result, predictions: Predictions, pasted: Predictions | None = None
@@ -101,7 +128,37 @@ class TrialFolder:
         self._write(RESULT, to_mapping(result))
         self.forget_progress()
         self.set_status("done")
-        (self.path / DONE).touch()
+        self.mark()
+
+    def mark(self) -> None:
+        """Writes the marker that the trial is done, for the files that the folder holds now."""
+        files = [path for path in self.path.glob("[!.]*") if path.name not in (DONE, PROGRESS)]
+        Marker.of(files).write(self.path / DONE)
+
+    def unmark(self) -> None:
+        """Removes the marker, so that the trial counts as one that is not finished."""
+        (self.path / DONE).unlink(missing_ok=True)
+
+    def damage(self, read: Collection[str] = SMALL) -> str:
+        """How the folder of a trial with its marker differs from what the trial wrote: the file,
+        and what is wrong with it; "" where nothing is.
+
+        read: names of the files whose content is looked at, not their size alone.
+        """
+        try:
+            marker = Marker.read(self.path / DONE)
+            if marker.files:
+                fault = marker.fault(self.path, read, _SPARE)
+                return f"{self.path.name}/{fault}" if fault else ""
+            # An earlier version wrote the marker: what cannot be read tells of a damage.
+            _ = self.trial, self.result
+            if fault := self.fault_of_epochs:
+                return fault
+            if PREDICTIONS in read:
+                _ = self.predictions, self.pasted
+        except OdnbenchError as error:
+            return str(error)
+        return ""
 
     def forget_progress(self) -> None:
         """Removes the progress, so that the next start begins at the first epoch."""
@@ -110,31 +167,41 @@ class TrialFolder:
     @property
     def trial(self) -> Trial:
         """The trial, as it was announced."""
-        return from_mapping(Trial, self._read(TRIAL)["trial"], str(self.path / TRIAL))
+        (values,) = self._read(TRIAL, "trial")
+        return from_mapping(Trial, values, str(self.path / TRIAL))
 
     @property
     def versions(self) -> dict[str, str]:
         """Versions of the libraries that made the numbers."""
-        return dict(self._read(TRIAL)["versions"])
+        (versions,) = self._read(TRIAL, "versions")
+        return dict(versions)
 
     @property
     def status(self) -> tuple[State, str]:
         """State and reason as they were written; `standing` says what they mean now."""
-        status = self._read(STATUS)
-        return status["state"], status["reason"]
+        state, reason = self._read(STATUS, "state", "reason")
+        return state, reason
 
-    def standing(self, *, at_work: bool, began: float = 0.0) -> Standing:
+    def standing(
+        self, *, at_work: bool, began: float = 0.0, read: Collection[str] = SMALL
+    ) -> Standing:
         """The state of the trial now, the same for progress tables, reports and tracking.
 
-        at_work: whether a sweep is at work in the pipeline's folder. began: Unix time in s at which
-        the sweep began; a trial whose status is older waits for the sweep.
+        at_work: whether a sweep is at work on the trial. began: Unix time in s at which the sweep
+        began; a trial whose status is older waits for the sweep. read: see `damage`.
         """
-        if self.finished:
-            return Standing("done")
+        if self.marked:
+            fault = self.damage(read)
+            return Standing("damaged", f"{fault}; {_ANEW}") if fault else Standing("done")
         file = self.path / STATUS
         if not file.is_file() or file.stat().st_mtime < began:
             return Standing("waiting")
-        state, reason = self.status
+        try:
+            state, reason = self.status
+            if self.started:
+                _ = self.trial
+        except OdnbenchError as error:
+            return Standing("waiting") if at_work else Standing("damaged", f"{error}; {_ANEW}")
         if state == "failed" or (state == "stopped" and reason != INTERRUPTED):
             return Standing(state, reason)
         if not at_work:  # killed, or broken off by its user
@@ -144,14 +211,15 @@ class TrialFolder:
     @property
     def result(self) -> Result:
         """The result of a finished trial."""
-        return from_mapping(Result, self._read(RESULT), str(self.path / RESULT))
+        path = self.path / RESULT
+        return from_mapping(Result, read_json(path, "the result of a trial"), str(path))
 
     @property
     def epochs(self) -> list[Epoch]:
-        """The epochs so far; a last line that was cut off by a kill is left out."""
-        path = self.path / EPOCHS
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-        return [from_mapping(Epoch, json.loads(line), str(path)) for line in lines]
+        """The epochs so far; those from the first line on that a kill or a power cut has spoilt
+        are left out.
+        """
+        return self._read_epochs()[0]
 
     @property
     def predictions(self) -> Predictions:
@@ -179,6 +247,25 @@ class TrialFolder:
         """Test faces with predicted landmarks, as a picture."""
         return self.path / EXAMPLES
 
+    @property
+    def fault_of_epochs(self) -> str:
+        """Why epochs of metrics.jsonl are left out; "" where none are."""
+        return self._read_epochs()[1]
+
+    def _read_epochs(self) -> tuple[list[Epoch], str]:
+        """The epochs up to the first line that is not one, and what is wrong with that line."""
+        path = self.path / EPOCHS
+        epochs: list[Epoch] = []
+        if not path.is_file():
+            return epochs, ""
+        *lines, rest = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            try:
+                epochs.append(from_mapping(Epoch, json.loads(line), str(path)))
+            except (ValueError, OdnbenchError) as error:
+                return epochs, f"{path}: line {number} is not an epoch: {error}"
+        return epochs, f"{path}: line {len(lines) + 1} is cut off" if rest else ""
+
     def _write(self, name: str, value: Any) -> None:
         text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         self._write_text(name, text)
@@ -186,12 +273,13 @@ class TrialFolder:
     def _write_text(self, name: str, text: str) -> None:
         write_whole(self.path / name, text.encode())
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str, *keys: str) -> list[Any]:
+        """The values of `keys` in a JSON file of the folder."""
         path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
-            raise OdnbenchError(f"{path}: cannot be read: {error}") from error
+        values = read_json(path, "a record of a trial")
+        if absent := [key for key in keys if key not in values]:
+            raise OdnbenchError(f"{path}: cannot be read: it has no '{absent[0]}'")
+        return [values[key] for key in keys]
 
 
 def _json_line(epoch: Epoch) -> str:

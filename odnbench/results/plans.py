@@ -5,8 +5,8 @@ file of its own (plan-ID.json), so that all plans can be delivered to MLflow lat
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.pipelines import Pipeline
-from odnbench.results.folder import TrialFolder
+from odnbench.results.folder import SMALL, TrialFolder
+from odnbench.results.reading import read_json
+from odnbench.results.records import Standing
 
 PLAN = "plan.json"
 STUDY = "study.journal"  # the Optuna study of a search
@@ -36,12 +38,15 @@ class PlanRecord:
 
     @classmethod
     def load(cls, path: Path) -> "PlanRecord":
-        """Reads a plan.json."""
+        """Reads a plan.json; OdnbenchError where it is damaged."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
-            raise OdnbenchError(f"{path}: cannot be read as a plan: {error}") from error
-        return from_mapping(cls, values, str(path))
+            return from_mapping(cls, read_json(path, "a plan"), str(path))
+        except OdnbenchError as error:
+            copies = (f"copy {copy.name} over it" for copy in _readable_copies(path))
+            cure = next(copies, "remove it")
+            raise OdnbenchError(
+                f"{error}; the command that wrote it writes it anew, or {cure}"
+            ) from error
 
     def save(self, folder: Path) -> None:
         """Writes the plan into the pipeline's folder, as plan.json and as the plan's own file."""
@@ -63,9 +68,27 @@ def own_file(folder: Path, plan_id: str) -> Path:
     return folder / f"plan-{plan_id}.json"
 
 
-def all_plans(folder: Path) -> dict[str, Path]:
-    """Plan id → file, of every plan in the pipeline's folder."""
-    return {PlanRecord.load(path).id: path for path in sorted(folder.glob("plan*.json"))}
+def all_plans(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Plan id → file, of every plan in the pipeline's folder; and what is wrong with the files that
+    cannot be read.
+    """
+    plans, faults = {}, []
+    for path in sorted(folder.glob("plan*.json")):
+        try:
+            plans[PlanRecord.load(path).id] = path
+        except OdnbenchError as error:
+            faults.append(str(error))
+    return plans, faults
+
+
+def _readable_copies(path: Path) -> Iterator[Path]:
+    """The plans beside `path`, a plan.json, that can be read; the last written one first."""
+    if path.name == PLAN:
+        copies = path.parent.glob(own_file(path.parent, "*").name)
+        for copy in sorted(copies, key=lambda file: file.stat().st_mtime, reverse=True):
+            with suppress(OdnbenchError):
+                PlanRecord.load(copy)
+                yield copy
 
 
 def is_kept_beside_trials(name: str) -> bool:
@@ -105,6 +128,40 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a sweep is at work on in a pipeline's folder, as far as the lock and plan.json tell."""
+
+    running: bool
+    trials: frozenset[str] | None = None  # content ids; None: they are not known
+    began: float = 0.0  # Unix time in s; 0 where it is not known
+
+    @classmethod
+    def in_folder(cls, folder: Path, *, elsewhere: bool = False) -> "Work":
+        """The work in a pipeline's `folder`. elsewhere: whether a sweep on another machine is at
+        work there.
+        """
+        if not is_at_work(folder):
+            return cls(elsewhere)
+        file = folder / PLAN
+        with suppress(OdnbenchError, FileNotFoundError):
+            record = PlanRecord.load(file)
+            # Any sweep but a search writes its plan once, when it begins; a search writes it with
+            # every trial.
+            began = file.stat().st_mtime if record.pipeline.search is None else 0.0
+            return cls(True, frozenset(record.trials), began)
+        return cls(True)
+
+    def standing(self, folder: TrialFolder, read: Collection[str] = SMALL) -> Standing:
+        """Where the trial of `folder` stands. read: see `TrialFolder.damage`."""
+        ours = self.has(folder.path.name)
+        return folder.standing(at_work=ours, began=self.began if ours else 0.0, read=read)
+
+    def has(self, trial: str) -> bool:
+        """Whether the trial with this content id is in the work."""
+        return self.running and (self.trials is None or trial in self.trials)
 
 
 def is_at_work(folder: Path) -> bool:

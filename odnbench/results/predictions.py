@@ -49,9 +49,14 @@ def read_predictions(path: Path) -> Predictions:
     try:
         # pq.read_table would look for more files and start threads, for one file of a megabyte.
         with pq.ParquetFile(path) as file:
-            table = file.read(use_threads=False)
-    except (OSError, pa.ArrowInvalid) as error:
+            return _predictions_in(file.read(use_threads=False))
+    # A file that is damaged inside may lack a column, or have one of another length.
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise OdnbenchError(f"{path}: cannot be read as predictions: {error}") from error
+
+
+def _predictions_in(table: Any) -> Predictions:
+    """The predictions in a table of pyarrow; raises where the table holds none."""
     n = table.num_rows
 
     def flat(column: str) -> NDArray[Any]:

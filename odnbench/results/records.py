@@ -7,12 +7,14 @@ from typing import Literal
 from odnbench.plan.conversion import INLINE
 from odnbench.results.shapes import Shapes
 
-State = Literal["waiting", "running", "done", "failed", "stopped", "interrupted"]
+State = Literal["waiting", "running", "done", "failed", "stopped", "interrupted", "damaged"]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The state of a trial, and the reason if it failed, was stopped or was interrupted."""
+    """The state of a trial, and the reason if it failed, was stopped, was interrupted or is
+    damaged.
+    """
 
     state: State
     reason: str = ""

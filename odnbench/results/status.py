@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from odnbench.errors import OdnbenchError
 from odnbench.results.folder import TrialFolder
-from odnbench.results.plans import PlanRecord, is_at_work
-from odnbench.results.records import State
+from odnbench.results.plans import PlanRecord, Work
+from odnbench.results.records import Standing, State
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class TrialStatus:
 
     title: str
     state: State
-    reason: str = ""  # why the trial failed, was stopped or was interrupted
+    reason: str = ""  # why the trial failed, was stopped, was interrupted or is damaged
     epoch: int = 0  # the last that was measured
     epochs: int | None = None
     best_nme_percent: float | None = None  # on validation faces
@@ -75,30 +76,27 @@ def read_status(plan_file: Path, *, elsewhere: bool = False) -> PlanStatus:
     elsewhere: whether a sweep on another machine is at work on the plan.
     """
     record = PlanRecord.load(plan_file)
-    here = is_at_work(plan_file.parent)
-    running = here or elsewhere
-    # Any sweep but a search writes its plan once, when it begins; a search writes it with every
-    # trial. Files that come from another machine carry the times of their copying.
-    began = plan_file.stat().st_mtime if here and record.pipeline.search is None else 0.0
+    work = Work.in_folder(plan_file.parent, elsewhere=elsewhere)
     trials = tuple(
-        _trial_status(folder, title, running, began)
+        _trial_status(folder, title, work.standing(folder))
         for folder, title in record.folders(plan_file.parent)
     )
-    return PlanStatus(record.pipeline.name, running, trials)
+    return PlanStatus(record.pipeline.name, work.running, trials)
 
 
-def _trial_status(folder: TrialFolder, title: str, running: bool, began: float) -> TrialStatus:
-    standing = folder.standing(at_work=running, began=began)
-    if not folder.started:
+def _trial_status(folder: TrialFolder, title: str, standing: Standing) -> TrialStatus:
+    try:
+        planned = folder.trial.spec.train.epochs
+    except OdnbenchError:  # it was not announced yet, or is damaged
         return TrialStatus(title, standing.state, standing.reason)
-    epochs, result = folder.epochs, folder.result if folder.finished else None
+    epochs, result = folder.epochs, folder.result if standing.state == "done" else None
     best = min((epoch.validation_nme_percent for epoch in epochs), default=None)
     return TrialStatus(
         title,
         standing.state,
         standing.reason,
         epoch=len(epochs),
-        epochs=folder.trial.spec.train.epochs,
+        epochs=planned,
         best_nme_percent=result.validation_nme_percent if result else best,
         seconds=result.seconds if result else sum(epoch.seconds for epoch in epochs),
         epoch_seconds=mean(epoch.seconds for epoch in epochs) if epochs else None,

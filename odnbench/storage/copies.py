@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from odnbench.files import write_whole
-from odnbench.results.folder import DONE, EPOCHS, PROGRESS, TRIAL, transfer_order
+from odnbench.results.folder import DONE, EPOCHS, PROGRESS, TRIAL, TrialFolder, transfer_order
 from odnbench.results.plans import is_kept_beside_trials
 from odnbench.storage.remote import access_errors, download, upload
 
@@ -137,8 +137,9 @@ class PipelineCopies:
     def _stamps_here(self, unit: str) -> Stamps:
         """The stamps of a unit's local files."""
         folder = self._folder(unit)
-        # The marker is looked at first: if it is there, so are all other files.
-        finished = (folder / DONE).is_file()
+        # The marker is looked at first: if it is there, so are all other files. The marker of a
+        # damaged trial does not count, so that the trial is brought from the other copy.
+        finished = TrialFolder(folder).finished
         names = [unit] if "." in unit else [path.name for path in folder.glob("[!.]*")]
         stamps = {}
         for name in names:

@@ -126,7 +126,7 @@ def forecast(
     the number of trials of the search, with those that have ended.
     """
     if search_trials is None:
-        to_run = [trial for trial in plan.trials if not plan.folder(trial).finished]
+        to_run = plan.unfinished
         finished = len(plan.trials) - len(to_run)
     else:
         finished = min(_searched(plan), search_trials)
@@ -163,8 +163,8 @@ def _measure(plan: Plan, trial: Trial) -> Kind:
 
 def _searched(plan: Plan) -> int:
     """The number of trials of the plan's search that have ended, also of those stopped early."""
-    folders = [plan.folder(trial) for trial in SearchRecord(plan).trials]
-    return sum(folder.finished or folder.status[0] == "stopped" for folder in folders)
+    standings = [folder.standing(at_work=False) for folder in SearchRecord(plan).folders]
+    return sum(standing.state in ("done", "stopped") for standing in standings)
 
 
 def _disk_bytes(plan: Plan, trial: Trial, kind: Kind) -> int:

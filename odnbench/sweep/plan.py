@@ -7,6 +7,7 @@ Making a plan trains nothing; run.py carries it out.
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from odnbench.datasets.archives.archive import find_root
 from odnbench.datasets.sources import TrialFaces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
+from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.ids import content_id, trial_id, weights_file
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
@@ -22,8 +24,9 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title, weights_title
 from odnbench.plan.trials import Trial
-from odnbench.results.folder import TrialFolder
+from odnbench.results.folder import ALL, TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
+from odnbench.sweep import damage
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,22 @@ class Plan:
     notes: tuple[str, ...]
     # By the trial's id, for each trial that is not finished.
     footprints: Mapping[str, Footprint] = field(default_factory=dict)
+    # By the trial's id, for each trial whose folder has the marker and is damaged: what is wrong.
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> list[Trial]:
+        """The trials that are to be trained."""
+        return [t for t in self.trials if t.id in self.damaged or not self.folder(t).marked]
+
+    @property
+    def faults(self) -> list[str]:
+        """What is damaged in the storage folder, and what becomes of it, a sentence each."""
+        found = [f"{t.title}: {self.damaged[t.id]}" for t in self.trials if t.id in self.damaged]
+        for trial in self.unfinished:
+            if trial.id not in self.damaged:
+                found += damage.of_unfinished(self.folder(trial), trial.title)
+        return [*found, *damage.beside_trials(self.file.parent, self.id)]
 
     @property
     def id(self) -> str:
@@ -95,7 +114,10 @@ class Plan:
         """How this plan differs from the pipeline's last plan in the storage folder, as a sentence
         for the user; "" if there is no last plan or if the two are the same.
         """
-        if not self.file.is_file() or (last := PlanRecord.load(self.file)).id == self.id:
+        last = None
+        with suppress(OdnbenchError):  # it is damaged, which `faults` tells
+            last = PlanRecord.load(self.file) if self.file.is_file() else None
+        if last is None or last.id == self.id:
             return ""
         ours = {trial.id for trial in self.trials}
         kept = len(ours & set(last.trials))
@@ -105,16 +127,19 @@ class Plan:
             "not in this one stays on disk and leaves the report"
         )
 
-    def save(self, trials: Iterable[Trial] | None = None) -> None:
-        """Writes plan.json and plan-<id>.json with `trials`.
+    def save(self, titles: Mapping[str, str] | None = None) -> None:
+        """Writes plan.json and plan-<id>.json.
 
-        trials: None: those that the plan was made with. A search gives those that it has added.
+        titles: content id → title, of the trials that a search has added; None: those that the plan
+        was made with.
         """
+        if titles is None:
+            titles = {trial.id: trial.title for trial in self.trials}
         record = PlanRecord(
             id=self.id,
             pipeline=self.pipeline,
-            trials=tuple(trial.id for trial in trials or self.trials),
-            titles=tuple(trial.title for trial in trials or self.trials),
+            trials=tuple(titles),
+            titles=tuple(titles.values()),
             notes=self.notes,
             saved_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -193,8 +218,10 @@ def make_plan(
         )
     unique = tuple({trial.id: trial for trial in trials}.values())
     plan = Plan(pipeline, registry, places.storage, unique, faces, tuple(notes))
-    to_run = [trial for trial in unique if not plan.folder(trial).finished]
-    footprints = check_trials(to_run, registry, machine_memory() if here else None)
+    standings = {trial.id: plan.folder(trial).standing(at_work=False, read=ALL) for trial in unique}
+    damaged = {i: one.reason for i, one in standings.items() if one.state == "damaged"}
+    plan = dataclasses.replace(plan, damaged=damaged)
+    footprints = check_trials(plan.unfinished, registry, machine_memory() if here else None)
     return dataclasses.replace(plan, footprints=footprints)
 
 

@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from odnbench.errors import unknown
 from odnbench.plan.entries import LossWeight
 from odnbench.results.plans import STUDY
+from odnbench.sweep.journal import mend
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -87,6 +88,7 @@ def open_study(
     if algorithm not in SAMPLERS:
         raise unknown("search", algorithm, SAMPLERS)
     folder.mkdir(parents=True, exist_ok=True)
+    mend(folder / STUDY)
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / STUDY))),
         study_name=f"{algorithm}-{plan_id}",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +14,9 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.reports.markdown import write_markdown
 from odnbench.reports.read import read_report
-from odnbench.results.folder import FOR_PEOPLE, INTERRUPTED, STATUS, TRIAL, TrialFolder
-from odnbench.results.plans import PlanRecord, is_at_work
-from odnbench.results.records import Epoch, Standing
+from odnbench.results.folder import ALL, FOR_PEOPLE, INTERRUPTED, STATUS, TRIAL, TrialFolder
+from odnbench.results.plans import PlanRecord, Work
+from odnbench.results.records import Epoch, Standing, State
 from odnbench.tracking.client import connect, find_or_create, tag_filter
 from odnbench.tracking.entries import (
     COMPLETE_TAG,
@@ -38,7 +38,7 @@ from odnbench.tracking.network import log_network
 
 _EPOCHS_PER_BATCH = 50  # MLflow takes 1000 metrics in a call, and writes them all or none
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
-_STATUS_OF_STATE = {
+_STATUS_OF_STATE: dict[State, str] = {
     "waiting": "SCHEDULED",
     "running": "RUNNING",
     "done": "FINISHED",
@@ -46,7 +46,8 @@ _STATUS_OF_STATE = {
     "stopped": "KILLED",
     "interrupted": "KILLED",
 }
-_GOES_ON = ("waiting", "running")  # states of a trial that the sweep at work will change
+# States of a trial that the sweep at work will change.
+_GOES_ON: tuple[State, ...] = ("waiting", "running")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Delivered:
 
     brought: int
     there: int
+    # What was not delivered since it is damaged, a line each.
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"trials delivered: {self.brought}, already there: {self.there}"
@@ -109,27 +112,31 @@ class PlanRuns:
         """Brings what the folder of a trial that has ended holds. Returns whether any of it was
         missing.
         """
-        return self._deliver(_StartedTrial(trial, folder, folder.standing(at_work=False)))
+        standing = folder.standing(at_work=False)
+        if standing.state == "damaged":  # of which `deliver_all` tells
+            return False
+        return self._deliver(_StartedTrial(trial, folder, standing))
 
     def deliver_all(self, tell: Callable[[str], None] = print) -> Delivered:
         """Brings all trials of the plan that were started, its report and its best network.
 
-        tell: takes a line for people where the network cannot be logged.
+        A trial that is damaged is left out, and its run stays as it is. tell: takes a line for
+        people where the network cannot be logged.
         """
-        at_work = is_at_work(self.plan_file.parent)
-        started = [
-            _StartedTrial(
-                dataclasses.replace(folder.trial, title=title),
-                folder,
-                folder.standing(at_work=at_work),
-            )
-            for folder, title in self.record.folders(self.plan_file.parent)
-            if folder.started
-        ]
+        work = Work.in_folder(self.plan_file.parent)
+        started, left_out = [], []
+        for folder, title in self.record.folders(self.plan_file.parent):
+            standing = work.standing(folder, read=ALL)
+            if standing.state == "damaged":
+                left_out.append(f"not delivered: {title}: {standing}")
+            elif folder.started:
+                trial = dataclasses.replace(folder.trial, title=title)
+                started.append(_StartedTrial(trial, folder, standing))
         brought = [self._deliver(one) for one in started]
         if started:
-            self._finish(started, tell)
-        return Delivered(sum(brought), len(brought) - sum(brought))
+            self._finish(started, tell, whole=not left_out, work=work)
+        self._end_dead_runs(work, [one.trial.id for one in started])
+        return Delivered(sum(brought), len(brought) - sum(brought), tuple(left_out))
 
     def measure_load(self) -> None:
         """Logs the load of this machine, now and then while trials are followed."""
@@ -177,15 +184,29 @@ class PlanRuns:
         self._followed.pop(trial.id, None)
         return True
 
-    def _finish(self, started: Sequence[_StartedTrial], tell: Callable[[str], None]) -> None:
-        """Brings the run of the plan up to date and ends it."""
+    def _finish(
+        self,
+        started: Sequence[_StartedTrial],
+        tell: Callable[[str], None],
+        *,
+        whole: bool,
+        work: Work,
+    ) -> None:
+        """Brings the run of the plan up to date and ends it, unless a sweep is at work on the plan.
+
+        whole: whether no trial is damaged. Else a run that was complete keeps its report.
+        """
         states = {one.trial.id: one.standing.state for one in started}
         wanted = ("done", "stopped") if self.record.pipeline.search else ("done",)
         complete = all(states.get(identity) in wanted for identity in self.record.trials)
+        if not complete and self._is_at_work(work):
+            return
         status = "FINISHED" if complete else "FAILED"
         mark = content_id(states)
         mark_without_network = f"{mark}, without the network"
         parent = self.client.get_run(self.parent_id)
+        if not whole and parent.info.status == "FINISHED":
+            return
         found = parent.data.tags.get(COMPLETE_TAG) if parent.info.status == status else None
         if found == mark:
             return
@@ -203,6 +224,25 @@ class PlanRuns:
         ended = max(changed_ms(one.folder.path / STATUS) for one in started)
         self.client.set_terminated(self.parent_id, status, ended)
         self.client.set_tag(self.parent_id, COMPLETE_TAG, mark)
+
+    def _end_dead_runs(self, work: Work, delivered: Collection[str]) -> None:
+        """Ends the runs of trials that nobody is at work on and that left nothing to deliver: their
+        sweep was killed before it wrote a file of theirs, or the files are damaged.
+        """
+        for status in _GOES_ON:
+            having = f"attributes.status = '{_STATUS_OF_STATE[status]}'"
+            identity = tag_filter({PLAN_TAG: self.record.id})
+            for run in self.client.search_runs([self.experiment_id], f"{identity} and {having}"):
+                trial = run.data.tags[TRIAL_TAG]
+                at_work = work.has(trial) if trial else self._is_at_work(work)
+                if at_work or trial in delivered or (delivered and not trial):
+                    continue
+                self.client.set_tag(run.info.run_id, "reason", INTERRUPTED)
+                self.client.set_terminated(run.info.run_id, "KILLED" if trial else "FAILED")
+
+    def _is_at_work(self, work: Work) -> bool:
+        """Whether a sweep is at work on the plan."""
+        return any(work.has(identity) for identity in self.record.trials)
 
     def _begin(self, run: Run, trial: Trial) -> None:
         """Logs what is known before the first epoch."""

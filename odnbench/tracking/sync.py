@@ -22,13 +22,18 @@ def sync(
     be logged as a model. Raises OdnbenchError if MLflow does not answer.
     """
     uri = uri or tracking_uri()
+    files, faults = all_plans(folder)
     try:
-        plans = [
-            PlanRuns(path, registry, uri).deliver_all(tell) for path in all_plans(folder).values()
-        ]
+        plans = [PlanRuns(path, registry, uri).deliver_all(tell) for path in files.values()]
     except UNREACHABLE as error:
         raise OdnbenchError(
             f"{does_not_answer(uri, error)}; when it does, the same command goes on with what is "
             "missing"
         ) from error
-    return Delivered(sum(plan.brought for plan in plans), sum(plan.there for plan in plans))
+    # A trial may stand in several plans.
+    left_out = dict.fromkeys(line for plan in plans for line in plan.left_out)
+    return Delivered(
+        sum(plan.brought for plan in plans),
+        sum(plan.there for plan in plans),
+        (*left_out, *faults),
+    )

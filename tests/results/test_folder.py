@@ -82,7 +82,9 @@ def test_a_trial_with_its_marker_is_done_whatever_else_is_said(
     tmp_path: Path, state: State | None, began: float, at_work: bool
 ) -> None:
     folder = folder_with(tmp_path / "trial", state, REASON)
-    (folder.path / "done").touch()
+    if state is None:
+        folder.announce(trial_of())
+    folder.mark()
     assert str(folder.standing(at_work=at_work, began=began)) == "done"
 
 

@@ -41,7 +41,8 @@ def test_the_last_plan_and_every_earlier_one_are_kept(tmp_path: Path) -> None:
     first.save(tmp_path)
     last.save(tmp_path)
     assert PlanRecord.load(tmp_path / "plan.json") == last
-    found = all_plans(tmp_path)
+    found, faults = all_plans(tmp_path)
+    assert faults == []
     assert {identity: PlanRecord.load(path) for identity, path in found.items()} == {
         "1": first,
         "2": last,

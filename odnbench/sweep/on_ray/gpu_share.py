@@ -33,7 +33,7 @@ def gpu_share(plan: Plan, cpus: float) -> float:
     with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
     if not with_gpu:
         return 0.0
-    to_run = [trial for trial in plan.trials if not plan.folder(trial).finished]
+    to_run = plan.unfinished
     searched = plan.pipeline.search.trials if plan.pipeline.search else 0
     trials_for_each_gpu = max(len(to_run), searched) / sum(node["GPU"] for node in with_gpu)
     if trials_for_each_gpu <= 1:
