@@ -203,6 +203,8 @@ def _make_plan(pipeline: str, options: SweepOptions, storage: "ResultStore") -> 
     from odnbench.sweep.plan import Places, make_plan
 
     chosen = load_pipeline(pipeline)
+    if not options.dry_run:
+        _check_mlflow(chosen.name)
     with console.status(f"bringing results from {plain(str(storage))}"):
         storage.pull([chosen.name])
     overrides = list(options.overrides or ())
@@ -276,6 +278,18 @@ def _carry_out(
     if not (outcome.complete and copies.complete):
         raise typer.Exit(1)
     console.print("next: odnbench report --format markdown, or odnbench ui")
+
+
+def _check_mlflow(pipeline: str) -> None:
+    """Raises OdnbenchError where the runs of `pipeline` could never be logged to MLflow."""
+    try:
+        from odnbench.tracking.address import check_address
+        from odnbench.tracking.client import tracking_uri
+    except ModuleNotFoundError as error:
+        if not is_about(error, "mlflow"):
+            raise
+        return  # `_mirror` tells of it
+    check_address(tracking_uri(), pipeline)
 
 
 def _mirror(plan: "Plan") -> "MlflowMirror | None":

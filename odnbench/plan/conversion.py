@@ -33,6 +33,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
     Raises OdnbenchError for an unknown key, a missing one, or a value of the wrong type.
     """
+    if not isinstance(values, Mapping):  # a file may hold anything
+        raise OdnbenchError(f"{where}: expected a table, got {values!r}")
     fields, inline = field_types(cls), _inline_field(cls)
     for key in values:
         if key not in fields and inline is None:
@@ -123,9 +125,13 @@ def parse(text: str, wanted: Any, where: str) -> Any:
         return text.lower() == "true"
     if wanted in (int, float):
         try:
-            return wanted(text)
+            number = float(text) if wanted is float else int(text)
         except ValueError:
             pass
+        else:
+            if not math.isfinite(number):
+                raise OdnbenchError(f"{where}: must be a finite number, got '{text}'")
+            return number
     raise OdnbenchError(f"{where}: expected {_type_name(wanted)}, got '{text}'")
 
 
@@ -245,6 +251,8 @@ def _type_name(wanted: Any) -> str:
 def bound(section: str, spec: object, name: str, low: float, high: float = math.inf) -> None:
     """Raises OdnbenchError unless the field `name` of `spec` is finite and in [low, high]."""
     value = getattr(spec, name)
-    if not low <= value <= high or value == math.inf:
+    if not math.isfinite(value):
+        raise OdnbenchError(f"{section}.{public_name(name)} must be a finite number, got {value}")
+    if not low <= value <= high:
         rule = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise OdnbenchError(f"{section}.{public_name(name)} must be {rule}, got {value}")

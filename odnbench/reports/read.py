@@ -27,7 +27,7 @@ from odnbench.reports.rows import (
     errors_of,
     nme_interval,
 )
-from odnbench.results.folder import SHOWN, TrialFolder
+from odnbench.results.folder import TrialFolder, damaged
 from odnbench.results.plans import PlanRecord, Work
 from odnbench.results.predictions import Predictions
 from odnbench.scoring.occlusion import map_cells, occlusion_scores
@@ -50,11 +50,16 @@ def read_report(
     finished: list[ScoredTrial] = []
     missing = []
     for folder, title in record.folders(plan_file.parent):
-        standing = work.standing(folder, read=SHOWN)
+        standing = work.standing(folder)
         if standing.state == "done":
-            finished.append(_score_trial(folder, pipeline.columns, registry))
-        else:
+            try:
+                predictions, pasted = folder.predictions, folder.pasted
+            except OdnbenchError as error:  # the marker of an earlier version vouches for nothing
+                standing = damaged(str(error))
+        if standing.state != "done":
             missing.append(Missing(title, standing))
+            continue
+        finished.append(_score_trial(folder, predictions, pasted, pipeline.columns, registry))
     protocols = {scored.trial.protocol for scored in finished}
     if len(protocols) > 1:
         names = ", ".join(sorted(protocol.name for protocol in protocols))
@@ -96,9 +101,15 @@ def read_report(
     )
 
 
-def _score_trial(folder: TrialFolder, columns: Sequence[str], registry: Registry) -> ScoredTrial:
+def _score_trial(
+    folder: TrialFolder,
+    predictions: Predictions,
+    pasted: Predictions | None,
+    columns: Sequence[str],
+    registry: Registry,
+) -> ScoredTrial:
     """A finished trial with its numbers."""
-    trial, predictions, pasted = folder.trial, folder.predictions, folder.pasted
+    trial = folder.trial
 
     def tested(predictions: Predictions) -> Tested:
         return Tested(

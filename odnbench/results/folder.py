@@ -19,7 +19,12 @@ from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.trials import Trial
 from odnbench.results.marker import Marker
-from odnbench.results.predictions import Predictions, read_predictions, write_predictions
+from odnbench.results.predictions import (
+    Predictions,
+    is_parquet,
+    read_predictions,
+    write_predictions,
+)
 from odnbench.results.reading import read_json
 from odnbench.results.records import Epoch, Result, Standing, State
 
@@ -37,16 +42,14 @@ TRACEBACK = "traceback.txt"  # of an exception that ended the trial
 DONE = "done"
 
 INTERRUPTED = "interrupted"  # the reason of a stopped trial that the same command continues
-_ANEW = "the same command trains it again"
 
 # What MLflow shows of a trial: all but its weights and its progress.
 FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, PASTED, EXAMPLES, TRACEBACK)
 
-# The files of a finished trial whose content is compared with the marker: the small ones at every
-# look, as all the sizes are; those that a report reads; and all, before the trial is counted on.
-SMALL = (TRIAL, STATUS, EPOCHS, RESULT)
-SHOWN = (*SMALL, PREDICTIONS, PASTED)
-ALL = (*SHOWN, EXAMPLES, CHECKPOINT)
+# The files of a finished trial whose content is compared with the marker: at every look, as all the
+# sizes are, those of a few megabytes; and all of them before a sweep counts on the trial.
+SHOWN = (TRIAL, STATUS, EPOCHS, RESULT, PREDICTIONS, PASTED, EXAMPLES)
+ALL = (*SHOWN, CHECKPOINT)
 # No number comes from them, so that people may remove them to make room.
 _SPARE = (EXAMPLES, CHECKPOINT, TRACEBACK)
 
@@ -139,7 +142,7 @@ class TrialFolder:
         """Removes the marker, so that the trial counts as one that is not finished."""
         (self.path / DONE).unlink(missing_ok=True)
 
-    def damage(self, read: Collection[str] = SMALL) -> str:
+    def damage(self, read: Collection[str] = SHOWN) -> str:
         """How the folder of a trial with its marker differs from what the trial wrote: the file,
         and what is wrong with it; "" where nothing is.
 
@@ -154,8 +157,10 @@ class TrialFolder:
             _ = self.trial, self.result
             if fault := self.fault_of_epochs:
                 return fault
-            if PREDICTIONS in read:
-                _ = self.predictions, self.pasted
+            for name in (PREDICTIONS, PASTED):
+                path = self.path / name
+                if path.is_file() and not is_parquet(path):
+                    return f"{path}: cannot be read as predictions: it is empty or cut off"
         except OdnbenchError as error:
             return str(error)
         return ""
@@ -183,7 +188,7 @@ class TrialFolder:
         return state, reason
 
     def standing(
-        self, *, at_work: bool, began: float = 0.0, read: Collection[str] = SMALL
+        self, *, at_work: bool, began: float = 0.0, read: Collection[str] = SHOWN
     ) -> Standing:
         """The state of the trial now, the same for progress tables, reports and tracking.
 
@@ -192,7 +197,7 @@ class TrialFolder:
         """
         if self.marked:
             fault = self.damage(read)
-            return Standing("damaged", f"{fault}; {_ANEW}") if fault else Standing("done")
+            return damaged(fault) if fault else Standing("done")
         file = self.path / STATUS
         if not file.is_file() or file.stat().st_mtime < began:
             return Standing("waiting")
@@ -201,7 +206,7 @@ class TrialFolder:
             if self.started:
                 _ = self.trial
         except OdnbenchError as error:
-            return Standing("waiting") if at_work else Standing("damaged", f"{error}; {_ANEW}")
+            return Standing("waiting") if at_work else damaged(str(error))
         if state == "failed" or (state == "stopped" and reason != INTERRUPTED):
             return Standing(state, reason)
         if not at_work:  # killed, or broken off by its user
@@ -280,6 +285,11 @@ class TrialFolder:
         if absent := [key for key in keys if key not in values]:
             raise OdnbenchError(f"{path}: cannot be read: it has no '{absent[0]}'")
         return [values[key] for key in keys]
+
+
+def damaged(fault: str) -> Standing:
+    """Where a trial stands whose folder has this fault."""
+    return Standing("damaged", f"{fault}; the same command trains it again")
 
 
 def _json_line(epoch: Epoch) -> str:

@@ -16,7 +16,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.files import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.pipelines import Pipeline
-from odnbench.results.folder import SMALL, TrialFolder
+from odnbench.results.folder import SHOWN, TrialFolder
 from odnbench.results.reading import read_json
 from odnbench.results.records import Standing
 
@@ -154,7 +154,7 @@ class Work:
             return cls(True, frozenset(record.trials), began)
         return cls(True)
 
-    def standing(self, folder: TrialFolder, read: Collection[str] = SMALL) -> Standing:
+    def standing(self, folder: TrialFolder, read: Collection[str] = SHOWN) -> Standing:
         """Where the trial of `folder` stands. read: see `TrialFolder.damage`."""
         ours = self.has(folder.path.name)
         return folder.standing(at_work=ours, began=self.began if ours else 0.0, read=read)

@@ -3,6 +3,7 @@
 # N faces, L landmarks, C cells of an occlusion map
 
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,13 @@ def _predictions_in(table: Any) -> Predictions:
         if "occlusion" in table.column_names
         else None,
     )
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins and ends as one of Parquet does: it is not empty, and not cut off."""
+    with path.open("rb") as file:
+        begins = file.read(4) == b"PAR1"
+        return begins and file.seek(-4, SEEK_END) > 0 and file.read() == b"PAR1"
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:

@@ -4,17 +4,18 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mlflow.exceptions import MlflowException
-from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
+
+from odnbench.errors import OdnbenchError
+from odnbench.tracking import databases
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 # What a client raises where MLflow does not answer; the errors of `requests` are OSErrors.
 UNREACHABLE = (MlflowException, SQLAlchemyError, OSError)
-_DATABASE_SERVERS = ("postgresql", "mysql", "mssql")
 _Entity = TypeVar("_Entity")
 
 
@@ -33,13 +34,31 @@ def mlflow_ui_arguments(port: int) -> list[str]:
 
 def connect(uri: str) -> MlflowClient:
     """A client of MLflow at `uri`. Raises one of UNREACHABLE at once where a database server is
-    away, for which MLflow itself waits 100 seconds.
+    away, for which MLflow itself waits 100 seconds; OdnbenchError where the database can never
+    work.
     """
-    if uri.startswith(_DATABASE_SERVERS):
-        engine = create_sqlalchemy_engine(uri)
-        engine.connect().close()
-        engine.dispose()
+    if uri.startswith(databases.SCHEMES):
+        databases.probe(uri, without_password(uri))
+        databases.make_file(uri)
     return MlflowClient(tracking_uri=uri)
+
+
+def experiment_name(pipeline: str) -> str:
+    """The experiment that holds the runs of `pipeline`."""
+    return f"odnbench/{pipeline}"
+
+
+def refuse_deleted(experiment: Any, shown: str) -> None:
+    """Raises OdnbenchError where `experiment`, an Experiment or its JSON, was deleted: MLflow would
+    neither log to it nor let another one have its name. shown: the address, for people.
+    """
+    values = experiment if isinstance(experiment, dict) else dict(experiment or {})
+    if values.get("lifecycle_stage") == "deleted":
+        raise OdnbenchError(
+            f"MLflow at {shown}: the experiment {values['name']} was deleted; restore it with "
+            f"`mlflow experiments restore --experiment-id {values['experiment_id']}`, or remove it "
+            "for good with `mlflow gc`"
+        )
 
 
 def find_or_create(
@@ -80,5 +99,7 @@ def reason_of(error: Exception) -> str:
 
 
 def does_not_answer(uri: str, error: Exception) -> str:
-    """The beginning of the message that MLflow at `uri` is away."""
-    return f"MLflow at {without_password(uri)} does not answer ({reason_of(error)})"
+    """The beginning of the message that MLflow at `uri` is away, or refuses what is sent."""
+    status = error.get_http_status_code() if isinstance(error, MlflowException) else 500
+    does = "refuses what is sent" if 400 <= status < 500 else "does not answer"
+    return f"MLflow at {without_password(uri)} {does} ({reason_of(error)})"

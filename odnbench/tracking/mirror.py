@@ -73,12 +73,14 @@ class MlflowMirror(Observer):
         if not self._began:
             return
         try:
-            PlanRuns(self.plan_file, self.registry, self.uri).deliver_all(self.tell)
+            delivered = PlanRuns(self.plan_file, self.registry, self.uri).deliver_all(self.tell)
         except Exception as error:
             storage, pipeline = self.plan_file.parent.parent, self.plan_file.parent.name
             cure = f"`odnbench sync {pipeline} --storage {storage}` delivers them later"
             self._tell_failure(error, cure)
         else:
+            for line in delivered.left_out:
+                self.tell(line)
             if not self.answers:
                 self.tell(
                     f"MLflow at {without_password(self.uri)} answers again: all runs are delivered"

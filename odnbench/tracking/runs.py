@@ -2,12 +2,16 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from filelock import FileLock
 from mlflow.entities import Run, RunTag
+from mlflow.exceptions import MlflowException
 
 from odnbench.plan.ids import content_id
 from odnbench.plan.registry import Registry
@@ -17,7 +21,14 @@ from odnbench.reports.read import read_report
 from odnbench.results.folder import ALL, FOR_PEOPLE, INTERRUPTED, STATUS, TRIAL, TrialFolder
 from odnbench.results.plans import PlanRecord, Work
 from odnbench.results.records import Epoch, Standing, State
-from odnbench.tracking.client import connect, find_or_create, tag_filter
+from odnbench.tracking.client import (
+    connect,
+    experiment_name,
+    find_or_create,
+    refuse_deleted,
+    tag_filter,
+    without_password,
+)
 from odnbench.tracking.entries import (
     COMPLETE_TAG,
     LONGEST_TAG,
@@ -72,6 +83,17 @@ class _StartedTrial:
     standing: Standing
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Holds the lock of those who bring the results in `folder` to MLflow; holds nothing where this
+    user may not write there.
+    """
+    with ExitStack() as stack:
+        if os.access(folder, os.W_OK):
+            stack.enter_context(FileLock(folder / ".mlflow"))
+        yield
+
+
 class PlanRuns:
     """The runs of a plan in MLflow. Each method adds what is missing and nothing twice, so that it
     may be called again after it raised, by this process or another.
@@ -83,16 +105,23 @@ class PlanRuns:
         self.plan_file, self.registry, self.uri = plan_file, registry, uri
         self.record = PlanRecord.load(plan_file)
         self.client = connect(uri)
-        name = f"odnbench/{self.record.pipeline.name}"
-        experiment = self.client.get_experiment_by_name(name)
-        self.experiment_id: str = (
-            experiment.experiment_id
-            if experiment
-            else self.client.create_experiment(name, tags=_EXPERIMENT_TAGS)
-        )
+        self.experiment_id = self._experiment(experiment_name(self.record.pipeline.name))
         self.parent_id = ""  # until the first trial is seen
         self._followed: dict[str, str] = {}  # trial id → run id
         self._load_monitor: LoadMonitor | None = None
+
+    def _experiment(self, name: str) -> str:
+        """The id of the experiment `name`, which is created if it is not there."""
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            try:
+                return str(self.client.create_experiment(name, tags=_EXPERIMENT_TAGS))
+            except MlflowException:  # another process may have created it meanwhile
+                experiment = self.client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
+        refuse_deleted(experiment, without_password(self.uri))
+        return str(experiment.experiment_id)
 
     def follow(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """Begins the run of a trial that is being trained, or goes on with the run that it has, and
@@ -120,9 +149,13 @@ class PlanRuns:
     def deliver_all(self, tell: Callable[[str], None] = print) -> Delivered:
         """Brings all trials of the plan that were started, its report and its best network.
 
-        A trial that is damaged is left out, and its run stays as it is. tell: takes a line for
-        people where the network cannot be logged.
+        A trial that is damaged is left out, and its run stays as it is. One process delivers at a
+        time, others wait for it. tell: takes a line for people where the network cannot be logged.
         """
+        with _alone_in(self.plan_file.parent):
+            return self._deliver_all(tell)
+
+    def _deliver_all(self, tell: Callable[[str], None]) -> Delivered:
         work = Work.in_folder(self.plan_file.parent)
         started, left_out = [], []
         for folder, title in self.record.folders(self.plan_file.parent):

@@ -8,6 +8,7 @@ from pathlib import Path
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
 from odnbench.results.plans import all_plans
+from odnbench.tracking.address import check_address
 from odnbench.tracking.client import UNREACHABLE, does_not_answer, tracking_uri
 from odnbench.tracking.runs import Delivered, PlanRuns
 
@@ -19,9 +20,10 @@ def sync(
     of their parent runs, child runs, numbers and files is not there yet.
 
     uri: of MLflow, by default `tracking_uri`. tell: takes a line for people where a network cannot
-    be logged as a model. Raises OdnbenchError if MLflow does not answer.
+    be logged as a model. Raises OdnbenchError if MLflow does not answer, or never can.
     """
     uri = uri or tracking_uri()
+    check_address(uri, folder.name)
     files, faults = all_plans(folder)
     try:
         plans = [PlanRuns(path, registry, uri).deliver_all(tell) for path in files.values()]
