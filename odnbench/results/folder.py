@@ -154,9 +154,10 @@ class TrialFolder:
                 fault = marker.fault(self.path, read, _SPARE)
                 return f"{self.path.name}/{fault}" if fault else ""
             # An earlier version wrote the marker: what cannot be read tells of a damage.
-            _ = self.trial, self.result
-            if fault := self.fault_of_epochs:
-                return fault
+            trained, _ = self.trial.spec.train.epochs, self.result
+            epochs, fault = self._read_epochs()
+            if fault or len(epochs) != trained:
+                return fault or f"{self.path / EPOCHS}: {len(epochs)} of {trained} epochs are left"
             for name in (PREDICTIONS, PASTED):
                 path = self.path / name
                 if path.is_file() and not is_parquet(path):

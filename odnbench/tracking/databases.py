@@ -88,7 +88,7 @@ def make_file(uri: str) -> None:
         if is_made(path):
             return
         # Made beside its place and renamed into it, so that a kill leaves no half of a store.
-        new = path.with_name(f".{path.name}.new")
+        new = path.absolute().with_name(f".{path.name}.new")
         new.unlink(missing_ok=True)
         store = SqlAlchemyStore(f"sqlite:///{new}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
         store.engine.dispose()

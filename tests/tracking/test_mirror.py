@@ -116,6 +116,7 @@ def test_eight_trials_at_once_do_not_lock_the_default_store(tmp_path: Path, fini
     def carry_out(trial: Trial) -> None:
         folder = plan.folder(trial)
         shutil.copytree(finished.folder(source).path, folder.path)
+        folder.unmark()
         (folder.path / "metrics.jsonl").unlink()
         folder._write("trial.json", {"trial": to_mapping(trial), "versions": {}})
         mirror.started(trial)
@@ -124,6 +125,7 @@ def test_eight_trials_at_once_do_not_lock_the_default_store(tmp_path: Path, fini
             folder.append(epoch)
             mirror.epoch_ended(trial, epoch)
             time.sleep(0.01)
+        folder.mark()
         mirror.ended(trial, folder, "done", "")
 
     threads = [threading.Thread(target=carry_out, args=[trial]) for trial in trials]
