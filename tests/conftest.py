@@ -57,6 +57,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Plan:
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of MLflow without runs, to be copied: its tables take seconds to make."""
+    from odnbench.tracking.client import connect
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
 def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a user with a home of their own: Ray and the cache write there."""
     home = tmp_path_factory.mktemp("home")

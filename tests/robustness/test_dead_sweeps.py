@@ -16,7 +16,6 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord, alone_in
-from odnbench.tracking import client
 from odnbench.tracking.machine import LoadMonitor
 from odnbench.tracking.runs import PlanRuns
 
@@ -65,10 +64,7 @@ def test_a_trial_of_a_killed_sweep_is_interrupted(odnbench: Run, killed: Path) -
     assert (report.returncode, "running" in report.stdout) == (0, False)
 
 
-def test_what_the_sweep_at_work_has_not_come_to_waits(
-    odnbench: Run, killed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also in its report, which took the state that the dead sweep had left for the present one."""
+def test_what_the_sweep_at_work_has_not_come_to_waits(odnbench: Run, killed: Path) -> None:
     with alone_in(killed):
         save_plan(killed, "first", TRIALS)
         assert states(odnbench) == ["waiting", "waiting", "waiting"]
@@ -83,7 +79,6 @@ def test_a_trial_that_the_sweep_at_work_does_not_have_is_not_running(
     """Another plan in the same folder, as after a change of the settings."""
     with alone_in(killed):
         save_plan(killed, "second", TRIALS[2:])
-        shutil.copy(killed / "plan-first.json", killed.parent / "first.json")
         standings = told_by_report(killed, "plan-first.json")
         assert standings == ["interrupted", "failed", "waiting"]
         assert "1 trials: 1 waiting" in odnbench("status").stdout
@@ -94,13 +89,6 @@ def told_by_report(folder: Path, plan: str = "plan.json") -> list[str]:
     from odnbench.reports.read import read_report
 
     return [one.standing.state for one in read_report(folder / plan, Registry.load()).missing]
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    client.connect(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture
@@ -128,9 +116,8 @@ def runs_of(
         found = mlflow.search_runs([experiment.experiment_id])
         return {run.data.tags["odnbench.trial"]: run for run in found}
 
-    assert {name: run.info.status for name, run in runs().items()} == dict.fromkeys(
-        ("", "odn", "dm"), "RUNNING"
-    )
+    left_running = dict.fromkeys(("", "odn", "dm"), "RUNNING")
+    assert {name: run.info.status for name, run in runs().items()} == left_running
     return runs
 
 

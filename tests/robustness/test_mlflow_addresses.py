@@ -25,14 +25,6 @@ Serve = Callable[[int, str], str]
 OLD_RESULTS = Path(__file__).parents[1] / "fixtures" / "results-5e91834"
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without runs, whose tables take seconds to make."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    client.connect(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
 def store(empty_store: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(empty_store, tmp_path / "own.db"))

@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 from helpers import Run
 
-from odnbench.tracking import client
+from odnbench.tracking import client, databases
 
 OLD_RESULTS = Path(__file__).parents[1] / "fixtures" / "results-5e91834"
 
@@ -25,46 +25,29 @@ def runs_in(store: Path) -> list[str]:
         return sorted(trial for (trial,) in rows)
 
 
-@pytest.fixture
-def ui(
+def test_a_store_is_in_its_place_once_it_is_whole_whatever_a_killed_maker_has_left(
     odnbench: Run, tmp_path: Path, user_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Run:
-    """`odnbench ui` with a store in tmp_path, up to the start of the page."""
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setitem(user_environment, "MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr(client, "mlflow_ui_arguments", lambda _: ["true"])
-    return lambda: odnbench("ui", "--port", "65431")
-
-
-def test_what_a_killed_maker_has_left_is_no_hindrance(ui: Run, tmp_path: Path) -> None:
-    store = tmp_path / "mlflow.db"
-    store.write_bytes(b"")
-    (tmp_path / ".mlflow.db.new").write_bytes(b"half of a store")
-    (tmp_path / ".mlflow.db.lock").write_bytes(b"")
-    assert ui().returncode == 0
-    assert runs_in(store) == []
-    assert not (tmp_path / ".mlflow.db.new").exists()
-
-
-def test_nothing_is_in_the_place_of_a_store_before_the_store_is_whole(
-    ui: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
+    store, lock = tmp_path / "mlflow.db", tmp_path / ".mlflow.db.lock"
+    monkeypatch.setitem(user_environment, "MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    monkeypatch.setattr(client, "mlflow_ui_arguments", lambda _: ["true"])  # in place of the page
+    for name in ("mlflow.db", ".mlflow.db.lock", ".mlflow.db.new"):
+        (tmp_path / name).write_bytes(b"half of a store" if name.endswith("new") else b"")
+    sizes = []
 
-    class Watched(client.databases.SqlAlchemyStore):  # type: ignore[misc]
+    class Watched(databases.SqlAlchemyStore):  # type: ignore[misc]
         def __init__(self, *arguments: object) -> None:
-            seen.append((tmp_path / "mlflow.db").exists())
             with pytest.raises(TimeoutError):
-                FileLock(tmp_path / ".mlflow.db.lock").acquire(timeout=0)
+                FileLock(lock).acquire(timeout=0)
             super().__init__(*arguments)
-            seen.append((tmp_path / "mlflow.db").exists())
+            sizes.append(store.stat().st_size)
 
-    monkeypatch.setattr(client.databases, "SqlAlchemyStore", Watched)
-    assert ui().returncode == 0
-    assert seen == [False, False]
-    assert runs_in(tmp_path / "mlflow.db") == []
-    assert ui().returncode == 0
-    assert len(seen) == 2  # it was not made again
+    monkeypatch.setattr(databases, "SqlAlchemyStore", Watched)
+    for _ in range(2):
+        assert odnbench("ui", "--port", "65431").returncode == 0
+        assert sizes == [0]  # made once, and elsewhere
+        assert runs_in(store) == []
+    assert not (tmp_path / ".mlflow.db.new").exists()
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from helpers import plan_in
-from mlflow.tracking import MlflowClient
 
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -24,14 +23,6 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite stores keep their files beside the working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without runs: its tables take seconds to create."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
 
 
 @pytest.fixture
