@@ -29,6 +29,7 @@ from odnbench.tracking.client import (
     tag_filter,
     without_password,
 )
+from odnbench.tracking.databases import sqlite_file
 from odnbench.tracking.entries import (
     COMPLETE_TAG,
     LONGEST_TAG,
@@ -84,13 +85,15 @@ class _StartedTrial:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Holds the lock of those who bring the results in `folder` to MLflow; holds nothing where this
-    user may not write there.
+def _alone(uri: str, folder: Path) -> Iterator[None]:
+    """Holds the lock of those who deliver to the SQLite file at `uri`, or else of those who deliver
+    the results in `folder`; holds nothing where this user may not write beside either.
     """
+    store = sqlite_file(uri)
+    lock = folder / ".mlflow" if store is None else store.with_name(f".{store.name}.delivery")
     with ExitStack() as stack:
-        if os.access(folder, os.W_OK):
-            stack.enter_context(FileLock(folder / ".mlflow"))
+        if os.access(lock.parent, os.W_OK):
+            stack.enter_context(FileLock(lock))
         yield
 
 
@@ -152,7 +155,7 @@ class PlanRuns:
         A trial that is damaged is left out, and its run stays as it is. One process delivers at a
         time, others wait for it. tell: takes a line for people where the network cannot be logged.
         """
-        with _alone_in(self.plan_file.parent):
+        with _alone(self.uri, self.plan_file.parent):
             return self._deliver_all(tell)
 
     def _deliver_all(self, tell: Callable[[str], None]) -> Delivered:

@@ -233,3 +233,19 @@ def test_a_torn_journal_of_a_search_keeps_what_stands_before(tmp_path: Path, tor
     assert journal.read_bytes() == whole
     kept = tmp_path / f"{STUDY}.torn"
     assert kept.read_bytes() == before if torn else not kept.exists()
+
+
+def test_a_damaged_local_copy_is_brought_anew_from_the_uri(
+    odnbench: Run, tmp_path: Path, runs: Path, finished: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"file://{runs.parent}"
+    with monkeypatch.context() as patch:
+        patch.setattr("odnbench.cli.terminal.cache_folder", lambda: tmp_path / "own-cache")
+        assert odnbench("status", "--storage", uri).returncode == 0
+        (copy,) = (tmp_path / "own-cache").glob(
+            f"storage/*/ablation/{brnet(runs, finished).path.name}"
+        )
+        for name, how in (("predictions.parquet", "zeros"), ("trial.json", "empty")):
+            damage(copy / name, how)
+            assert odnbench("status", "--storage", uri).returncode == 0
+            assert (copy / name).read_bytes() == (runs / copy.name / name).read_bytes()
