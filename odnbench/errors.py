@@ -2,8 +2,10 @@
 traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+_MOST_NAMED = 5  # names in one message
 
 
 class OdnbenchError(Exception):
@@ -14,7 +16,24 @@ class OdnbenchError(Exception):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> OdnbenchError:
     """The error for a name that is not among `known`, with the nearest one suggested."""
-    names = sorted(known)
+    name, names = one_line(name), sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return OdnbenchError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names)}")
+
+
+def one_line(text: object) -> str:
+    r"""`text` with an escape such as "\n" or "\x1b" for each character that is not printed.
+
+    A name of a file may hold line breaks, commands to a terminal, marks that turn the direction of
+    writing, and bytes that are no text.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of `names` in one line, and how many more there are."""
+    told = ", ".join(map(one_line, names[:_MOST_NAMED]))
+    return f"{told} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else told

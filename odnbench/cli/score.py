@@ -2,26 +2,28 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from odnbench.cli.options import DataRootOption, RegistryOption, StorageOption
 from odnbench.cli.terminal import (
     console,
     data_root_of,
     load_registry,
-    plain,
     plans_of,
     results_in,
     say,
 )
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, one_line
 
 if TYPE_CHECKING:
     from odnbench.metrics.significance import Comparison
+    from odnbench.plan.registry import Registry
     from odnbench.scoring.score import ScoredFile
     from odnbench.scoring.scores import Value
 
@@ -31,7 +33,7 @@ DigitsOption = Annotated[int, typer.Option(help="Digits after the point.", min=0
 def score_command(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Predictions: .parquet, .csv, .json (SPIGA), .txt (COFW68)."),
+        typer.Argument(help="Predictions: .parquet, .csv, .json (SPIGA, COCO), .txt (COFW68)."),
     ],
     dataset: Annotated[
         list[str], typer.Option(help="Split to score on, as 300w/common; may be repeated.")
@@ -49,7 +51,7 @@ def score_command(
         bool, typer.Option(help="Errors by component, occlusion and yaw as well.")
     ] = False,
     allow_partial: Annotated[
-        bool, typer.Option(help="Score the faces that are there where some have no prediction.")
+        bool, typer.Option(help="Leave out faces that cannot be scored, and say which.")
     ] = False,
     digits: DigitsOption = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
@@ -63,15 +65,21 @@ def score_command(
     from odnbench.scoring.truth import truth_in_file, truth_of
 
     registry = load_registry(registry_folders)
-    splits = {name: registry.split(name) for name in dataset}
-    predictions = read_prediction_files(files)
-    annotations = read_prediction_file(truth, truth=True) if truth else None
+    told: Callable[[str], None] = (lambda _: None) if as_json else say  # JSON holds it all
+    splits = {name: registry.split(name) for name in (_whole(d, registry, told) for d in dataset)}
+    predictions = read_prediction_files(files, allow_partial=allow_partial)
+    annotations = (
+        read_prediction_file(truth, truth=True, allow_partial=allow_partial) if truth else None
+    )
+    true_notes = annotations.notes if annotations else ()
+    for note in true_notes:
+        told(f"{one_line(truth)}: {note}")
     records = []
     for name, (entry, members) in splits.items():
-        if members.rule and not as_json:
-            say(f"{name}: {members.rule}")
+        if members.rule:
+            told(f"{name}: {members.rule}")
         target = (
-            truth_in_file(name, registry, annotations)
+            truth_in_file(name, registry, annotations, allow_partial=allow_partial)
             if annotations
             else truth_of(name, registry, data_root_of(data_root))
         )
@@ -79,7 +87,7 @@ def score_command(
             rule = registry.get(Protocol, chosen)
             scored = score_files(predictions, target, rule, registry, allow_partial=allow_partial)
             compared = compare_files(scored, reference) if reference else ()
-            records += [_record(one, compared) for one in scored]
+            records += [_record(one, compared, true_notes) for one in scored]
             if not as_json:
                 _print_scores(scored, compared, digits)
                 if breakdown:
@@ -121,22 +129,35 @@ def rescore_command(
             rescored.rows, rescored.nme_percent, rescored.ranks, strict=True
         ):
             cells = (f"{nme:.{digits}f} ({rank})" for nme, rank in zip(nmes, ranks, strict=True))
-            table.add_row(plain(row), *cells)
+            table.add_row(row, *cells)
         console.print(table)
         say(rescored.verdict)
+
+
+def _whole(dataset: str, registry: "Registry", tell: Callable[[str], None]) -> str:
+    """The name of a split: `dataset` as it is, or with the split that the data set has alone."""
+    from odnbench.plan.entries import Dataset
+
+    if "/" in dataset:
+        return dataset
+    entry = registry.get(Dataset, dataset)
+    splits = list(dict.fromkeys([*entry.splits, *entry.parts]))
+    if len(splits) != 1:
+        return dataset  # whose error lists them
+    tell(f"{dataset}: scored on {dataset}/{splits[0]}, its only split")
+    return f"{dataset}/{splits[0]}"
 
 
 def _print_scores(
     scored: "list[ScoredFile]", compared: "tuple[Comparison, ...]", digits: int
 ) -> None:
     """Prints a line for each file: faces, every metric, the interval of the NME, and, where they
-    are known, occlusion flags and the comparison with the reference.
+    are known, occlusion flags and the comparison with the reference. Then what readers must know.
     """
     first = scored[0].score
+    name, protocol = (first.column, "bold"), (first.protocol.name, "bold")
     console.print(
-        f"[bold]{first.column}[/] under [bold]{first.protocol.name}[/]: "
-        f"{plain(first.protocol.describe())}",
-        soft_wrap=True,
+        Text.assemble(name, " under ", protocol, f": {first.protocol.describe()}"), soft_wrap=True
     )
     table = Table("", box=None)
     headings = ["faces"]
@@ -144,14 +165,19 @@ def _print_scores(
         at = "" if value.threshold_percent is None else f"@{value.threshold_percent:g}"
         headings.append(f"{value.metric.title}{at} {value.metric.unit}".rstrip())
         headings += ["95 % interval"] if value.metric.name == "nme" else []
-    with_flags = any(one.flags and one.flags.occluded_percent for one in scored)
+    with_flags = any(
+        one.paired.predicted_occluded is not None
+        and one.paired.occluded is not None
+        and one.paired.occluded.any()
+        for one in scored
+    )
     headings += ["occlusion precision / recall %"] if with_flags else []
     headings += ["against the reference"] if compared else []
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     verdicts = {c.variant: f"{c.text} (p {c.p_holm:.4f})" for c in compared}
     for one in scored:
-        interval = one.score.interval()
+        interval = one.score.interval
         ends = (100 * interval.low, 100 * interval.high) if interval else None
         cells = [str(one.score.coverage)]
         for value in one.values:
@@ -168,8 +194,11 @@ def _print_scores(
             )
         if compared:
             cells.append(verdicts.get(one.name, "reference"))
-        table.add_row(plain(one.name), *cells)
+        table.add_row(one.name, *cells)
     console.print(table)
+    for one in scored:
+        for note in one.notes:
+            say(f"{one.name}: {note}")
 
 
 def _print_groups(scored: "list[ScoredFile]", digits: int) -> None:
@@ -178,7 +207,7 @@ def _print_groups(scored: "list[ScoredFile]", digits: int) -> None:
     """
     table = Table("by", "", box=None)
     for one in scored:
-        table.add_column(f"{plain(one.name)}\nmean distance % (points)", justify="right")
+        table.add_column(f"{one.name}\nmean distance % (points)", justify="right")
     by_file = [{(g.by, g.name): g for g in one.groups} for one in scored]
     for key in dict.fromkeys(key for groups in by_file for key in groups):
         found = [groups.get(key) for groups in by_file]
@@ -188,11 +217,13 @@ def _print_groups(scored: "list[ScoredFile]", digits: int) -> None:
     console.print(table)
 
 
-def _record(one: "ScoredFile", compared: "tuple[Comparison, ...]") -> dict[str, Any]:
+def _record(
+    one: "ScoredFile", compared: "tuple[Comparison, ...]", true_notes: tuple[str, ...]
+) -> dict[str, Any]:
     """All numbers of one file, ready for JSON."""
     from odnbench.plan.conversion import to_mapping
 
-    score, interval = one.score, one.score.interval()
+    score, interval = one.score, one.score.interval
     verdict = next((c for c in compared if c.variant == one.name), None)
     return {
         "file": one.name,
@@ -205,6 +236,8 @@ def _record(one: "ScoredFile", compared: "tuple[Comparison, ...]") -> dict[str, 
         "occlusion": to_mapping(one.flags),
         "groups": to_mapping(one.groups),
         "comparison": to_mapping(verdict),
+        "left_out": {face: f"{face}{why}" for face, why in one.paired.left_out.items()},
+        "notes": [*one.notes, *(f"ground truth: {note}" for note in true_notes)],
     }
 
 

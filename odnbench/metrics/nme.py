@@ -8,8 +8,6 @@ numbers in that paper's tables are on the scale of the mean distance.
 
 # N faces, L landmarks
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -21,18 +19,14 @@ from odnbench.plan.protocols import Protocol, Scheme
 _BLOCK = 4096
 
 
-def normaliser_px(
-    points: Floats,
-    protocol: Protocol,
-    scheme: Scheme,
-    boxes: Floats | None = None,
-    face_ids: Sequence[str] = (),
+def reference_length_px(
+    points: Floats, protocol: Protocol, scheme: Scheme, boxes: Floats | None = None
 ) -> Floats:
-    """(N, L, 2) true points → (N,) the protocol's reference length, in pixels of the image.
+    """(N, L, 2) true points → (N,) the protocol's reference length, in pixels of the image. It can
+    be zero or NaN.
 
     boxes: (N, 4), left, top, right, bottom, needed where the protocol takes its length from the
-    face box. face_ids: by which errors name a face. Raises OdnbenchError for missing boxes, and
-    for a face with a reference length that is zero or not finite.
+    face box. Raises OdnbenchError for missing boxes.
     """
     length: Floats
     if protocol.normaliser == "inter-ocular":
@@ -50,12 +44,30 @@ def normaliser_px(
             "box-area": np.sqrt(np.maximum(width * height, 0)),
             "box-diagonal": np.hypot(width, height),
         }[protocol.normaliser]
-    if bad := np.flatnonzero(~(np.isfinite(length) & (length > 0))).tolist():
-        face = face_ids[bad[0]] if face_ids else bad[0]
-        raise OdnbenchError(
-            f"face {face}: its {protocol.normaliser} length is {length[bad[0]]}, "
-            "which cannot normalise an error"
-        )
+    return length
+
+
+def cannot_normalise(length: Floats, protocol: Protocol) -> dict[int, str]:
+    """Row → why its reference length cannot normalise an error, as the end of a sentence that
+    begins with the face. length (N,): see `reference_length_px`.
+    """
+    bad = np.flatnonzero(~(np.isfinite(length) & (length > 0))).tolist()
+    return {
+        row: f": its {protocol.normaliser} length is {length[row]:g}, which cannot normalise an "
+        "error"
+        for row in bad
+    }
+
+
+def normaliser_px(
+    points: Floats, protocol: Protocol, scheme: Scheme, boxes: Floats | None = None
+) -> Floats:
+    """(N,) see `reference_length_px`. Raises OdnbenchError for a length that is zero or not finite,
+    as well.
+    """
+    length = reference_length_px(points, protocol, scheme, boxes)
+    for row, why in cannot_normalise(length, protocol).items():
+        raise OdnbenchError(f"face {row}{why}")
     return length
 
 

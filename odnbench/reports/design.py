@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from odnbench.metrics.factorial import Effect, factorial_effects
+from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.plan.pipelines import differing_fields
 from odnbench.reports.rows import Base, Row
 
@@ -32,12 +33,17 @@ class Design:
     def effects(self, column: str) -> tuple[Effect, ...]:
         """The effects of the modules on the error on `column`.
 
-        Empty where the cells were not tested on the same faces, or differ in more than modules.
+        Empty where the cells were not tested on the same faces, or on too few, or differ in more
+        than modules.
         """
         rows = self.cells.values()
         faces = {score.face_ids for row in rows for score in row.scores_of(column)}
         errors = {modules: row.errors(column) for modules, row in self.cells.items()}
-        known = {modules: E for modules, E in errors.items() if E is not None and E.shape[1] > 1}
+        known = {
+            modules: E
+            for modules, E in errors.items()
+            if E is not None and E.shape[1] >= FEWEST_FACES
+        }
         if self.differ_in or len(known) < len(self.cells) or len(faces) != 1:
             return ()
         return factorial_effects(known)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 
+from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.plan.shipped import shipped
 from odnbench.reports import sentences, texts
 from odnbench.reports.figures import figures_of
@@ -48,6 +49,7 @@ def as_markdown(report: Report, figures: Iterable[str]) -> str:
         figures=list(figures),
         examples=_examples_name(report),
         inert_below=texts.inert_below(),
+        fewest_faces=FEWEST_FACES,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from odnbench.metrics.intervals import Interval, mean_interval
+from odnbench.metrics.intervals import FEWEST_FACES, Interval, mean_interval
 from odnbench.reports.rows import Row, Tested
 from odnbench.scoring.occlusion import SMALLEST_MAP, TRUTHS, OcclusionScore, Truth
 
@@ -27,7 +27,7 @@ class Told:
     average_precision: float
     calibration_error: float
     occluded_share: float  # of all places
-    # Of the AUROC within a face, over seeds and faces; None for fewer than two faces.
+    # Of the AUROC within a face, over seeds and faces; None for too few faces.
     within: Interval | None
     faces: int  # F
 
@@ -73,7 +73,9 @@ def _over_seeds(truth: Truth, scores: Sequence[OcclusionScore]) -> Told:
         fmean(one.average_precision for one in pooled),
         fmean(one.calibration_error for one in pooled),
         fmean(one.occluded_share for one in pooled),
-        _within_one(mean_interval(aurocs, resamples=_RESAMPLES)) if len(common) > 1 else None,
+        _within_one(mean_interval(aurocs, resamples=_RESAMPLES))
+        if len(common) >= FEWEST_FACES
+        else None,
         len(common),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odnbench.metrics.intervals import Interval, mean_interval
+from odnbench.metrics.intervals import FEWEST_FACES, Interval, mean_interval
 from odnbench.metrics.significance import Comparison
 from odnbench.reports.occlusion import Told, told_by
 from odnbench.reports.rows import Measured, Row, compared_with, errors_of, nme_interval
@@ -27,7 +27,7 @@ class PastedLine:
     row: Row
     nme: Measured  # in percent
     # Of the error with occluders less that without, in percentage points, over the same seeds and
-    # faces; None for a single face, and where faces differ.
+    # faces; None for too few faces, and where faces differ.
     rise: Interval | None
     # With the reference, on the pasted faces; None for the reference itself.
     comparison: Comparison | None
@@ -77,7 +77,7 @@ def _rise(clean: Sequence[Score], pasted: Sequence[Score]) -> Interval | None:
     """Interval of 100 times the mean of pasted − clean errors; seeds and faces are paired."""
     if [score.face_ids for score in clean] != [score.face_ids for score in pasted]:
         return None
-    if len(clean[0].face_ids) < 2:
+    if len(clean[0].face_ids) < FEWEST_FACES:
         return None
     rises = np.stack([p.terms - c.terms for p, c in zip(pasted, clean, strict=True)])  # (S, N)
     found = mean_interval(rises)

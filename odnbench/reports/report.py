@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from odnbench.metrics.factorial import Effect
+from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.metrics.significance import Comparison
 from odnbench.plan.conversion import get_at, leaves
 from odnbench.plan.entries import LossWeight, Metric, Published
@@ -148,6 +149,11 @@ class Report:
             for trial in self.trials
             if column in trial.scores
         }
+
+    @property
+    def few_faces(self) -> list[str]:
+        """The columns with too few faces for intervals and tests."""
+        return [name for name, found in self.columns.items() if found.faces < FEWEST_FACES]
 
     @property
     def seeds(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from odnbench.arrays import Floats
-from odnbench.metrics.intervals import Interval, mean_interval
+from odnbench.metrics.intervals import FEWEST_FACES, Interval, mean_interval
 from odnbench.metrics.significance import Comparison, compare
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
@@ -148,10 +148,12 @@ def errors_of(scores: Sequence[Score]) -> Floats | None:
 
 
 def nme_interval(errors: Floats) -> Interval | None:
-    """95 % interval of 100 times the mean of errors (S, N); None for a single face."""
-    if errors.shape[1] < 2:
+    """95 % interval of 100 times the mean of errors (S, N); None where faces are too few or errors
+    differ on few of them alone.
+    """
+    found = mean_interval(errors) if errors.shape[1] >= FEWEST_FACES else None
+    if found is None or not found.is_bounded:
         return None
-    found = mean_interval(errors)
     return Interval(
         100 * found.estimate, 100 * max(0.0, found.low), 100 * found.high, found.level, found.seeds
     )
@@ -161,14 +163,14 @@ def compared_with(reference: str, scores: Mapping[str, Sequence[Score]]) -> dict
     """Row → its comparison with the row `reference`, p corrected for all of these comparisons.
 
     scores: row → a score on the same column for each seed. Rows that were not tested on exactly the
-    faces of the reference are left out; so are all where there are fewer than two faces.
+    faces of the reference are left out; so are all where there are too few faces.
     """
     faces = {score.face_ids for score in scores.get(reference, ())}
     errors = {
         title: errors
         for title, found in scores.items()
         if {score.face_ids for score in found} == faces
-        if (errors := errors_of(found)) is not None and errors.shape[1] > 1
+        if (errors := errors_of(found)) is not None and errors.shape[1] >= FEWEST_FACES
     }
     if len(errors) < 2 or reference not in errors:
         return {}

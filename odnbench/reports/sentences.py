@@ -141,7 +141,8 @@ def _no_difference(report: Report) -> str:
     compared = [comparison for comparison in every if comparison.variant not in untrained]
     parts = []
     if not compared:
-        parts.append("which network is better: none is compared with another by a test")
+        few = " (too few faces)" if report.few_faces else ""
+        parts.append(f"which network is better: none is compared with another by a test{few}")
     elif not any(comparison.is_detected for comparison in compared):
         parts.append(
             f"that any network differs from {compared[0].reference}: no p is below "

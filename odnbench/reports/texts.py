@@ -36,9 +36,12 @@ def counted(number: int | None) -> str:
 
 def relative(comparison: Comparison) -> str:
     """A difference in percent of the reference's mean, with its interval."""
+    text = f"{comparison.percent:+.1f} %"
+    if not comparison.interval.is_bounded:
+        return text
     ends = (comparison.interval.low, comparison.interval.high)
     low, high = (100 * end / comparison.reference_mean for end in ends)
-    return f"{comparison.percent:+.1f} % ({low:+.1f} to {high:+.1f})"
+    return f"{text} ({low:+.1f} to {high:+.1f})"
 
 
 def points(interval: Interval | None, scale: float = 1) -> str:
@@ -49,7 +52,7 @@ def points(interval: Interval | None, scale: float = 1) -> str:
     if interval is None:
         return NOTHING
     e, low, high = (scale * x for x in (interval.estimate, interval.low, interval.high))
-    return f"{e:+.2f} ({low:+.2f} to {high:+.2f})"
+    return f"{e:+.2f} ({low:+.2f} to {high:+.2f})" if interval.is_bounded else f"{e:+.2f}"
 
 
 def within_faces(told: Told | None) -> str:

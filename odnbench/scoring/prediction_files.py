@@ -1,28 +1,32 @@
 """Predicted landmarks of any tool, read from the files that people have.
 
-.parquet  predictions.parquet of a trial folder, or columns `face` and `predicted` (flat x y lists)
-.csv      a column `face` (id or file name) and columns x0, y0, x1, y1, …; o0, o1, … (1 = occluded)
-          where occlusion is predicted. Pixels are counted from 0.
-.json     SPIGA's: a list of {"imgpath", "landmarks", "visible"}. Pixels are counted from 0.
-.txt      COFW68's: four lines per face: its number, 68 x, 68 y, 68 occlusion states. Pixels are
-          counted from 1.
+.parquet     predictions.parquet of a trial folder (formats/parquet.py)
+.csv, .tsv   a column that names faces, and columns x0, y0, x1, y1, … (formats/table.py)
+.json        SPIGA's records (formats/records.py), COCO's annotations and results (formats/coco.py)
+.txt         COFW68's four lines for each face (formats/cofw68.py)
 
-The same formats serve as ground truth (`--truth`), for which a trial's file gives its annotations.
+Pixels are counted from 0 in all of them but COFW68's text, which counts from 1. Text is UTF-8, or
+UTF-16 with a byte-order mark. The same formats serve as ground truth (`--truth`), for which a
+trial's file gives its annotations.
 """
 
 # N faces, L landmarks
 
-import json
-import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import stat
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
-from odnbench.errors import OdnbenchError, unknown
+from odnbench.errors import OdnbenchError, one_line, some, unknown
+from odnbench.scoring.formats.arrays import flags_in_thirds, landmarks_of, unusable
+from odnbench.scoring.formats.content import Content, read_text
+
+FORMATS = (".csv", ".json", ".parquet", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -33,150 +37,171 @@ class PredictionFile:
     face_ids: tuple[str, ...]  # (N,) ids or file names
     points: Floats  # (N, L, 2)
     occluded: Flags | None = None  # (N, L) as predicted
-    boxes: Floats | None = None  # (N, 4), in ground truth
+    boxes: Floats | None = None  # (N, 4), NaN for a face without one
     title: str = ""
+    # Row → what keeps the face from being scored, as the end of a sentence that begins with its id.
+    faults: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[str, ...] = ()  # how the file was read, where that is not plain
+    first_pixel: int = 0  # as the file counts them; `points` are counted from 0
+    # Number of a picture → its name, in annotations of COCO.
+    pictures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    numbered: bool = False  # whether `face_ids` are such numbers
 
     @property
     def name(self) -> str:
         """The name of the file in tables."""
-        return self.title or self.path.stem
+        return self.title or one_line(self.path.stem)
+
+    def told(self, row: int) -> str:
+        """The fault of a row as a sentence."""
+        return f"face {one_line(self.face_ids[row])}{self.faults[row]}"
 
 
-def read_prediction_files(paths: Sequence[Path]) -> list[PredictionFile]:
-    """Reads each of `paths`; files of the same name are told apart by the names of their folders.
+def read_prediction_files(
+    paths: Sequence[Path], *, allow_partial: bool = False
+) -> list[PredictionFile]:
+    """Reads each of `paths`. Files of the same name are told apart by their suffixes, or else by
+    as many of their folders as that takes.
 
-    Raises OdnbenchError for a file that is given twice.
+    Raises OdnbenchError for a file that is given twice, and where `read_prediction_file` does.
     """
-    files = [read_prediction_file(path) for path in paths]
-    count = Counter(file.path.stem for file in files)
-    named = [
-        replace(file, title=f"{file.path.resolve().parent.name}/{file.path.stem}")
-        if count[file.path.stem] > 1
-        else file
-        for file in files
-    ]
-    if len({file.name for file in named}) < len(named):
-        names = ", ".join(sorted(file.name for file in named))
-        raise OdnbenchError(f"files must differ in their names or folders, got {names}")
-    return named
+    resolved = [path.resolve() for path in paths]
+    if twice := [path for path in paths if resolved.count(path.resolve()) > 1]:
+        raise OdnbenchError(f"{one_line(twice[0])}: the file is given twice")
+    files = [read_prediction_file(path, allow_partial=allow_partial) for path in paths]
+    names = _distinct_names(resolved)
+    return [replace(file, title=name) for file, name in zip(files, names, strict=True)]
 
 
-def read_prediction_file(path: Path, *, truth: bool = False) -> PredictionFile:
+def _distinct_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each of `paths`, of which no two are the same, as short as that allows."""
+
+    def name_of(path: Path, length: int) -> str:
+        # Stem, name, folder and stem, folder and name, …
+        parts = [*path.parts[-1 - length // 2 : -1], path.name if length % 2 else path.stem]
+        return one_line("/".join(parts))
+
+    lengths = [0] * len(paths)
+    while True:
+        names = list(map(name_of, paths, lengths))
+        doubled = [index for index, name in enumerate(names) if names.count(name) > 1]
+        if not doubled:
+            return names
+        for index in doubled:
+            lengths[index] += 1
+
+
+def read_prediction_file(
+    path: Path, *, truth: bool = False, allow_partial: bool = False
+) -> PredictionFile:
     """Reads `path` in the format of its suffix.
 
-    truth: whether to take the annotations in a trial's file instead of its predictions. Raises
-    OdnbenchError for an unknown suffix, a malformed file, a face that is there twice, and a
-    coordinate that is not finite.
+    truth: whether the file is of annotations, so that those in a trial's file are taken instead of
+    its predictions, and a landmark that COCO marks as not annotated is none. Raises OdnbenchError
+    for an unknown suffix, a malformed file, and, unless `allow_partial`, a face that is there twice
+    or without finite landmarks; with it such faces are in `faults`.
     """
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
-        raise unknown("format of predictions", suffix, READERS)
     try:
-        found = _parquet(path, truth) if suffix == ".parquet" else READERS[suffix](path)
+        file = _checked(path, _read(path, truth=truth), truth=truth)
     except OSError as error:
-        raise OdnbenchError(f"{path}: {error.strerror or error}") from error
-    except OdnbenchError:
-        raise
-    except Exception as error:  # each library has exceptions of its own
-        what = " ".join(str(error).split())[:200] or type(error).__name__
-        raise OdnbenchError(f"{path}: cannot be read as {suffix} predictions: {what}") from error
-    if found.occluded is not None and found.occluded.shape != found.points.shape[:2]:
+        raise OdnbenchError(f"{one_line(path)}: {error.strerror or error}") from error
+    except OdnbenchError as error:
+        raise OdnbenchError(f"{one_line(path)}: {error}") from error
+    if file.faults and not allow_partial:
+        told = "; ".join(file.told(row) for row in list(file.faults)[:5])
+        more = f" (and {len(file.faults) - 5} more)" if len(file.faults) > 5 else ""
         raise OdnbenchError(
-            f"{path}: occlusion is given for {found.occluded.shape[-1]} landmarks of "
-            f"{found.points.shape[1]}"
+            f"{one_line(path)}: {told}{more}; mend the file, or leave such faces out with "
+            "`odnbench score --allow-partial`"
         )
-    seen: set[str] = set()
-    for face, points in zip(found.face_ids, found.points, strict=True):
-        if face in seen:
-            raise OdnbenchError(f"{path}: face {face} is there twice; keep one of them")
-        seen.add(face)
-        if not np.isfinite(points).all():
-            where = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-            raise OdnbenchError(f"{path}: face {face}: landmark {where} is not a finite number")
-    if not found.face_ids:
-        raise OdnbenchError(f"{path}: it holds no face")
-    return found
+    return file
 
 
-def _parquet(path: Path, truth: bool = False) -> PredictionFile:
-    import pyarrow.parquet as pq
+def _read(path: Path, *, truth: bool) -> Content:
+    """What the file holds. The readers are imported here, because they import large libraries."""
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise unknown("format of predictions", suffix, FORMATS)
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
+        raise OdnbenchError("it is no file of predictions but a folder, a pipe or a device")
+    if suffix == ".parquet":
+        from odnbench.scoring.formats.parquet import read_parquet
 
-    table = pq.read_table(path)
-    faces = tuple(map(str, table["face"].to_pylist()))
-    if not truth or "true" not in table.column_names:
-        return PredictionFile(path, faces, _points(path, table["predicted"].to_pylist()))
-    flags = np.array(table["occluded"].to_pylist(), np.bool_)
-    boxes = np.array(table["box"].to_pylist(), np.float64)
-    points = _points(path, table["true"].to_pylist())
-    return PredictionFile(path, faces, points, flags, boxes if np.isfinite(boxes).all() else None)
+        return read_parquet(path, truth=truth)
+    text = read_text(path)
+    if suffix == ".json":
+        from odnbench.scoring.formats.records import read_records
 
+        return read_records(text)
+    if suffix == ".txt":
+        from odnbench.scoring.formats.cofw68 import read_cofw68
 
-def _csv(path: Path) -> PredictionFile:
-    import pandas as pd
+        return read_cofw68(text)
+    from odnbench.scoring.formats.table import read_table
 
-    table = pd.read_csv(path, dtype={"face": str})
-    numbered = {
-        axis: sorted(
-            (int(m[1]), name)
-            for name in table.columns
-            if (m := re.fullmatch(rf"{axis}(\d+)", name))
-        )
-        for axis in "xyo"
-    }
-    there = {axis: [number for number, _ in columns] for axis, columns in numbered.items()}
-    if "face" not in table or not there["x"] or there["x"] != there["y"]:
-        raise OdnbenchError(f"{path}: expected columns face, x0, y0, x1, y1, …")
-    if table["face"].isna().any():
-        raise OdnbenchError(f"{path}: row {int(table['face'].isna().argmax()) + 1} names no face")
-    if there["o"] and there["o"] != there["x"]:
-        raise OdnbenchError(f"{path}: occlusion must be given for every landmark, o0, o1, …")
-    x, y, occluded = (table[[name for _, name in numbered[axis]]].to_numpy() for axis in "xyo")
-    points = np.stack([x, y], axis=-1).astype(np.float64)
-    flags = occluded.astype(np.float64) > 0.5 if occluded.size else None
-    return PredictionFile(path, tuple(table["face"]), points, flags)
+    return read_table(text)
 
 
-def _spiga(path: Path) -> PredictionFile:
-    records = json.loads(path.read_text(encoding="utf-8"))
-    points = _points(path, [np.ravel(record["landmarks"]) for record in records])
-    seen = [record.get("visible") for record in records]
-    flags = None if None in seen else np.array(seen, np.float64) < 0.5
-    return PredictionFile(path, tuple(str(record["imgpath"]) for record in records), points, flags)
+def _checked(path: Path, content: Content, *, truth: bool) -> PredictionFile:
+    """The file, with the faces named that cannot be scored."""
+    if not content.faces:
+        raise OdnbenchError("it holds no face")
+    found = landmarks_of(content.faces, content.landmarks, triples=content.is_coco)
+    occluded, notes = _flags(content, found.points.shape), list(content.notes)
+    faults = {**unusable(found.points), **found.faults}
+    if found.thirds is not None and not np.isnan(found.thirds).all():
+        flags, note = flags_in_thirds(found.thirds, is_coco=content.is_coco)
+        occluded = flags if occluded is None else occluded
+        notes.append(note)
+        if truth and flags is not None and content.is_coco:
+            absent = (found.thirds == 0).any(axis=1)
+            faults |= {
+                row: ": a landmark is not annotated (v = 0)"
+                for row in np.flatnonzero(absent).tolist()
+                if row not in faults
+            }
+    boxes = _boxes(content)
+    faults |= _twice(content.faces, boxes)
+    return PredictionFile(
+        path,
+        tuple(content.faces),
+        found.points,
+        occluded,
+        boxes,
+        faults=dict(sorted(faults.items())),
+        notes=tuple(notes),
+        first_pixel=content.first_pixel,
+        pictures=content.pictures,
+        numbered=content.numbered,
+    )
 
 
-def _cofw68(path: Path) -> PredictionFile:
-    lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
-    lines = [words for words in lines if words]
-    if len(lines) % 4:
-        raise OdnbenchError(f"{path}: expected four lines per face, got {len(lines)} lines")
-    faces, rows, flags = [], [], []
-    for index in range(0, len(lines), 4):
-        number, x, y, states = lines[index : index + 4]
-        if len(number) != 1 or not len(x) == len(y) == len(states):
-            raise OdnbenchError(
-                f"{path}: face {index // 4 + 1} of the file: expected a number, and as many x as y "
-                f"and occlusion states, got {len(number)}, {len(x)}, {len(y)}, {len(states)} words"
-            )
-        faces.append(f"{int(number[0]):04d}")
-        rows.append(np.array([x, y], np.float64).T.ravel() - 1)  # MATLAB counts pixels from 1
-        flags.append(np.array(states, np.float64) > 0.5)
-    return PredictionFile(path, tuple(faces), _points(path, rows), np.array(flags))
-
-
-def _points(path: Path, rows: "list[Floats]") -> Floats:
-    """Rows x0 y0 x1 y1 … → (N, L, 2); OdnbenchError where rows differ in length."""
-    lengths = {len(row) for row in rows}
-    if len(lengths) > 1 or any(length % 2 for length in lengths):
+def _flags(content: Content, shape: tuple[int, ...]) -> Flags | None:
+    """(N, L) flags of occlusion that the file gives beside the landmarks."""
+    if content.occluded is None:
+        return None
+    lengths = {len(row) if row is not None else 0 for row in content.occluded}
+    if lengths != {shape[1]}:
         raise OdnbenchError(
-            f"{path}: faces have {', '.join(map(str, sorted(lengths)))} coordinates; expected x "
-            "and y of the same landmarks for each"
+            f"occlusion is given for {some([str(n) for n in sorted(lengths)])} landmarks of "
+            f"{shape[1]}"
         )
-    return np.array(rows, np.float64).reshape(len(rows), -1, 2)
+    return np.array(content.occluded, np.bool_)
 
 
-READERS: dict[str, Callable[[Path], PredictionFile]] = {
-    ".parquet": _parquet,
-    ".csv": _csv,
-    ".json": _spiga,
-    ".txt": _cofw68,
-}
+def _boxes(content: Content) -> Floats | None:
+    """(N, 4) left, top, right, bottom; None where no face has a box."""
+    if content.boxes is None:
+        return None
+    rows = [[np.nan] * 4 if box is None or len(box) != 4 else box for box in content.boxes]
+    boxes = np.array(rows, np.float64)
+    return boxes if np.isfinite(boxes).all(axis=1).any() else None
+
+
+def _twice(faces: Sequence[str], boxes: Floats | None) -> dict[int, str]:
+    """Row → fault, for each face that is there twice; faces of one picture differ in their box."""
+    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, face in enumerate(faces):
+        rows[face, "" if boxes is None else str(boxes[row])].append(row)
+    told = " is there twice; keep one of them"
+    return {row: told for same in rows.values() if len(same) > 1 for row in same}

@@ -12,23 +12,27 @@ from functools import cached_property
 import numpy as np
 
 from odnbench.datasets.rendering.pose import yaw_degrees
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, unknown
 from odnbench.metrics.breakdown import Group, breakdown
+from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.metrics.nme import (
+    cannot_normalise,
     counted_points,
     mean_terms,
     nme_per_face,
-    normaliser_px,
     point_errors,
     points_per_face,
+    reference_length_px,
 )
 from odnbench.metrics.occlusion import FlagScore, score_flags
 from odnbench.metrics.significance import Comparison, compare
 from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.plan.registry import Registry
+from odnbench.scoring.pairing import Paired, pair, told
 from odnbench.scoring.prediction_files import PredictionFile
+from odnbench.scoring.remarks import copies_flags, remarks
 from odnbench.scoring.scores import Score, Value, values_of
-from odnbench.scoring.truth import Paired, Truth, pair
+from odnbench.scoring.truth import Truth
 
 FOREIGN_BOX = "the tool's own"  # how another tool crops is not in its predictions
 
@@ -42,12 +46,17 @@ class ScoredFile:
     values: tuple[Value, ...]  # of every metric
     paired: Paired
     scheme: Scheme
+    notes: tuple[str, ...] = ()  # what readers of the numbers must know, for people
 
     @property
     def flags(self) -> FlagScore | None:
-        """How well the file predicts occlusion; None where the file or the truth has no flags."""
+        """How well the file predicts occlusion; None where the file or the truth has no flags, and
+        where the flags are copied from the truth.
+        """
         predicted, true = self.paired.predicted_occluded, self.paired.occluded
-        return None if predicted is None or true is None else score_flags(predicted, true)
+        if predicted is None or true is None or copies_flags(self.paired):
+            return None
+        return score_flags(predicted, true)
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -78,8 +87,8 @@ def score_files(
 ) -> list[ScoredFile]:
     """Scores every file on `truth` under `protocol`, with FOREIGN_BOX as its box rule.
 
-    Raises OdnbenchError for a protocol of another point scheme, faces without prediction (unless
-    `allow_partial`), and faces that cannot be normalised.
+    Raises OdnbenchError for a protocol of another point scheme, and, unless `allow_partial`, for
+    faces without a usable prediction or annotation, and faces that cannot be normalised.
     """
     if protocol.scheme != truth.scheme:
         raise OdnbenchError(
@@ -89,21 +98,29 @@ def score_files(
     scheme = registry.get(Scheme, protocol.scheme)
     protocol = replace(protocol, box=FOREIGN_BOX)
     return [
-        _score(
-            file.name,
-            pair(truth, file, scheme.points, allow_partial=allow_partial),
-            protocol,
-            scheme,
-            registry,
-        )
+        _score(file, truth, protocol, scheme, registry, allow_partial=allow_partial)
         for file in files
     ]
 
 
 def _score(
-    name: str, paired: Paired, protocol: Protocol, scheme: Scheme, registry: Registry
+    file: PredictionFile,
+    truth: Truth,
+    protocol: Protocol,
+    scheme: Scheme,
+    registry: Registry,
+    *,
+    allow_partial: bool,
 ) -> ScoredFile:
-    normaliser_px(paired.true, protocol, scheme, paired.boxes, face_ids=paired.face_ids)
+    paired = pair(truth, file, scheme.points, registry, allow_partial=allow_partial)
+    length = reference_length_px(paired.true, protocol, scheme, paired.boxes)
+    if reasons := cannot_normalise(length, protocol):
+        bad = {paired.face_ids[row]: why for row, why in reasons.items()}
+        left = len(paired.face_ids) - len(bad)
+        if not (allow_partial and left):
+            cure = f"; --allow-partial scores the other {left}" if left else ""
+            raise OdnbenchError(f"{truth.split}: {told(bad, truth.split)}{cure}")
+        paired = paired.without(reasons)
     nme = nme_per_face(
         paired.predicted, paired.true, protocol, scheme, paired.occluded, paired.boxes
     )
@@ -113,12 +130,24 @@ def _score(
         raise OdnbenchError(f"protocol {protocol.name} counts no point of {paired.coverage.split}")
     points = points_per_face(len(nme), protocol, scheme, paired.occluded)[counted]
     score = Score(paired.coverage.split, paired.coverage, protocol, face_ids, nme[counted], points)
-    return ScoredFile(name, score, tuple(values_of(score, registry)), paired, scheme)
+    seen = remarks(
+        paired, score, predicted_first_pixel=file.first_pixel, true_first_pixel=truth.first_pixel
+    )
+    values = tuple(values_of(score, registry))
+    return ScoredFile(file.name, score, values, paired, scheme, (*file.notes, *seen))
 
 
 def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Comparison, ...]:
-    """Compares every other file with the one named `reference`, on faces that all files have."""
+    """Compares every other file with the one named `reference`, on faces that all files have.
+
+    Empty where there are too few such faces. Raises OdnbenchError for an unknown name.
+    """
+    names = [one.name for one in scored]
+    if reference not in names:
+        raise unknown("file", reference, names)
     common = set.intersection(*(set(s.score.face_ids) for s in scored))
+    if len(common) < FEWEST_FACES:
+        return ()
     errors = {}
     for one in scored:
         score = one.score

@@ -3,14 +3,15 @@
 # N faces, L landmarks
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError
-from odnbench.metrics.intervals import Interval, mean_interval
+from odnbench.metrics.intervals import FEWEST_FACES, Interval, mean_interval
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.metrics.summaries import mean_percent
 from odnbench.plan.entries import Metric
@@ -41,12 +42,17 @@ class Score:
         """NME of the split."""
         return mean_percent(self)
 
+    @cached_property
     def interval(self) -> Interval | None:
-        """95 % interval of the NME over faces, as a fraction; None for a single face.
+        """95 % interval of the NME over faces, as a fraction; None where faces are too few, or
+        errors differ on few of them alone.
 
         The spread between seeds is not part of the interval.
         """
-        return None if len(self.nme) < 2 else mean_interval(self.terms[None])
+        found = mean_interval(self.terms[None]) if len(self.nme) >= FEWEST_FACES else None
+        if found is None or not found.is_bounded:
+            return None
+        return replace(found, low=max(0.0, found.low))
 
 
 @dataclass(frozen=True)

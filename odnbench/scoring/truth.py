@@ -1,4 +1,4 @@
-"""Ground truth for predictions that odnbench did not make, and the pairing of both by face.
+"""Ground truth for predictions that odnbench did not make.
 
 The annotations of a data set serve without its pictures; a file in one of the formats of
 prediction_files.py serves where the data set is not on the machine.
@@ -7,28 +7,27 @@ prediction_files.py serves where the data set is not on the machine.
 # N faces, L landmarks
 
 import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
 from odnbench.datasets.archives.archive import find_root, open_archive
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, one_line
 from odnbench.plan.registry import Registry
-from odnbench.plan.trials import Coverage, Trial
+from odnbench.plan.trials import Trial
 from odnbench.results.predictions import Predictions
+from odnbench.scoring.names import Folders, Name
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.scores import is_in_split
-
-_MOST_NAMED = 5  # faces that one error names
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The annotation of one split."""
+    """The annotation of one split, among those of the other faces of its parts."""
 
     split: str
     scheme: str
@@ -38,6 +37,14 @@ class Truth:
     points: Floats  # (N, L, 2)
     occluded: Flags | None  # (N, L)
     boxes: Floats | None  # (N, 4)
+    # (N,) which of them are in the split; None: all. The others show which pictures have several
+    # faces.
+    members: Flags | None = None
+    # Row → what keeps the face from being scored, as the end of a sentence that begins with its id.
+    faults: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    first_pixel: int = 0  # as the annotation counts them; `points` are counted from 0
+    # Number of a picture → its name, in annotations of COCO.
+    pictures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
@@ -54,19 +61,18 @@ def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
         )
     archive = open_archive(dataset, root)
     faults: list[str] = []
-    ids, points, occluded, boxes = [], [], [], []
+    ids, points, occluded, boxes, inside = [], [], [], [], []
     for part in members.parts:
         for face in archive.faces(part, faults):
-            if members.label and members.label not in face.labels:
-                continue
+            inside.append(not members.label or members.label in face.labels)
             ids.append(face.id)
             points.append(face.points)
             occluded.append(face.occluded)
             boxes.append(face.box)
     if faults:
         raise OdnbenchError("\n  ".join([f"{split}: faulty files:", *faults]))
-    if not ids:
-        raise OdnbenchError(f"{split}: none of its faces is below {data_root}")
+    if not any(inside):
+        raise OdnbenchError(f"{split}: none of its faces is in {root}")
     whole = sum(archive.official(part) for part in members.parts)
     return Truth(
         split,
@@ -77,37 +83,61 @@ def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
         np.array(points),
         None if any(flags is None for flags in occluded) else np.array(occluded, np.bool_),
         None if any(box is None for box in boxes) else np.array(boxes, np.float64),
+        np.array(inside, np.bool_),
     )
 
 
-def truth_in_file(split: str, registry: Registry, file: PredictionFile) -> Truth:
+def truth_in_file(
+    split: str, registry: Registry, file: PredictionFile, *, allow_partial: bool = False
+) -> Truth:
     """The faces of `split` in a file of annotations, found by the file names of their pictures.
 
-    Raises OdnbenchError where the file holds none of the faces, or more than the split has.
+    Raises OdnbenchError where the file holds none of the faces, or more than the split has. Where
+    names do not tell the split, the file must hold just its faces, or, with `allow_partial`, some
+    of them.
     """
     dataset, members = registry.split(split)
     if members.label:
         raise OdnbenchError(f"{split}: a file of annotations does not tell who is in it")
     patterns = [dataset.parts[part].pattern for part in members.parts]
+    names, folders = list(map(Name.of, file.face_ids)), Folders(dataset, members.parts)
+    count = len(names)
     if all(patterns):
-        chosen = np.array([_matches_any(patterns, face) for face in file.face_ids], np.bool_)
-    else:  # names do not tell the split, so the file must hold just its faces
-        chosen = np.full(len(file.face_ids), len(file.face_ids) == members.faces)
+        chosen = np.array(
+            [
+                any(re.fullmatch(pattern, name.stem) for pattern in patterns)
+                and not folders.contradict(name, Name.of(name.stem))
+                for name in names
+            ],
+            np.bool_,
+        )
+    else:
+        chosen = np.full(count, count == members.faces or (allow_partial and count < members.faces))
     if not chosen.any() or chosen.sum() > members.faces:
         found = f"{chosen.sum()} faces" if chosen.any() else "no face"
-        raise OdnbenchError(
-            f"{file.path}: it holds {found} of {split}, which has {members.faces}, as far as the "
-            f"names of its {len(file.face_ids)} tell; give the annotations of that split alone"
+        partial = (
+            ", or say with --allow-partial that they are some of it"
+            if count < members.faces and not all(patterns)
+            else ""
         )
+        raise OdnbenchError(
+            f"{one_line(file.path)}: it holds {found} of {split}, which has {members.faces}, as "
+            f"far as the names of its {count} tell; give the annotations of that split alone"
+            f"{partial}"
+        )
+    rows = np.flatnonzero(chosen).tolist()
     return Truth(
         split,
         dataset.scheme,
         members.faces,
         False,
-        tuple(np.array(file.face_ids)[chosen]),
-        file.points[chosen],
-        None if file.occluded is None else file.occluded[chosen],
-        None if file.boxes is None else file.boxes[chosen],
+        tuple(file.face_ids[row] for row in rows),
+        file.points[rows],
+        None if file.occluded is None else file.occluded[rows],
+        None if file.boxes is None else file.boxes[rows],
+        faults={i: file.faults[row] for i, row in enumerate(rows) if row in file.faults},
+        first_pixel=file.first_pixel,
+        pictures=file.pictures,
     )
 
 
@@ -130,82 +160,3 @@ def truth_in_predictions(
         predictions.occluded[chosen],
         predictions.boxes[chosen],
     )
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Predictions and ground truth of the same faces, in the order of the ground truth."""
-
-    face_ids: tuple[str, ...]  # (N,) ids of the ground truth
-    predicted: Floats  # (N, L, 2)
-    true: Floats  # (N, L, 2)
-    predicted_occluded: Flags | None  # (N, L)
-    occluded: Flags | None  # (N, L)
-    boxes: Floats | None  # (N, 4)
-    coverage: Coverage
-
-
-def pair(
-    truth: Truth, predicted: PredictionFile, landmarks: int, *, allow_partial: bool = False
-) -> Paired:
-    """The faces of `truth` with their predictions.
-
-    Faces are matched by id, else by file name where that name is unique. Raises OdnbenchError that
-    names faces without prediction, unless `allow_partial`, and for points of another scheme.
-    """
-    for what, points in (
-        (f"{truth.split}, ground truth", truth.points),
-        (str(predicted.path), predicted.points),
-    ):
-        if points.shape[1] != landmarks:
-            raise OdnbenchError(
-                f"{what}: {points.shape[1]} landmarks, but scheme {truth.scheme} has {landmarks}"
-            )
-    row_of = {name: row for row, names in enumerate(_names(predicted.face_ids)) for name in names}
-    rows = np.array(
-        [next((row_of[n] for n in names if n in row_of), -1) for names in _names(truth.face_ids)]
-    )
-    both = np.flatnonzero(rows >= 0)
-    if not len(both):
-        raise OdnbenchError(
-            f"{predicted.path}: it holds no face of {truth.split}: it names faces like "
-            f"'{predicted.face_ids[0]}', the ground truth like '{truth.face_ids[0]}'"
-        )
-    missing = [truth.face_ids[i] for i in np.flatnonzero(rows < 0)]
-    if missing and not allow_partial:
-        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
-        raise OdnbenchError(
-            f"{predicted.path}: no prediction for {', '.join(missing[:_MOST_NAMED])}{more} of "
-            f"{truth.split}; --allow-partial scores the other {len(both)}"
-        )
-    found = rows[both]
-    total = truth.official or len(truth.face_ids)
-    return Paired(
-        tuple(truth.face_ids[i] for i in both),
-        predicted.points[found],
-        truth.points[both],
-        None if predicted.occluded is None else predicted.occluded[found],
-        None if truth.occluded is None else truth.occluded[both],
-        None if truth.boxes is None else truth.boxes[both],
-        Coverage(truth.split, len(both), total, truth.rendered, whole=len(both) == total),
-    )
-
-
-def _names(face_ids: Sequence[str]) -> list[list[str]]:
-    """The names of each face: its id, and the stem of its file name where the stem is unique."""
-    stems = [_stem(face) for face in face_ids]
-    count = Counter(stems)
-    return [
-        [face, *([stem] if count[stem] == 1 else [])]
-        for face, stem in zip(face_ids, stems, strict=True)
-    ]
-
-
-def _stem(face: str) -> str:
-    """The stem of the picture in an id or a file name: "0/image00002.jpg/17" → "image00002"."""
-    picture = re.match(r"(.*?\.(?:jpe?g|png))(?:/|$)", face, re.IGNORECASE)
-    return PurePosixPath(picture[1] if picture else face).stem.replace(" ", "").lower()
-
-
-def _matches_any(patterns: Sequence[str], face: str) -> bool:
-    return any(re.fullmatch(pattern, _stem(face)) for pattern in patterns)
