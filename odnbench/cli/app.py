@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from odnbench import __version__
 from odnbench.cli.bench import bench_app
 from odnbench.cli.data import data_app
+from odnbench.cli.plain_console import PlainConsole, lines
 from odnbench.cli.registry import registry_app
 from odnbench.cli.report import report_command
 from odnbench.cli.run import run_command, tune_command
 from odnbench.cli.score import rescore_command, score_command
 from odnbench.cli.status import status_command
-from odnbench.cli.terminal import console, plain
+from odnbench.cli.terminal import console
 from odnbench.cli.tracking import sync_command, ui_command
 from odnbench.errors import OdnbenchError
 
@@ -80,5 +81,5 @@ def _make_current_folder_importable() -> None:
 
 
 def _print_error(text: str) -> None:
-    console_of_errors = Console(stderr=True, highlight=False)
-    console_of_errors.print(f"[bold red]error:[/] {plain(text)}", soft_wrap=True)
+    shown = Text.assemble(("error:", "bold red"), f" {lines(text)}")
+    PlainConsole(stderr=True).print(shown, soft_wrap=True)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from odnbench.cli.options import RegistryOption
 from odnbench.cli.terminal import console, load_registry, plain
@@ -62,9 +63,12 @@ def registry_check_command(registry_folders: RegistryOption = None) -> None:
     faults = 0
     for finding in check_added(load_registry(registry_folders), registry_folders or ()):
         faults += bool(finding.fault)
-        result = f"[red]fault:[/] {plain(finding.fault)}" if finding.fault else "ok"
+        result = Text("ok")
+        if finding.fault:
+            result = Text.assemble(("fault:", "red"), f" {plain(finding.fault)}")
         remark = f" ({plain(finding.remark)})" if finding.remark else ""
-        console.print(f"{finding.family} {plain(finding.name)}: {result}{remark}", soft_wrap=True)
+        told = Text.assemble(f"{finding.family} {plain(finding.name)}: ", result, remark)
+        console.print(told, soft_wrap=True)
     if faults:
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from odnbench.cli.forecast import print_forecast
 from odnbench.cli.options import DataRootOption, RegistryOption, StorageOption
@@ -228,10 +229,13 @@ def _print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> 
     first, pipeline = plan.trials[0], plan.pipeline
     spec = first.spec
     count = "1 trial" if len(plan.trials) == 1 else f"{len(plan.trials)} trials"
-    console.print(f"[bold]{plain(pipeline.title)}[/] ({pipeline.name}): {count}", soft_wrap=True)
+    console.print(
+        Text.assemble((plain(pipeline.title), "bold"), f" ({plain(pipeline.name)}): {count}"),
+        soft_wrap=True,
+    )
     limits = [f"{', '.join(variants)}: {limit}" for limit, variants in plan.limits.items()]
     for note in [*plan.notes, *limits, *filter(None, [plan.change]), *plan.faults]:
-        console.print(f"  [yellow]•[/] {plain(note)}", soft_wrap=True)
+        console.print(Text.assemble("  ", ("•", "yellow"), f" {plain(note)}"), soft_wrap=True)
     covered = "; ".join(f"{coverage.split} {coverage}" for coverage in first.coverage)
     say(f"  faces      {covered}")
     protocol = first.protocol

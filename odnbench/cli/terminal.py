@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from odnbench.errors import OdnbenchError
+from odnbench.cli.plain_console import PlainConsole
+from odnbench.errors import OdnbenchError, one_line
 
 if TYPE_CHECKING:
     from odnbench.plan.registry import Registry
     from odnbench.storage.place import ResultStore
 
 piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-console = Console(highlight=False, width=200 if piped else None)
+console = PlainConsole(width=200 if piped else None)
 
 
 def data_root_of(option: Path | None) -> Path | None:
@@ -106,13 +106,13 @@ def needs(library: str, cure: str) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Prints `text` as it is: no character of it is read as markup, and no line is wrapped."""
-    console.print(text, markup=False, emoji=False, soft_wrap=True)
+    """Prints `text` as it is; no line is wrapped."""
+    console.print(text, soft_wrap=True)
 
 
 def plain(text: str) -> str:
-    """`text` in a form in which rich sees no markup."""
-    return text.replace("[", r"\[")
+    """`text` in one line; see `one_line`."""
+    return one_line(text)
 
 
 def duration(seconds: float) -> str:
@@ -133,12 +133,12 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     be called after each of the `total` steps.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    errors = Console(stderr=True)
+    errors = PlainConsole(stderr=True)
     hidden = not errors.is_terminal
     with Progress(*columns, console=errors, transient=True, disable=hidden) as progress:
         task = progress.add_task(what, total=total)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from odnbench.metrics.ced import ced
 from odnbench.plan.trials import Coverage
+from odnbench.reports.escaping import in_figure
 from odnbench.reports.ranks import RankRow
 from odnbench.reports.report import Report
 from odnbench.results.records import Epoch
@@ -39,7 +40,7 @@ def figures_of(report: Report) -> dict[str, Figure]:
     label = "rendered faces" if report.rendered else "real faces"
     curves = [
         Curve(
-            row.title,
+            in_figure(row.title),
             row.trials[0].scores if row.trials else row.foreign,
             row.trials[0].epochs if row.trials else (),
             row.is_reference,
@@ -84,7 +85,7 @@ def ced_figure(
                 )
         panel.axvline(failure_percent, color="0.6", linewidth=0.8, linestyle=":")
         panel.set(xlabel="NME, %", xlim=(0, largest), ylim=(0, 100))
-        panel.set_title(f"{column} ({coverage})", fontsize=10)
+        panel.set_title(in_figure(f"{column} ({coverage})"), fontsize=10)
         panel.grid(color="0.92")
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("share of faces, %")
@@ -127,7 +128,7 @@ def spectrum_figure(rank: RankRow, label: str) -> Figure:
         seen = np.where(seen > _SMALLEST_SINGULAR_VALUE, seen, np.nan)
         panel.plot(np.arange(1, len(sigma) + 1), seen, color=colour, linewidth=1.6, label=name)
     panel.set(xlabel="singular value", ylabel="size over the largest", yscale="log")
-    panel.set_title(f"Spectra of {rank.row.title} ({label})", fontsize=10)
+    panel.set_title(f"Spectra of {in_figure(rank.row.title)} ({label})", fontsize=10)
     panel.grid(color="0.92", which="both")
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=8)

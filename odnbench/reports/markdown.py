@@ -9,13 +9,14 @@ import jinja2
 from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.plan.shipped import shipped
 from odnbench.reports import sentences, texts
+from odnbench.reports.escaping import Markdown, code, escaped, picture
 from odnbench.reports.figures import figures_of
 from odnbench.reports.report import Report
 
 _FILTERS = (
     texts.with_interval, texts.rounded, texts.counted, texts.relative, texts.points,
     texts.within_faces, texts.verdict_on_map, texts.share, texts.carrier, texts.matrix_size,
-    texts.listed, sentences.found, sentences.not_shown,
+    texts.listed, sentences.found, sentences.not_shown, code, picture,
 )  # fmt: skip
 
 
@@ -39,8 +40,10 @@ def as_markdown(report: Report, figures: Iterable[str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # that would be HTML's
+        finalize=escaped,
     )
+    environment.filters["markdown"] = Markdown
     for text in _FILTERS:
         environment.filters[text.__name__] = text
     template = environment.get_template("report.md.j2")

@@ -7,35 +7,37 @@ a conclusion from being drawn stands beside what was found.
 from odnbench.metrics.factorial import Effect
 from odnbench.metrics.significance import SIGNIFICANT, Comparison
 from odnbench.reports import texts
+from odnbench.reports.escaping import Markdown, code, escaped
 from odnbench.reports.report import Report
 from odnbench.reports.summary import Lead
 
 
-def found(report: Report) -> list[str]:
+def found(report: Report) -> list[Markdown]:
     """What was found, in at most four sentences of Markdown."""
     parts = (_lead(report), _effects(report), _map(report), _inert(report))
-    return [part for part in parts if part] or ["Nothing: no network of this plan was trained."]
+    told = [part for part in parts if part] or ["Nothing: no network of this plan was trained."]
+    return list(map(Markdown, told))
 
 
-def not_shown(report: Report) -> list[str]:
+def not_shown(report: Report) -> list[Markdown]:
     """What cannot be concluded and why, in at most four sentences of Markdown."""
     parts = (_no_difference(report), _beyond(report), _map_unclear(report), _incomplete(report))
-    return [part for part in parts if part]
+    return [Markdown(part) for part in parts if part]
 
 
 def _lead(report: Report) -> str:
     lead = report.lead
     if lead is None:
         return ""
-    number = f"{texts.with_interval(lead.nme)} %"
+    number, title = f"{texts.with_interval(lead.nme)} %", escaped(lead.row.title)
     if lead.is_search:
-        text = f"the trial with the lowest validation error, {lead.row.title}, has NME {number}"
+        text = f"the trial with the lowest validation error, {title}, has NME {number}"
     elif sum(row.is_trained for row in report.rows) > 1:
-        text = f"**{lead.row.title}** has the lowest NME, {number}"
+        text = f"**{title}** has the lowest NME, {number}"
     else:
-        text = f"**{lead.row.title}** has NME {number}"
+        text = f"**{title}** has NME {number}"
     tally = _tally(report)
-    return f"On `{report.main_column}`, {text}{_beside(lead, report.main_column or '')}.{tally}"
+    return f"On {code(report.main_column)}, {text}{_beside(lead, report.main_column or '')}.{tally}"
 
 
 def _beside(lead: Lead, column: str) -> str:
@@ -44,11 +46,11 @@ def _beside(lead: Lead, column: str) -> str:
         return ""
     if lead.comparison is None:
         number = texts.with_interval(lead.other.number("nme", column))
-        return f"; {lead.other.title} has {number} %"
+        return f"; {escaped(lead.other.title)} has {number} %"
     against = _against(lead.comparison)
     if lead.row.is_reference:
-        return f"; next is {lead.other.title}, {against}"
-    return f", against {lead.other.title} {against}"
+        return f"; next is {escaped(lead.other.title)}, {against}"
+    return f", against {escaped(lead.other.title)} {against}"
 
 
 def _against(comparison: Comparison) -> str:
@@ -71,7 +73,7 @@ def _tally(report: Report) -> str:
         (len(trained) - len(detected), "with no detectable difference"),
     )
     told = texts.listed([f"{count} {what}" for count, what in counts if count])
-    return f" Of {len(trained)} networks against {report.reference.title}: {told}."
+    return f" Of {len(trained)} networks against {escaped(report.reference.title)}: {told}."
 
 
 def _effects(report: Report) -> str:
@@ -82,16 +84,17 @@ def _effects(report: Report) -> str:
     unseen = [e for e in effects if not e.is_detected and len(e.modules) == 1]
     parts = [_effect(effect) for effect in seen]
     if unseen:
-        parts.append(f"no detectable effect of {texts.listed([e.modules[0] for e in unseen])}")
-    carrier = texts.carrier(report.design.base)
-    return f"Modules on one backbone, {carrier}, `{report.main_column}`: {'; '.join(parts)}."
+        names = texts.listed([e.modules[0] for e in unseen])
+        parts.append(f"no detectable effect of {escaped(names)}")
+    carrier, column = escaped(texts.carrier(report.design.base)), code(report.main_column)
+    return f"Modules on one backbone, {carrier}, {column}: {'; '.join(parts)}."
 
 
 def _effect(effect: Effect) -> str:
     size = f"{texts.points(effect.interval, 100)} points, p {effect.p_holm:.4f}"
     if len(effect.modules) == 1:
-        return f"{effect.modules[0]} {effect.text}, {size}"
-    return f"interaction {' × '.join(effect.modules)} {size}"
+        return f"{escaped(effect.modules[0])} {effect.text}, {size}"
+    return f"interaction {escaped(' × '.join(effect.modules))} {size}"
 
 
 def _map(report: Report) -> str:
@@ -106,7 +109,8 @@ def _map(report: Report) -> str:
         "unclear": "P does not tell them from visible ones (0.5 is chance)",
     }[told.map_is]
     return (
-        f"The map P of {seen.row.title} against {told.truth}{pasted}, `{report.main_column}`: "
+        f"The map P of {escaped(seen.row.title)} against {told.truth}{pasted}, "
+        f"{code(report.main_column)}: "
         f"AUROC of 1 − P within a face {texts.within_faces(told)}, {told.faces} faces: {verdict}."
     )
 
@@ -115,9 +119,9 @@ def _inert(report: Report) -> str:
     terms = report.inert
     if terms is None:
         return ""
-    title = terms.row.title
+    title = escaped(terms.row.title)
     if terms.inert:
-        symbols = texts.listed([term.weight.symbol for term in terms.inert])
+        symbols = escaped(texts.listed([term.weight.symbol for term in terms.inert]))
         are, their, they_were = (
             ("are", "their gradients are", "they were")
             if len(terms.inert) > 1
@@ -131,7 +135,7 @@ def _inert(report: Report) -> str:
         return ""
     return (
         f"No term of the objective is inert in {title}; the smallest share of the gradient is that "
-        f"of {terms.least.weight.symbol}, {terms.least.share:.1e}."
+        f"of {escaped(terms.least.weight.symbol)}, {terms.least.share:.1e}."
     )
 
 
@@ -145,19 +149,19 @@ def _no_difference(report: Report) -> str:
         parts.append(f"which network is better: none is compared with another by a test{few}")
     elif not any(comparison.is_detected for comparison in compared):
         parts.append(
-            f"that any network differs from {compared[0].reference}: no p is below "
+            f"that any network differs from {escaped(compared[0].reference)}: no p is below "
             f"{SIGNIFICANT:g}, on any column"
         )
     on_main = report.comparisons.get(report.main_column or "", {})
     parts += [
-        f"that {comparison.reference} is better than {title}"
+        f"that {escaped(comparison.reference)} is better than {escaped(title)}"
         for title, comparison in on_main.items()
         if title in untrained and (comparison.is_better or not comparison.is_detected)
     ]
     if report.design is not None and report.design.differ_in:
         parts.append(
             "effects of the modules: the networks of the factorial differ in "
-            f"{texts.listed(report.design.differ_in)} too"
+            f"{escaped(texts.listed(report.design.differ_in))} too"
         )
     return _sentence(parts)
 

@@ -35,7 +35,7 @@ def remarks(
 ) -> tuple[str, ...]:
     """The sentences about one file on one split."""
     found = []
-    faces = f"{len(paired.face_ids)} faces"
+    faces = _counted(len(paired.face_ids))
     if paired.left_out:
         found.append(f"left out: {told(paired.left_out, paired.coverage.split)}")
     uncounted = len(paired.face_ids) - len(score.nme)
@@ -58,8 +58,8 @@ def remarks(
         if rows := np.flatnonzero(placeholders).tolist():
             names = some([paired.face_ids[row] for row in rows])
             found.append(
-                f"{what} of {len(rows)} faces hold placeholders (landmarks at 0 0 or -1 -1, or all "
-                f"in one place), which count as they stand: {names}"
+                f"{what} of {_counted(len(rows))} hold placeholders (landmarks at 0 0 or -1 -1, or "
+                f"all in one place), which count as they stand: {names}"
             )
     median = 100 * float(np.median(score.nme))
     if median > _IMPLAUSIBLE_PERCENT:
@@ -74,6 +74,11 @@ def remarks(
     elif score.interval is None:
         found.append("no interval: errors differ on too few faces to show how they vary")
     return tuple(found)
+
+
+def _counted(faces: int) -> str:
+    """ "1 face", "2 faces"."""
+    return f"{faces} face{'' if faces == 1 else 's'}"
 
 
 def _placeholders(points: Floats, first_pixel: int) -> Flags:

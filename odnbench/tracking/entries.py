@@ -1,6 +1,7 @@
 """What a trial is in MLflow's terms: its tags, parameters, data sets and metrics."""
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from odnbench.plan.conversion import leaves, to_mapping
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
+from odnbench.reports.escaping import escaped
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord
 from odnbench.results.predictions import Predictions
@@ -37,7 +39,10 @@ def plan_tags(record: PlanRecord, trial: Trial) -> dict[str, str]:
         "dataset": _datasets(trial),
         "protocol": f"{trial.protocol.describe()}; {trial.box.describe()}",
         "faces": faces_tag(trial),
-        "mlflow.note.content": "\n\n".join([pipeline.title, *record.notes])[:LONGEST_TAG],
+        # MLflow's page reads it as Markdown.
+        "mlflow.note.content": "\n\n".join(map(escaped, [pipeline.title, *record.notes]))[
+            :LONGEST_TAG
+        ],
     }
 
 
@@ -51,7 +56,7 @@ def trial_tags(trial: Trial) -> dict[str, str]:
         "dataset": _datasets(trial),
         "protocol": trial.protocol.name,
         "faces": faces_tag(trial),
-        **{f"coverage.{c.split.replace('/', '.')}": str(c) for c in trial.coverage},
+        **{f"coverage.{_metric_name(c.split).replace('/', '.')}": str(c) for c in trial.coverage},
     }
 
 
@@ -149,8 +154,8 @@ def changed_ms(path: Path) -> int:
 
 
 def _metric_name(column: str) -> str:
-    """A column as part of a metric's name, in which MLflow allows no plus."""
-    return column.replace("+", " and ")
+    """A column as part of the name of a metric or a tag, in which MLflow allows few signs."""
+    return re.sub(r"[^/\w.\- :]", "_", column.replace("+", " and "))
 
 
 def _truth_name(truth: str) -> str:
