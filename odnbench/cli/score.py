@@ -15,6 +15,7 @@ from odnbench.cli.terminal import (
     console,
     data_root_of,
     load_registry,
+    plain,
     plans_of,
     results_in,
     say,
@@ -129,7 +130,7 @@ def rescore_command(
             rescored.rows, rescored.nme_percent, rescored.ranks, strict=True
         ):
             cells = (f"{nme:.{digits}f} ({rank})" for nme, rank in zip(nmes, ranks, strict=True))
-            table.add_row(row, *cells)
+            table.add_row(plain(row), *cells)
         console.print(table)
         say(rescored.verdict)
 

@@ -200,6 +200,7 @@ def _foreign_row(
     """The row of `file` on columns of which it has all faces, by the annotations of a trial."""
     trial, predictions = scored.trial, scored.folder.predictions
     found: dict[str, Score] = {}
+    notes: dict[str, None] = {}
     reasons = []
     for column in columns:
         truth = truth_in_predictions(column, predictions, trial, registry)
@@ -211,8 +212,9 @@ def _foreign_row(
             reasons.append(str(error))
             continue
         found[column] = one.score
+        notes |= dict.fromkeys(one.notes)
     if not found:
         raise OdnbenchError(
             "\n".join(dict.fromkeys(reasons)) or f"{file.path}: the run has no faces to score it on"
         )
-    return Row(file.name, "", (), _numbers([found], registry), found)
+    return Row(file.name, "", (), _numbers([found], registry), found, notes=tuple(notes))

@@ -95,6 +95,7 @@ class Row:
     has_paper_weights: bool = False  # whether a search tried the paper's weights here
     # None for a foreign method, and where the registry does not know the variant or the backbone.
     base: Base | None = None
+    notes: tuple[str, ...] = ()  # what readers of a foreign method's numbers must know
 
     @property
     def parameters(self) -> int | None:

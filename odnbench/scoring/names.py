@@ -62,10 +62,21 @@ class Folders:
     parts: tuple[str, ...]  # of the data set, of which faces are scored
 
     @cached_property
-    def others(self) -> frozenset[str]:
-        """Words that only other parts of the data set are called by."""
-        every = {_TRAINING, _TEST}.union(*map(self._words, self.dataset.parts))
-        return frozenset(every.difference(*map(self._words, self.parts)))
+    def _every(self) -> frozenset[str]:
+        """Words that some part of the data set is called by."""
+        return frozenset({_TRAINING, _TEST}.union(*map(self._words, self.dataset.parts)))
+
+    def _others(self, true: Name) -> frozenset[str]:
+        """Those words that the part of a face is not called by."""
+        folders = frozenset(map(_word, true.parts[:-1]))
+        if folders not in self._known:
+            held = [p for p in self.parts if set(self._source(p)) <= folders] or self.parts
+            self._known[folders] = self._every.difference(*map(self._words, held))
+        return self._known[folders]
+
+    @cached_property
+    def _known(self) -> dict[frozenset[str], frozenset[str]]:
+        return {}  # folders → `_others`, for a name each of tens of thousands
 
     def contradict(self, name: Name, true: Name) -> bool:
         """Whether a folder in `name` is that of another part than the face `true` belongs to.
@@ -78,14 +89,17 @@ class Folders:
             return False
         folders = name.parts[:-agreeing]
         roots = [i for i, folder in enumerate(folders) if folder in self.dataset.names]
-        return any(_word(f) in self.others for f in folders[roots[-1] + 1 if roots else 0 :])
+        inner = folders[roots[-1] + 1 if roots else 0 :]
+        return any(_word(folder) in self._others(true) for folder in inner)
 
     def _words(self, part: str) -> set[str]:
         training = self.dataset.splits.get("train")
         is_training = part == "train" or (training is not None and part in training.parts)
-        source = self.dataset.parts[part].source
-        told = (*part.split("-"), *source.split("/"), _TRAINING if is_training else _TEST)
-        return set(map(_word, told))
+        told = (*part.split("-"), _TRAINING if is_training else _TEST)
+        return {*map(_word, told), *self._source(part)}
+
+    def _source(self, part: str) -> list[str]:
+        return list(map(_word, self.dataset.parts[part].source.split("/")))
 
 
 def _word(folder: str) -> str:

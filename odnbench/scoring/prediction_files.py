@@ -12,6 +12,7 @@ trial's file gives its annotations.
 
 # N faces, L landmarks
 
+import os
 import stat
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -65,9 +66,10 @@ def read_prediction_files(
 
     Raises OdnbenchError for a file that is given twice, and where `read_prediction_file` does.
     """
-    resolved = [path.resolve() for path in paths]
-    if twice := [path for path in paths if resolved.count(path.resolve()) > 1]:
-        raise OdnbenchError(f"{one_line(twice[0])}: the file is given twice")
+    resolved = [Path(os.path.realpath(path)) for path in paths]  # Path.resolve refuses loops
+    for path, real in zip(paths, resolved, strict=True):
+        if resolved.count(real) > 1:
+            raise OdnbenchError(f"{one_line(path)}: the file is given twice")
     files = [read_prediction_file(path, allow_partial=allow_partial) for path in paths]
     names = _distinct_names(resolved)
     return [replace(file, title=name) for file, name in zip(files, names, strict=True)]

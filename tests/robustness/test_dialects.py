@@ -276,6 +276,25 @@ def test_results_of_coco_without_the_names_of_pictures_ask_for_them(
     assert "it numbers pictures as COCO does, like 7; give the annotations" in done.stderr
 
 
+def test_columns_that_are_not_used_are_told(odnbench: Run, tmp_path: Path) -> None:
+    """HRNet's tables hold a scale and a centre beside the landmarks."""
+    path = write_csv(tmp_path / "a.csv", STEMS, points(), header=headed("original_{i}_{axis}"))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},scale", *(f"{line},1.5" for line in lines[1:])]))
+    done = odnbench(*score_arguments(SPLIT, "a.csv"))
+    assert done.returncode == 0, done.stderr
+    assert "a: columns that are not used: scale" in done.stdout
+    assert "coordinates in columns like 'original_0_x', pixels counted from 0" in done.stdout
+
+
+def test_a_link_to_itself_is_told(odnbench: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").symlink_to("a.csv")
+    write_csv(tmp_path / "b.csv", STEMS, points())
+    done = odnbench(*score_arguments(SPLIT, "b.csv", "a.csv"))
+    assert done.returncode == 2
+    assert done.stderr == "error: a.csv: Too many levels of symbolic links\n"
+
+
 def test_a_pipe_is_not_waited_for(odnbench: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     done = odnbench(*score_arguments(SPLIT, "a.csv"))

@@ -53,6 +53,18 @@ def test_a_face_is_found_by_its_path_however_it_is_written(
     assert nme_percent(odnbench, TEST, file) == pytest.approx(by_hand(TEST))
 
 
+def test_folders_of_another_part_of_the_same_split_are_refused(
+    odnbench: Run, tmp_path: Path
+) -> None:
+    """The rendered parts of the private set hold pictures of the same names."""
+    faces = [f"01_Indoor/image_{i:04d}" for i in range(FACES)]
+    file = write_csv(tmp_path / "a.csv", faces, predicted(truth("300w/indoor")))
+    done = odnbench(*score_arguments("300w/private", file), "--allow-partial", "--json")
+    (record,) = json.loads(done.stdout)
+    assert record["faces"] == FACES
+    assert all(face.startswith("02_outdoor") for face in record["left_out"])
+
+
 @pytest.mark.parametrize("split", [TEST, TRAIN])
 def test_train_and_test_in_one_file_are_told_apart_by_their_folders(
     odnbench: Run, tmp_path: Path, split: str

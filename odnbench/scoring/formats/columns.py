@@ -35,6 +35,11 @@ class Columns:
     box: tuple[int, ...] = ()  # of the four numbers of the box; empty where there is none
     box_has_sides: bool = False  # whether the last two are width and height
 
+    @property
+    def used(self) -> set[int]:
+        """All of them."""
+        return {self.face, *self.box, *(c for columns in self.axes.values() for c in columns)}
+
 
 def columns_of(header: Sequence[str]) -> Columns:
     """Which column of `header` holds what.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
-from odnbench.errors import OdnbenchError, one_line
+from odnbench.errors import OdnbenchError, one_line, some
 from odnbench.scoring.formats.columns import EXPECTED, Columns, columns_of
 from odnbench.scoring.formats.content import Content
 
@@ -148,6 +148,8 @@ def _notes(header: Sequence[str], columns: Columns, separator: str, is_decimal: 
         found.append(f"columns separated by {_SEPARATORS.get(separator, separator)}{comma}")
     if face != "face":
         found.append(f"faces named in the column '{one_line(face)}'")
+    if unused := [name for i, name in enumerate(header) if name and i not in columns.used]:
+        found.append(f"columns that are not used: {some(unused)}")
     if x != "x0":
         found.append(f"coordinates in columns like '{one_line(x)}', pixels counted from 0")
     return found
