@@ -320,4 +320,4 @@ def _print_numbers(report: "Report") -> None:
         summary.add_row(plain(row.title), counted(row.parameters), *errors)
     console.print(summary if report.rows else "no trial has finished")
     for missing in report.missing:
-        say(f"no numbers: {missing.title}: {missing.standing}")
+        say(plain(f"no numbers: {missing.title}: {missing.standing}"))

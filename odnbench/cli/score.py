@@ -156,9 +156,9 @@ def _print_scores(
     are known, occlusion flags and the comparison with the reference. Then what readers must know.
     """
     first = scored[0].score
-    name, protocol = (first.column, "bold"), (first.protocol.name, "bold")
+    split, protocol = ((plain(t), "bold") for t in (first.column, first.protocol.name))
     console.print(
-        Text.assemble(name, " under ", protocol, f": {first.protocol.describe()}"), soft_wrap=True
+        Text.assemble(split, " under ", protocol, f": {first.protocol.describe()}"), soft_wrap=True
     )
     table = Table("", box=None)
     headings = ["faces"]

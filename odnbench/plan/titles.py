@@ -1,10 +1,10 @@
-"""Titles of trials, made from their specs; no title is ever parsed."""
+"""Titles of trials, of one line, made from their specs; no title is ever parsed."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, one_line
 from odnbench.plan.conversion import get_at, leaves
 from odnbench.plan.entries import LossWeight, Slot, Variant
 from odnbench.plan.pipelines import differing_fields
@@ -43,13 +43,14 @@ def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str
     ]
     values = leaves(spec)
     said = dict.fromkeys([*others, *keys])
-    return ", ".join([title, *(f"{k.rpartition('.')[2]} {values.get(k, NONE)}" for k in said)])
+    told = [title, *(f"{k.rpartition('.')[2]} {values.get(k, NONE)}" for k in said)]
+    return one_line(", ".join(told))
 
 
 def weights_title(spec: TrialSpec, registry: Registry, names: Sequence[str]) -> str:
     """The values of the loss weights `names`, marked "(paper)" where they are the paper's."""
     weights = [(registry.get(LossWeight, name), get_at(spec, f"loss.{name}")) for name in names]
-    title = " ".join(f"{weight.symbol}={value:.1e}" for weight, value in weights)
+    title = one_line(" ".join(f"{weight.symbol}={value:.1e}" for weight, value in weights))
     return f"{title} (paper)" if has_paper_weights(spec, registry, names) else title
 
 

@@ -1,4 +1,4 @@
-"""Text from outside in Markdown and in figures: titles, reasons, names of files and of entries.
+"""Text from outside in Markdown: titles, reasons, names of files and of entries.
 
 In a template, and in sentences.py, whatever is no `Markdown` is escaped, so that a new line of a
 table cannot forget it.
@@ -45,11 +45,3 @@ def code(value: object) -> Markdown:
 def picture(file_name: str) -> Markdown:
     """The picture of that name beside the report."""
     return Markdown(f"![{escaped(file_name)}]({quote(file_name)})")
-
-
-def in_figure(title: str) -> str:
-    """`title` in a figure: matplotlib reads formulas between dollars, and hides what begins with an
-    underscore from legends.
-    """
-    text = one_line(title).replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
+from odnbench.errors import one_line
 from odnbench.metrics.ced import ced
 from odnbench.plan.trials import Coverage
-from odnbench.reports.escaping import in_figure
 from odnbench.reports.ranks import RankRow
 from odnbench.reports.report import Report
 from odnbench.results.records import Epoch
@@ -133,6 +134,20 @@ def spectrum_figure(rank: RankRow, label: str) -> Figure:
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=8)
     return figure
+
+
+def in_figure(title: str) -> str:
+    """`title` in the font of figures, with an escape for each character that the font lacks.
+
+    matplotlib reads formulas between dollars, and keeps what begins with an underscore out of
+    legends.
+    """
+    font = get_font(findfont(FontProperties()))
+    text = "".join(
+        c if font.get_char_index(ord(c)) else c.encode("unicode_escape").decode("ascii")
+        for c in one_line(title)
+    ).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def line_styles(curves: Sequence[Curve]) -> list[tuple[str, object]]:

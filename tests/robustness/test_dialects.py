@@ -75,6 +75,32 @@ def flat(landmarks: Any) -> list[dict[str, Any]]:
     ]
 
 
+def marked(path: Path, encoding: str) -> Path:
+    """Records in another encoding."""
+    text = write_records(path, STEMS, points()).read_text()
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+def windows(path: Path) -> Path:
+    """The file with the line ends of Windows."""
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    return path
+
+
+def excel(path: Path) -> Path:
+    """The file with a first line that names the separator."""
+    path.write_text(f"sep=;\n{path.read_text()}")
+    return path
+
+
+def quoted(path: Path) -> Path:
+    """The file with quotes around every cell."""
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(",".join(f'"{c}"' for c in line.split(",")) for line in lines))
+    return path
+
+
 SAME: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "plain": ("a.csv", table()),
     "blanks": ("a.csv", table(separator=", ")),
@@ -99,6 +125,11 @@ SAME: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "flat records of triples": ("a.json", dump(lambda: flat(triples(points(), 1 + FLAGS)))),
     "COCO": ("a.json", dump(lambda: coco([f"d/{s}.png" for s in STEMS], triples(points(), 2)))),
     "COCO results": ("a.json", dump(results)),
+    "JSON with a mark": ("a.json", lambda path: marked(path, "utf-8-sig")),
+    "JSON in UTF-16": ("a.json", lambda path: marked(path, "utf-16")),
+    "Windows' lines": ("a.csv", lambda path: windows(table()(path))),
+    "Excel's first line": ("a.csv", lambda path: excel(table(separator=";", number=comma)(path))),
+    "quotes": ("a.csv", lambda path: quoted(table()(path))),
 }  # fmt: skip
 
 
@@ -189,6 +220,17 @@ def test_a_landmark_that_coco_does_not_annotate_is_no_truth(odnbench: Run, tmp_p
     assert done.returncode == 0, done.stderr
     assert "7 of 224" in done.stdout
     assert "left out: face image_0003.png of the annotation: a landmark is not" in done.stdout
+
+
+def test_cofw68s_text_may_begin_with_a_mark(odnbench: Run, tmp_path: Path) -> None:
+    true = truth("cofw68/test")
+    lines = []
+    for number, face in enumerate(predicted(true) + 1, start=1):
+        lines += [str(number), *("\t".join(map(str, axis)) for axis in face.T), "0 " * 68]
+    (tmp_path / "a.txt").write_text("\r\n".join(lines), encoding="utf-8-sig")
+    done = odnbench(*score_arguments("cofw68/test", "a.txt"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["nme_percent"] < 5
 
 
 def test_columns_of_visibility_are_flags(odnbench: Run, tmp_path: Path) -> None:
