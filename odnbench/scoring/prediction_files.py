@@ -205,5 +205,5 @@ def _twice(faces: Sequence[str], boxes: Floats | None) -> dict[int, str]:
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, face in enumerate(faces):
         rows[face, "" if boxes is None else str(boxes[row])].append(row)
-    told = " is there twice; keep one of them"
+    told = " is there twice; keep one of them, or give the boxes of several faces of a picture"
     return {row: told for same in rows.values() if len(same) > 1 for row in same}

@@ -17,6 +17,9 @@ from odnbench.scoring.scores import Score
 _IMPLAUSIBLE_PERCENT = 50.0
 # Values that tools write for a landmark that they do not know, as the file counts pixels.
 _SENTINELS = (0.0, -1.0)
+# Landmarks in just one place that are hardly there by chance. Three are, on 20 of the 507 faces of
+# COFW68 that HPM predicts on a grid; in the annotation of 300W two are, at closed lips.
+_MANY = 4
 
 
 def copies_flags(paired: Paired) -> bool:
@@ -59,7 +62,7 @@ def remarks(
             names = some([paired.face_ids[row] for row in rows])
             found.append(
                 f"{what} of {_counted(len(rows))} hold placeholders (landmarks at 0 0 or -1 -1, or "
-                f"all in one place), which count as they stand: {names}"
+                f"{_MANY} and more in one place), which count as they stand: {names}"
             )
     median = 100 * float(np.median(score.nme))
     if median > _IMPLAUSIBLE_PERCENT:
@@ -83,12 +86,13 @@ def _counted(faces: int) -> str:
 
 def _placeholders(points: Floats, first_pixel: int) -> Flags:
     """(N,) whether landmarks (N, L, 2) of a face are no places in the picture: at (0, 0) or
-    (-1, -1), as the file counts pixels from `first_pixel`, or all in one place.
+    (-1, -1), as the file counts pixels from `first_pixel`, or many in one place.
     """
     in_file = points + first_pixel
     at = np.zeros(points.shape[:2], np.bool_)
     for value in _SENTINELS:
         at |= (in_file == value).all(axis=-1)
-    same = (points == points[:, :1]).all(axis=(1, 2))
-    found: Flags = at.any(axis=1) | same
+    places = np.sort(points[..., 0] + 1j * points[..., 1], axis=1)  # (N, L)
+    same = places[:, _MANY - 1 :] == places[:, : 1 - _MANY]
+    found: Flags = at.any(axis=1) | same.any(axis=1)
     return found

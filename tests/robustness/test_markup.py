@@ -42,15 +42,21 @@ def score(odnbench: Run, *files: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_a_file_name_is_shown_as_it_is(odnbench: Run, tmp_path: Path, name: str) -> None:
-    write_csv(tmp_path / f"{name}.csv", truth(SPLIT).face_ids, points())
-    told = score(odnbench, f"{name}.csv")
-    done = odnbench(*score_arguments(SPLIT, f"{name}.csv"), "--breakdown")
-    name = name.rpartition("/")[2]  # "d1[" is a folder
-    assert f" {name}  rendered, 8 faces" in told
-    assert done.returncode == 0, done.stderr
-    assert f"{name}\n" in re.sub(" +\n", "\n", done.stdout)
+def test_file_names_are_shown_as_they_are(odnbench: Run, tmp_path: Path) -> None:
+    files = [f"{name}.csv" for name in NASTY]
+    for file in files:
+        write_csv(tmp_path / file, truth(SPLIT).face_ids, points())
+    told = score(odnbench, *files)
+    for name in NASTY:
+        assert f"\n {name.rpartition('/')[2]} " in told  # "[" is a folder
+
+
+def test_file_names_are_shown_as_they_are_in_breakdowns(odnbench: Run, tmp_path: Path) -> None:
+    for name in ("a[/b]", "[red]x"):
+        file = write_csv(tmp_path / name / "[/c].csv", truth(SPLIT).face_ids, points())
+        done = odnbench(*score_arguments(SPLIT, file), "--breakdown")
+        assert done.returncode == 0, done.stderr
+        assert " c]\n" in re.sub(" +\n", "\n", done.stdout)
 
 
 def test_names_that_differ_between_brackets_stay_apart(odnbench: Run, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ CHANGES: dict[str, Callable[[Floats], None]] = {
     "all zeros": lambda face: face.fill(0),
     "all -1": lambda face: face.fill(-1),
     "all in one place": lambda face: face.fill(31.5),
+    "hidden ones in one place": lambda face: face.__setitem__([3, 17, 40, 66], 20.0),
     "one at -1 -1": lambda face: face[7].fill(-1),
     "some at 0 0": lambda face: face[3:9].fill(0),
 }
