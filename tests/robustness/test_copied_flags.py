@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import Run
+from made_results import Faces, Made, report_of, spread_errors
 from prediction_files import (
     coco,
     predicted,
@@ -97,3 +99,16 @@ def test_points_that_are_those_of_the_annotation_are_called_copied(
     write_records(tmp_path / "a.json", true.face_ids, true.points)
     done = odnbench(*score_arguments(SPLIT, "a.json"))
     assert "its points are those of the annotation on every face: copied" in done.stdout
+
+
+def test_a_report_says_that_a_foreign_file_is_copied(odnbench: Run, tmp_path: Path) -> None:
+    report_of(tmp_path / "runs" / "made", Made("odn", Faces(spread_errors(0.05))))
+    (found,) = (tmp_path / "runs").rglob("predictions.parquet")
+    held = pd.read_parquet(found)
+    pd.DataFrame({"face": held["face"], "predicted": held["true"]}).to_parquet(
+        tmp_path / "theirs.parquet"
+    )
+    done = odnbench("report", "--out", "out", "--with", "theirs.parquet")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "made.md").read_text()
+    assert "theirs: its points are those of the annotation on every face: copied" in text

@@ -177,9 +177,11 @@ def test_a_file_without_any_face_that_can_be_scored_is_refused(
 ) -> None:
     true = truth(SPLIT)
     write_csv(tmp_path / "a.csv", true.face_ids, np.full_like(true.points, np.nan))
-    done = odnbench(*score_arguments(SPLIT, "a.csv"), "--allow-partial")
-    assert done.returncode == 2
-    assert f"a.csv: it holds no face of {SPLIT} that can be scored: face" in done.stderr
+    write_records(tmp_path / "a.json", true.face_ids, [[]] * len(true.face_ids))
+    for name in ("a.csv", "a.json"):
+        done = odnbench(*score_arguments(SPLIT, name), "--allow-partial")
+        assert done.returncode == 2
+        assert f"{name}: it holds no face of {SPLIT} that can be scored: face" in done.stderr
 
 
 def test_the_others_of_a_comparison_are_scored_on_all_their_faces(
