@@ -67,7 +67,7 @@ def pair(
     _check_landmarks(truth, predicted, landmarks)
     dataset, split = registry.split(truth.split)
     found = match(
-        Named.of(truth.face_ids, _boxes_of(truth.points, truth.boxes)),
+        Named.of(truth.names or truth.face_ids, _boxes_of(truth.points, truth.boxes)),
         Named.of(_names_of(predicted, truth), predicted.boxes),
         Folders(dataset, split.parts).contradict,
     )

@@ -7,7 +7,8 @@ prediction_files.py serves where the data set is not on the machine.
 # N faces, L landmarks
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +44,8 @@ class Truth:
     # Row → what keeps the face from being scored, as the end of a sentence that begins with its id.
     faults: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     first_pixel: int = 0  # as the annotation counts them; `points` are counted from 0
+    # (N,) by which predictions find the faces, where ids hold more; empty: the ids.
+    names: tuple[str, ...] = ()
     # Number of a picture → its name, in annotations of COCO.
     pictures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -131,12 +134,13 @@ def truth_in_file(
         dataset.scheme,
         members.faces,
         False,
-        tuple(file.face_ids[row] for row in rows),
+        _ids(file, rows),
         file.points[rows],
         None if file.occluded is None else file.occluded[rows],
         None if file.boxes is None else file.boxes[rows],
         faults={i: file.faults[row] for i, row in enumerate(rows) if row in file.faults},
         first_pixel=file.first_pixel,
+        names=tuple(file.face_ids[row] for row in rows),
         pictures=file.pictures,
     )
 
@@ -159,4 +163,16 @@ def truth_in_predictions(
         predictions.true[chosen],
         predictions.occluded[chosen],
         predictions.boxes[chosen],
+    )
+
+
+def _ids(file: PredictionFile, rows: Sequence[int]) -> tuple[str, ...]:
+    """An id for each face: its name, and its box too where several faces are in one picture."""
+    names = [file.face_ids[row] for row in rows]
+    count = Counter(names)
+    if file.boxes is None:
+        return tuple(names)
+    return tuple(
+        f"{name}/{','.join(f'{side:g}' for side in file.boxes[row])}" if count[name] > 1 else name
+        for name, row in zip(names, rows, strict=True)
     )

@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import Run
-from prediction_files import FACES, data_root, predicted, score_arguments, truth, write_csv
+from prediction_files import (
+    FACES,
+    coco,
+    data_root,
+    predicted,
+    score_arguments,
+    triples,
+    truth,
+    write_csv,
+)
 
 TEST, TRAIN = "300w/lfpw-test", "300w/lfpw-train"
 FOLDERS = "lfpw/testset/", "lfpw/trainset/"  # both hold image_0000.png to image_0007.png
@@ -183,6 +192,27 @@ def test_the_box_in_an_id_tells_the_faces_of_a_picture_apart(
         "score", str(file), "--dataset", "wflw/blur", "--data-root", str(crowd), "--json"
     )
     assert json.loads(done.stdout)[0]["nme_percent"] < 1, done.stderr
+
+
+def test_faces_of_a_picture_are_told_apart_in_annotations_of_coco_too(
+    odnbench: Run, tmp_path: Path, crowd: Path
+) -> None:
+    names, points, boxes = crowd_truth(crowd)
+    (tmp_path / "true.json").write_text(json.dumps(coco(names, triples(points, 2), boxes)))
+    for name, kept in (("all.csv", range(8)), ("some.csv", [0, 2, 3, 4, 5, 6, 7])):
+        rows = list(kept)
+        shown = [names[i] for i in rows]
+        write_csv(tmp_path / name, shown, points[rows] + 0.1, boxes=boxes[rows])
+    done = odnbench(
+        "score", "all.csv", "some.csv", "--truth", "true.json", "--dataset", "wflw/test",
+        "--allow-partial", "--json", "--reference", "all",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    whole, part = json.loads(done.stdout)
+    assert (whole["faces"], part["faces"]) == (8, 7)
+    box = ",".join(f"{side:g}" for side in boxes[1])
+    assert list(part["left_out"]) == [f"{names[1]}/{box}"]
+    assert part["comparison"]["difference"] == 0
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
