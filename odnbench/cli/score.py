@@ -88,6 +88,8 @@ def score_command(
             rule = registry.get(Protocol, chosen)
             scored = score_files(predictions, target, rule, registry, allow_partial=allow_partial)
             compared = compare_files(scored, reference) if reference else ()
+            if reference and not compared and len(scored) > 1:
+                told(f"{name}: no test against {reference}: too few faces are in all files")
             records += [_record(one, compared, true_notes) for one in scored]
             if not as_json:
                 _print_scores(scored, compared, digits)

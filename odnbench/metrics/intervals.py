@@ -30,6 +30,7 @@ from odnbench.metrics.contrasts import Contrast, contrast
 # 5 and in at most 2 % with 6; and with 5 faces and one seed no permutation test can find a
 # difference, since the smallest p is 2 / 2^5 = .06.
 FEWEST_FACES = 6
+_WIDEST = 10
 
 # Resampled values that are held in memory at a time: 8 MB for an array.
 ROW_BLOCK = 1_000_000
@@ -50,6 +51,12 @@ class Interval:
     def is_bounded(self) -> bool:
         """Whether both limits are finite; they are not where errors differ on few faces alone."""
         return bool(np.isfinite([self.low, self.high]).all())
+
+    def tells(self, mean: float) -> bool:
+        """Whether the limits are at most _WIDEST times a mean error apart. Wider ones, as a single
+        large error makes them that many resamples do not hold, say nothing.
+        """
+        return self.is_bounded and self.high - self.low <= _WIDEST * mean
 
 
 def mean_interval(

@@ -153,7 +153,7 @@ def nme_interval(errors: Floats) -> Interval | None:
     differ on few of them alone.
     """
     found = mean_interval(errors) if errors.shape[1] >= FEWEST_FACES else None
-    if found is None or not found.is_bounded:
+    if found is None or not found.tells(found.estimate):
         return None
     return Interval(
         100 * found.estimate, 100 * max(0.0, found.low), 100 * found.high, found.level, found.seeds

@@ -37,7 +37,7 @@ def counted(number: int | None) -> str:
 def relative(comparison: Comparison) -> str:
     """A difference in percent of the reference's mean, with its interval."""
     text = f"{comparison.percent:+.1f} %"
-    if not comparison.interval.is_bounded:
+    if not comparison.interval.tells(comparison.reference_mean):
         return text
     ends = (comparison.interval.low, comparison.interval.high)
     low, high = (100 * end / comparison.reference_mean for end in ends)

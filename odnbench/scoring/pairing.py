@@ -102,14 +102,14 @@ def pair(
     )
 
 
-def told(left_out: Mapping[str, str], split: str) -> str:
-    """Who is left out and why, in one line. left_out: see `Paired`."""
+def told(left_out: Mapping[str, str], split: str, most: int = _MOST_REASONS) -> str:
+    """Who is left out and why, in one line with at most `most` reasons. left_out: see `Paired`."""
     missing = [face for face, why in left_out.items() if why == _NO_PREDICTION]
     parts = [f"no prediction for {some(missing)} of {split}"] if missing else []
     others = [(face, why) for face, why in left_out.items() if why != _NO_PREDICTION]
-    parts += [f"face {one_line(face)}{why}" for face, why in others[:_MOST_REASONS]]
-    if len(others) > _MOST_REASONS:
-        parts.append(f"and {len(others) - _MOST_REASONS} more")
+    parts += [f"face {one_line(face)}{why}" for face, why in others[:most]]
+    if len(others) > most:
+        parts.append(f"and {len(others) - most} more")
     return "; ".join(parts)
 
 
@@ -130,7 +130,7 @@ def _no_face(truth: Truth, predicted: PredictionFile, members: Sequence[int], fo
     reasons = {face: _why_not(face, truth, predicted, found) for face in members}
     known = {truth.face_ids[f]: why for f, why in reasons.items() if why != _NO_PREDICTION}
     if known:
-        return f"{head} that can be scored: {told(known, truth.split)}"
+        return f"{head} that can be scored: {told(known, truth.split, most=1)}"
     if predicted.numbered:
         return (
             f"{head}: it numbers pictures as COCO does, like {example}; give the annotations that "

@@ -50,7 +50,7 @@ class Score:
         The spread between seeds is not part of the interval.
         """
         found = mean_interval(self.terms[None]) if len(self.nme) >= FEWEST_FACES else None
-        if found is None or not found.is_bounded:
+        if found is None or not found.tells(found.estimate):
             return None
         return replace(found, low=max(0.0, found.low))
 

@@ -29,6 +29,7 @@ def test_few_faces_have_no_interval_and_no_test(odnbench: Run, tmp_path: Path, f
     done = odnbench(*arguments, "--reference", "a")
     assert done.returncode == 0, done.stderr
     assert "no interval and no test: fewer than 6 faces" in done.stdout
+    assert f"{SPLIT}: no test against a: too few faces are in all files" in done.stdout
     assert not re.search(r"\d – \d", done.stdout)
     assert "(p " not in done.stdout
     assert "inf" not in done.stdout
@@ -54,6 +55,17 @@ def test_errors_on_a_single_face_have_no_interval(odnbench: Run, tmp_path: Path)
     done = odnbench(*score_arguments(SPLIT, "a.csv"))
     assert "no interval: errors differ on too few faces" in done.stdout, done.stderr
     assert "inf" not in done.stdout
+
+
+def test_a_single_gross_error_has_no_interval(odnbench: Run, tmp_path: Path) -> None:
+    """A resample without that face shows a hundredth of the variance."""
+    points = predicted(truth(SPLIT))
+    points[2] += 150
+    write_csv(tmp_path / "a.csv", truth(SPLIT).face_ids, points)
+    done = odnbench(*score_arguments(SPLIT, "a.csv"), "--json")
+    (record,) = json.loads(done.stdout)
+    assert record["interval_percent"] is None, done.stderr
+    assert "no interval: errors differ on too few faces to show how they vary" in record["notes"]
 
 
 def test_an_unknown_reference_is_told_also_with_few_faces(odnbench: Run, tmp_path: Path) -> None:
