@@ -16,7 +16,8 @@ from types import MappingProxyType
 import numpy as np
 
 from odnbench.arrays import Flags, Floats
-from odnbench.datasets.archives.archive import find_root, open_archive
+from odnbench.datasets.archives.archive import open_archive
+from odnbench.datasets.archives.roots import find_root, not_found
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -59,8 +60,7 @@ def truth_of(split: str, registry: Registry, data_root: Path | None) -> Truth:
     root = find_root(dataset, data_root)
     if root is None:
         raise OdnbenchError(
-            f"{dataset.name} is not below {data_root or 'any data root'}; give --data-root, or the "
-            "annotations as a file: --truth"
+            f"{not_found(dataset, data_root)}, or give the annotations as a file: --truth"
         )
     archive = open_archive(dataset, root)
     faults: list[str] = []

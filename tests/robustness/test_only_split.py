@@ -20,6 +20,17 @@ def test_the_only_split_of_a_data_set_is_taken_and_told(odnbench: Run, tmp_path:
     assert json.loads(done.stdout)[0]["split"] == "cofw68/test"
 
 
+def test_a_data_set_that_is_not_there_says_where_it_was_looked_for(
+    odnbench: Run, tmp_path: Path
+) -> None:
+    write_csv(tmp_path / "a.csv", ["a"], predicted(truth("cofw68/test"))[:1])
+    (tmp_path / "faces").mkdir()
+    done = odnbench("score", "a.csv", "--dataset", "cofw68", "--data-root", "faces")
+    assert done.returncode == 2
+    assert "cofw68 not found below faces: no test_annotations" in done.stderr
+    assert "or give the annotations as a file: --truth" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "listed"),
     [
