@@ -14,6 +14,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import replace_at, to_mapping
 from odnbench.plan.entries import Backbone, Buildable, Criterion, Head, Module, Slot, Variant
 from odnbench.plan.foreign import source_digest
+from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, TrialSpec
@@ -44,8 +45,12 @@ def weights_file(spec: TrialSpec) -> Path | None:
     """The weights file that `spec` starts from, or None; OdnbenchError if the file is absent."""
     if spec.model.pretrained in ("none", "imagenet"):
         return None
-    path = Path(spec.model.pretrained).expanduser()
-    if not path.is_file():
+    path = path_of(spec.model.pretrained)
+    try:
+        there = path.is_file()
+    except OSError:  # a name that no file can have
+        there = False
+    if not there:
         raise OdnbenchError(
             f"model.pretrained: {path} is not there; give 'none', 'imagenet' or a weights file"
         )

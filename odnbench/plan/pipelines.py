@@ -9,6 +9,7 @@ pipeline's `[axes]`; the variant's `changes`. An override of an axis replaces th
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +36,17 @@ from odnbench.plan.entries import (
     Slot,
     Variant,
 )
+from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol
-from odnbench.plan.registry import Registry, read_toml
+from odnbench.plan.registry import Registry
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrialSpec
+from odnbench.plan.toml import read_toml
 
 _MOST_TRIALS = 10_000
+# A name becomes a folder, the beginning of file names, and a text in MLflow's search language.
+_NAME = re.compile(r"\w([\w .,+=()@-]*[\w,+=()@-])?")
+_LONGEST_NAME = 100  # bytes; a file name has 255 at most, and ours put words behind
 _OFF = (NONE, 0)  # values with which a variant switches something off
 Fields = Mapping[str, Any]  # dotted key → type
 
@@ -71,7 +77,25 @@ class Pipeline:
 def load_pipeline(name_or_file: str) -> Pipeline:
     """The shipped pipeline of that name, or the pipeline in a file whose name ends in .toml."""
     path = _toml_file(name_or_file, shipped("pipelines"), "pipeline")
-    return from_mapping(Pipeline, {"name": path.stem, **read_toml(path)}, str(path))
+    pipeline = from_mapping(Pipeline, {"name": path.stem, **read_toml(path)}, str(path))
+    try:
+        check_name(pipeline.name)
+    except OdnbenchError as error:
+        cure = "give the file another name, or the pipeline a key 'name'"
+        raise OdnbenchError(f"{path}: {error}; {cure}") from error
+    return pipeline
+
+
+def check_name(name: str) -> None:
+    """Raises OdnbenchError unless results of a pipeline of that `name` can be kept: the name must
+    lead out of no folder and fit into the names of files.
+    """
+    if not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _LONGEST_NAME:
+        raise OdnbenchError(
+            "the name of a pipeline must begin with a letter, a digit or _, may go on with these, "
+            f"blanks and . , + = ( ) @ -, not end with a blank or dot, and take {_LONGEST_NAME} "
+            f"bytes at most, got {name!r}"
+        )
 
 
 def resolve(
@@ -314,21 +338,18 @@ def _flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = ""
 def _toml_file(name_or_file: str, folder: Path, kind: str) -> Path:
     """The file `name_or_file`, if it ends in .toml, else the file of that name in `folder`."""
     if name_or_file.endswith(".toml"):
-        path = Path(name_or_file)
-        if not _is_file(path):
-            raise OdnbenchError(f"{kind} file {path} is not there")
+        path = path_of(name_or_file)
+        try:
+            path.stat()
+        except FileNotFoundError as error:
+            raise OdnbenchError(f"{kind} file {path} is not there") from error
+        except OSError as error:  # as for a name that no file can have
+            raise OdnbenchError(f"{kind} file {path}: {error.strerror}") from error
         return path
-    path = folder / f"{name_or_file}.toml"
-    if not _is_file(path):
-        raise unknown(kind, name_or_file, (p.stem for p in folder.glob("*.toml")))
-    return path
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that no file can have
-        return False
+    shipped_files = {path.stem: path for path in folder.glob("*.toml")}
+    if name_or_file not in shipped_files:
+        raise unknown(kind, name_or_file, shipped_files)
+    return shipped_files[name_or_file]
 
 
 def differing_fields(specs: Iterable[TrialSpec]) -> tuple[str, ...]:

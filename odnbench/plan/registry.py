@@ -8,9 +8,7 @@ One TOML file per family, one dataclass per family (odnbench/plan/entries.py).
 """
 
 import inspect
-import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -38,9 +36,9 @@ from odnbench.plan.plugins import installed_plugins
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE
+from odnbench.plan.toml import read_toml
 
 E = TypeVar("E")
-_DEEPEST = 20  # levels of tables and lists in a TOML file
 
 FAMILIES: dict[str, type] = {
     "backbones": Backbone,
@@ -197,35 +195,6 @@ def import_target(target: str) -> Any:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise OdnbenchError(f"target '{target}' cannot be imported: {error}") from error
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; OdnbenchError names the file and the line of a fault."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        _check_bounds(table, "", depth=0)
-    except (OSError, ValueError, RecursionError) as error:
-        raise OdnbenchError(f"{path}: {error}") from error
-    return table
-
-
-def _check_bounds(value: Any, key: str, depth: int) -> None:
-    """Raises ValueError for nesting too deep or numbers too large, which TOML itself allows.
-
-    key: that `value` stands under.
-    """
-    if depth > _DEEPEST:
-        raise ValueError(f"tables or lists more than {_DEEPEST} deep")
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("a whole number of more than 64 bits")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{key} must be a finite number, got {value}")
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_bounds(item, name, depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_bounds(item, key, depth + 1)
 
 
 def _tables(folder: Path, family: str) -> dict[str, tuple[dict[str, Any], Path]]:
