@@ -1,6 +1,7 @@
 """The executor that trains in this process: for a debugger, and for machines without Ray."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from odnbench.plan.trials import Trial
 from odnbench.results.observers import Observer
@@ -17,22 +18,20 @@ def run_inline(
     threads: of torch on the CPU, see `run_trial`.
     """
     states: dict[str, State] = {}
-    for trial in trials:
-        for observer in observers:
-            observer.started(trial)
-
-        def on_epoch(epoch: Epoch, trial: Trial = trial) -> None:
+    with suppress(KeyboardInterrupt):  # a trial that then has no state was interrupted
+        for trial in trials:
             for observer in observers:
-                observer.epoch_ended(trial, epoch)
+                observer.started(trial)
 
-        folder = plan.folder(trial)
-        try:
+            def on_epoch(epoch: Epoch, trial: Trial = trial) -> None:
+                for observer in observers:
+                    observer.epoch_ended(trial, epoch)
+
+            folder = plan.folder(trial)
             reason = run_trial(
                 trial, plan.faces[trial.faces], plan.registry, folder, on_epoch, threads
             )
-        except KeyboardInterrupt:
-            break
-        states[trial.id] = "failed" if reason else "done"
-        for observer in observers:
-            observer.ended(trial, folder, states[trial.id], reason)
+            states[trial.id] = "failed" if reason else "done"
+            for observer in observers:
+                observer.ended(trial, folder, states[trial.id], reason)
     return states

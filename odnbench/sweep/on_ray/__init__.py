@@ -28,9 +28,15 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 # worker.py hides the GPUs from such a trial.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
+# Signals are left to the process: else Tune would put a handler of its own for SIGINT, and Ray's
+# library one that ends the process at SIGTERM with the stacks of its threads.
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
+
 # The last report of a trial that failed holds a reason and no metric, which Tune would not accept.
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
 
-from odnbench.sweep.on_ray.executor import Resources, run_on_ray, search_on_ray
+from odnbench.sweep.on_ray.executor import run_on_ray, search_on_ray
+from odnbench.sweep.resources import Resources
 
 __all__ = ["Resources", "run_on_ray", "search_on_ray"]

@@ -1,17 +1,14 @@
 """The executors that have Ray Tune train the trials of a plan: `run_on_ray` and `search_on_ray`."""
 
-import gc
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError
 from ray.tune.schedulers import ASHAScheduler
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -20,27 +17,19 @@ from odnbench.plan.entries import LossWeight
 from odnbench.plan.trials import Trial
 from odnbench.results.observers import Observer
 from odnbench.results.records import State
+from odnbench.sweep.on_ray.connection import connected
 from odnbench.sweep.on_ray.folders import Keeper
 from odnbench.sweep.on_ray.gpu_share import gpu_share
 from odnbench.sweep.on_ray.searcher import StudySearcher
 from odnbench.sweep.on_ray.watch import RETRIES, Watch
 from odnbench.sweep.on_ray.worker import METRIC, TrialOf, train
 from odnbench.sweep.plan import Plan, with_weights
+from odnbench.sweep.resources import Resources
 
 # Tune would log a traceback for each failure, of which the observers tell the user in one line.
 logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
-
-@dataclass(frozen=True)
-class Resources:
-    """The cluster that trials run on, and what each trial gets of it."""
-
-    # Cores, which is also the number of torch's threads.
-    cpus: float = 1.0
-    # GPUs, or a share of one. None: the share that `gpu_share` finds, which is 0 without a GPU.
-    gpus: float | None = None
-    # Of a running cluster. None: a Ray is started on this machine.
-    address: str | None = None
+_ONE_CORE = Resources()
 
 
 def run_on_ray(
@@ -48,11 +37,14 @@ def run_on_ray(
     trials: Sequence[Trial],
     observers: Sequence[Observer],
     *,
-    resources: Resources = Resources(),
+    resources: Resources = _ONE_CORE,
+    tell: Callable[[str], None] = print,
 ) -> dict[str, State]:
-    """An Executor: trains `trials`, as many side by side as the cluster has room for.
+    """An Executor: trains `trials`, as many side by side as the cluster has room for, until all
+    have ended or the user interrupts.
 
-    Raises OdnbenchError if no cluster can be reached at the given address.
+    tell: takes a line for people. Raises OdnbenchError if no cluster can be reached at the given
+    address, or none of its nodes has what a trial needs.
     """
     by_id = {trial.id: trial for trial in trials}
 
@@ -60,7 +52,8 @@ def run_on_ray(
         return by_id[config["trial"]]
 
     space = {"trial": tune.grid_search(list(by_id))}
-    return _run(plan, trial_of, space, tune.TuneConfig(reuse_actors=True), observers, resources)
+    config = tune.TuneConfig(reuse_actors=True)
+    return _run(plan, trial_of, space, config, observers, resources, tell)
 
 
 def search_on_ray(
@@ -72,6 +65,7 @@ def search_on_ray(
     algorithm: str,
     total: int | None,
     scheduler: str,
+    tell: Callable[[str], None] = print,
 ) -> dict[str, State]:
     """An Executor: trains the plan's one trial with other loss weights, which a study proposes.
 
@@ -82,9 +76,10 @@ def search_on_ray(
     the number that the [search] table gives.
     scheduler: "asha" stops early the trials whose validation error is large; anything else: none
     is stopped.
+    tell: takes a line for people.
 
     Raises OdnbenchError if the pipeline has no [search] table, if the plan has several trials, or
-    if no cluster can be reached at the given address.
+    if no cluster can be reached at the given address or none of its nodes has what a trial needs.
     """
     # Imported here, since it imports optuna, which only a search needs.
     from odnbench.sweep.study import open_study
@@ -114,7 +109,7 @@ def search_on_ray(
     def trial_of(weights: Mapping[str, Any]) -> Trial:
         return with_weights(base, registry, weights)
 
-    return _run(plan, trial_of, {}, config, observers, resources)
+    return _run(plan, trial_of, {}, config, observers, resources, tell)
 
 
 def _run(
@@ -124,6 +119,7 @@ def _run(
     config: tune.TuneConfig,
     observers: Sequence[Observer],
     resources: Resources,
+    tell: Callable[[str], None],
 ) -> dict[str, State]:
     """Connects to Ray and has Tune train what `space` or the searcher of `config` proposes.
 
@@ -131,7 +127,9 @@ def _run(
     that ended, by the trial's id.
     """
     watch = Watch(plan, trial_of, observers)
-    with _connected(resources.address):
+    # A trial that then has no state was interrupted. Tune is left where it is: its own end would
+    # wait for processes of Ray, which a signal to all processes of a job has ended as well.
+    with suppress(KeyboardInterrupt), connected(resources, tell):
         _tune(plan, trial_of, space, config, watch, resources)
     return watch.states
 
@@ -162,6 +160,7 @@ def _tune(
         registry=plan.registry,
         weights={path: Path(path).read_bytes() for path in plan.weights_files},
         keeper=keeper,
+        cpus=resources.cpus,
     )
     try:
         with tempfile.TemporaryDirectory() as folder:  # Tune's own files, of no use to us
@@ -179,31 +178,3 @@ def _tune(
             ).fit()
     finally:
         ray.kill(keeper)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Connects this process to Ray, and ends the connection after the `with` block.
-
-    A connection that this process has already is used instead, and is left open.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
-        # Without an address, Ray would look for a cluster, and wait for one that has died.
-        address = "local"
-        options |= {"include_dashboard": False}
-    try:
-        ray.init(address=address, **options)
-    except (ConnectionError, RayError) as error:
-        raise OdnbenchError(
-            f"--address {address}: no Ray cluster can be reached there: {error}; docs/cluster.md "
-            "says how to start one"
-        ) from error
-    try:
-        yield
-    finally:
-        gc.collect()  # Ray's objects must not be freed by another thread after the shutdown
-        ray.shutdown()

@@ -5,12 +5,12 @@ from contextlib import suppress
 from typing import Any
 
 from ray import tune
-from ray.exceptions import RayError, RayTaskError
 
 from odnbench.plan.conversion import from_mapping
 from odnbench.plan.trials import Trial
 from odnbench.results.observers import Observer
 from odnbench.results.records import Epoch, State
+from odnbench.sweep.on_ray.lost import why_given_up
 from odnbench.sweep.on_ray.worker import FAILED, MEASURED, TrialOf
 from odnbench.sweep.plan import Plan
 
@@ -67,17 +67,15 @@ class Watch(tune.Callback):
         if self.plan.folder(ours).finished:  # the worker was lost after its last report
             self._ended(ours, "done", "")
             return
-        error = trial.get_pickled_error()
-        what = str(error).strip().splitlines()[0] if error is not None else "no reason is known"
-        # A RayTaskError wraps an exception of the trial itself; the worker is alive.
-        is_lost = isinstance(error, RayError) and not isinstance(error, RayTaskError)
-        lost = f"its worker was lost {RETRIES + 1} times: " if is_lost else ""
-        self._ended(ours, "failed", f"{lost}{what}")
+        self._ended(ours, "failed", why_given_up(trial, RETRIES + 1))
 
     def _ended(self, trial: Trial, state: State, reason: str) -> None:
         self.states[trial.id] = state
         if state != "done":
+            folder = self.plan.folder(trial)
             with suppress(OSError):
-                self.plan.folder(trial).set_status(state, reason)
+                if not folder.started:  # its worker was lost before it began
+                    folder.announce(trial)
+                folder.set_status(state, reason)
         for observer in self.observers:
             observer.ended(trial, self.plan.folder(trial), state, reason)

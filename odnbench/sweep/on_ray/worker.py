@@ -16,6 +16,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.records import Epoch
+from odnbench.sweep.environment import openmp_threads
 from odnbench.sweep.on_ray.folders import KeptFolder
 from odnbench.sweep.run import run_trial
 
@@ -38,6 +39,7 @@ def train(
     registry: Registry,
     weights: Mapping[str, bytes],
     keeper: Any,
+    cpus: float,
 ) -> None:
     """Trains the trial that `config` stands for, in a temporary folder of this worker, and sends
     the files of the trial's folder to the driver after each epoch.
@@ -45,8 +47,10 @@ def train(
     faces: by the fingerprint that `Trial.faces` names.
     weights: path of a weights file on the driver's disk → content of the file.
     keeper: handle of the `Keeper` actor.
+    cpus: cores of each trial.
     """
-    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # set by Ray to the trial's cores
+    # Where the variable is not set, Ray sets it to the trial's cores; empty, Ray leaves it.
+    threads = openmp_threads() or max(1, int(cpus))
     if not ray.get_gpu_ids():
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray would leave every GPU in sight
     trial = trial_of(config)
