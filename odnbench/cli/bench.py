@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from odnbench.cli.commands import Commands
 from odnbench.cli.options import DataRootOption, RegistryOption
 from odnbench.cli.terminal import console, data_root_of, load_registry, plain, say
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from odnbench.bench.timing import Benchmark
     from odnbench.plan.registry import Registry
 
-bench_app = typer.Typer(help="Speed and memory, measured here.", no_args_is_help=True)
+bench_app = Commands(help="Speed and memory, measured here.", no_args_is_help=True)
 
 RepeatsOption = Annotated[int, typer.Option(help="Repeats of each contender.", min=1)]
 OutOption = Annotated[Path, typer.Option(help="Folder of the JSON file.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from odnbench.cli.commands import Commands
 from odnbench.cli.options import DataRootOption, RegistryOption
 from odnbench.cli.terminal import (
     cache_folder,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from odnbench.plan.registry import Registry
     from odnbench.plan.specs import DataSpec
 
-data_app = typer.Typer(
+data_app = Commands(
     help="Faces: check a data set, prepare it, look at it, render one.", no_args_is_help=True
 )
 

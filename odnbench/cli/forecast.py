@@ -8,29 +8,28 @@ from odnbench.cli.terminal import amount, console, duration, plain, say
 
 if TYPE_CHECKING:
     from odnbench.sweep.plan import Plan
+    from odnbench.sweep.resources import Resources
 
 
 def print_forecast(
     plan: "Plan",
-    cpus: float,
-    gpus: float | None,
+    resources: "Resources",
     *,
     slots: int | None = None,
-    address: str | None = None,
     search_trials: int | None = None,
     at_most: bool = False,
 ) -> None:
     """Measures on this machine what `plan` costs, and prints it.
 
-    cpus, gpus: what each trial gets. slots: how many trials run side by side; by default as many as
-    fit on this machine. address: of the cluster that the plan is for, whose slots are not known.
-    search_trials: number of trials of a search, those of earlier runs included. at_most: whether
-    the cost is an upper bound, because trials may be stopped early.
+    resources: what each trial gets; of a cluster the number of slots is not known. slots: how many
+    trials run side by side; by default as many as fit on this machine. search_trials: number of
+    trials of a search, those of earlier runs included. at_most: whether the cost is an upper bound,
+    because trials may be stopped early.
     """
     from odnbench.sweep.forecast import Slot, forecast
 
-    slot = Slot(cpus, gpus)
-    side_by_side = None if address is not None else slots or slot.here
+    slot = Slot(resources.cpus, resources.gpus)
+    side_by_side = None if resources.address is not None else slots or slot.here
     with console.status("measuring"):
         cost = forecast(plan, slot, slots=side_by_side, search_trials=search_trials)
     threads = "1 thread" if slot.threads == 1 else f"{slot.threads} threads"

@@ -1,4 +1,6 @@
-"""The live table of a sweep: a line per trial. Without a terminal, a line when a trial ends."""
+"""The live table of a sweep: a line per trial. Without a terminal, as in the log of a job, a trial
+writes a line after every tenth of its epochs, and one when it ends.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,6 +79,12 @@ class ProgressTable(Observer):
         best = line.best_percent
         line.best_percent = line.nme_percent if best is None else min(best, line.nme_percent)
         line.seconds += epoch.seconds
+        tenths = 10 * epoch.epoch // line.epochs
+        if tenths > 10 * (epoch.epoch - 1) // line.epochs and epoch.epoch < line.epochs:
+            self._log(
+                f"{line.title}: epoch {epoch.epoch} of {line.epochs}, validation NME "
+                f"{line.nme_percent:.2f} %, best {line.best_percent:.2f} %, {line.seconds:.0f} s"
+            )
 
     def ended(self, trial: Trial, folder: TrialFolder, state: State, reason: str) -> None:
         """See Observer."""
@@ -87,14 +95,14 @@ class ProgressTable(Observer):
             result = folder.result
             line.best_percent, line.seconds = result.validation_nme_percent, result.seconds
             line.epoch = line.epochs
+        best = "" if line.best_percent is None else f", validation NME {line.best_percent:.2f} %"
+        why = f": {reason}" if state == "failed" else ""
+        self._log(f"{line.title}: {line.state}{best}, {line.seconds:.0f} s{why}")
+
+    def _log(self, text: str) -> None:
+        """Prints a line where there is no terminal to show the table on."""
         if not self.console.is_terminal:
-            best = (
-                "" if line.best_percent is None else f", validation NME {line.best_percent:.2f} %"
-            )
-            why = f": {reason}" if state == "failed" else ""
-            self.console.print(
-                f"{line.title}: {line.state}{best}, {line.seconds:.0f} s{why}", soft_wrap=True
-            )
+            self.console.print(text, markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table(title=f"Trials on {self.label} faces", title_justify="left")

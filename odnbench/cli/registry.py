@@ -6,10 +6,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from odnbench.cli.commands import Commands
 from odnbench.cli.options import RegistryOption
 from odnbench.cli.terminal import console, load_registry, plain
 
-registry_app = typer.Typer(
+registry_app = Commands(
     help="What can be combined: backbones, modules, variants, …", no_args_is_help=True
 )
 

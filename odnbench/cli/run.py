@@ -16,6 +16,8 @@ from rich.text import Text
 
 from odnbench.cli.forecast import print_forecast
 from odnbench.cli.options import DataRootOption, RegistryOption, StorageOption
+from odnbench.cli.places import check_home, check_writable
+from odnbench.cli.signals import interruption
 from odnbench.cli.terminal import (
     cache_folder,
     console,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from odnbench.reports.report import Report
     from odnbench.storage.place import ResultStore
     from odnbench.sweep.plan import Plan
+    from odnbench.sweep.resources import Resources
     from odnbench.sweep.run import Executor
     from odnbench.tracking.mirror import MlflowMirror
 
@@ -79,15 +82,16 @@ class SweepOptions:
     select: Annotated[
         str, typer.Option(help="Epoch to keep: best on validation, last, or best on test.")
     ] = ""
-    cpus: Annotated[float, typer.Option(help="Processor cores per trial.", min=0.0)] = 1.0
+    cpus: Annotated[float, typer.Option(help="Processor cores per trial.")] = 1.0
     gpus: Annotated[
         float | None,
         typer.Option(
-            help="GPUs per trial, a fraction to share one. Default: measured where there is one.",
-            min=0.0,
+            help="GPUs per trial, a fraction to share one. Default: measured where there is one."
         ),
     ] = None
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster, or 'auto'.")] = None
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster: HOST:PORT, or auto.")
+    ] = None
     registry_folders: RegistryOption = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and what it costs, and stop.")
@@ -132,12 +136,12 @@ def run_command(
     ] = ExecutorName.ray,
 ) -> None:
     """Run every trial of a pipeline and log it to MLflow."""
-    storage = results_in(options.storage)
-    plan = _make_plan(pipeline, options, storage)
+    resources, storage = _resources(options), results_in(options.storage)
+    plan = _make_plan(pipeline, options, resources, storage)
     _print_plan(plan, options, storage)
     if options.dry_run:
         slots = 1 if executor is ExecutorName.inline else None
-        print_forecast(plan, options.cpus, options.gpus, slots=slots, address=options.address)
+        print_forecast(plan, resources, slots=slots)
         return
     if executor is ExecutorName.inline:
         from odnbench.sweep.inline import run_inline
@@ -145,10 +149,9 @@ def run_command(
         _carry_out(plan, storage, partial(run_inline, threads=max(1, int(options.cpus))))
         return
     with needs("ray", "install ray[tune], or use --executor inline"):
-        from odnbench.sweep.on_ray import Resources, run_on_ray
+        from odnbench.sweep.on_ray import run_on_ray
 
-    resources = Resources(options.cpus, options.gpus, options.address)
-    _carry_out(plan, storage, partial(run_on_ray, resources=resources))
+    _carry_out(plan, storage, partial(run_on_ray, resources=resources, tell=say))
 
 
 @takes_sweep_options
@@ -164,8 +167,8 @@ def tune_command(
     scheduler: Annotated[SchedulerName, typer.Option(help="Early stopping.")] = SchedulerName.asha,
 ) -> None:
     """Search the loss weights of Eq. (3), from the paper's on."""
-    storage = results_in(options.storage)
-    plan = _make_plan(pipeline, options, storage)
+    resources, storage = _resources(options), results_in(options.storage)
+    plan = _make_plan(pipeline, options, resources, storage)
     _print_plan(plan, options, storage)
     if wanted := plan.pipeline.search:
         say(
@@ -175,35 +178,58 @@ def tune_command(
     if options.dry_run:
         print_forecast(
             plan,
-            options.cpus,
-            options.gpus,
-            address=options.address,
+            resources,
             search_trials=(trials or wanted.trials) if wanted else None,
             at_most=scheduler is not SchedulerName.none,
         )
         return
     with needs("ray", "install ray[tune]"):
-        from odnbench.sweep.on_ray import Resources, search_on_ray
+        from odnbench.sweep.on_ray import search_on_ray
 
-    resources = Resources(options.cpus, options.gpus, options.address)
     executor = partial(
         search_on_ray,
         resources=resources,
         algorithm=search.value,
         total=trials,
         scheduler=scheduler.value,
+        tell=say,
     )
     _carry_out(plan, storage, executor, searching=True)
 
 
-def _make_plan(pipeline: str, options: SweepOptions, storage: "ResultStore") -> "Plan":
+def _resources(options: SweepOptions) -> "Resources":
+    """What the options give each trial; OdnbenchError for what cannot be had."""
+    from odnbench.sweep.address import check_address
+    from odnbench.sweep.environment import openmp_threads
+    from odnbench.sweep.resources import Resources
+
+    check_home()
+    address = None if options.address == "local" else options.address
+    resources = Resources(options.cpus, options.gpus, address)
+    openmp_threads()
+    if address is not None:
+        check_address(address)
+    return resources
+
+
+def _make_plan(
+    pipeline: str, options: SweepOptions, resources: "Resources", storage: "ResultStore"
+) -> "Plan":
     """The plan of `pipeline` with its faces prepared. What `storage` holds of the pipeline is
     copied to this machine first, so that finished trials are reused.
     """
     from odnbench.plan.pipelines import load_pipeline
-    from odnbench.sweep.plan import Places, make_plan
 
     chosen = load_pipeline(pipeline)
+    from odnbench.results.folder import PASTED
+    from odnbench.sweep.plan import Places, make_plan  # after the name is checked: it imports torch
+
+    resources.check_machine()
+    check_writable(
+        storage.folder,
+        f"{chosen.name}/{'0' * 16}/.{PASTED}.{10**7}",  # the longest name, while it is written
+        "ODNBENCH_CACHE" if storage.uri else "--storage",
+    )
     if not options.dry_run:
         _check_mlflow(chosen.name)
     with console.status(f"bringing results from {plain(str(storage))}"):
@@ -220,7 +246,7 @@ def _make_plan(pipeline: str, options: SweepOptions, storage: "ResultStore") -> 
             settings=options.settings,
             require_data=options.require_data,
             allow_partial=options.allow_partial,
-            here=options.address is None,
+            here=resources.address is None,
         )
 
 
@@ -277,9 +303,10 @@ def _carry_out(
         if mirror:
             with console.status("bringing the runs to MLflow"):
                 mirror.close()
-    if not outcome.complete:
+    complete = outcome.complete and not interruption.number
+    if not complete:
         console.print("not complete: the same command goes on with what is missing")
-    if not (outcome.complete and copies.complete):
+    if not (complete and copies.complete):
         raise typer.Exit(1)
     console.print("next: odnbench report --format markdown, or odnbench ui")
 

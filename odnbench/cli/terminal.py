@@ -9,17 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from odnbench.cli.configuration import configuration
+from odnbench.cli.places import check_home, check_utf8, check_writable
 from odnbench.cli.plain_console import PlainConsole
 from odnbench.errors import OdnbenchError, one_line
+from odnbench.plan.paths import path_of
 
 if TYPE_CHECKING:
     from odnbench.plan.registry import Registry
     from odnbench.storage.place import ResultStore
 
-piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+_is_terminal = sys.stdout is not None and sys.stdout.isatty()  # None where it was closed
+piped = not (_is_terminal or os.environ.get("COLUMNS", "").isdigit())
 console = PlainConsole(width=200 if piped else None)
 
 
@@ -27,21 +30,33 @@ def data_root_of(option: Path | None) -> Path | None:
     """The folder of the data sets: the value of --data-root or $ODNBENCH_DATA, else `data_root` in
     the user's configuration file; None where neither is given.
     """
+    if option is None and (configured := configuration().data_root):
+        option = path_of(configured)
     if option is not None:
-        return option
-    file = Path(typer.get_app_dir("odnbench")) / "config.toml"
-    if not file.is_file():
-        return None
-    from odnbench.plan.registry import read_toml
-
-    configured = read_toml(file).get("data_root")
-    return Path(configured).expanduser() if configured else None
+        check_utf8(option, "--data-root")
+    return option
 
 
 def cache_folder() -> Path:
-    """Where prepared faces are kept: $ODNBENCH_CACHE, else the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("ODNBENCH_CACHE") or Path(base) / "odnbench")
+    """Where prepared faces are kept: $ODNBENCH_CACHE, else the user's cache folder.
+
+    Raises OdnbenchError for a folder that is not there and cannot be made. One that is there and
+    cannot be written may hold all that is needed.
+    """
+    if own := os.environ.get("ODNBENCH_CACHE"):
+        folder = path_of(own)
+    else:
+        try:
+            folder = path_of(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "odnbench"
+        except OdnbenchError as error:
+            raise OdnbenchError(
+                "there is no home folder in which prepared faces can be kept; set ODNBENCH_CACHE "
+                "to a folder, or HOME"
+            ) from error
+    check_utf8(folder, "ODNBENCH_CACHE")
+    if not os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises where this user cannot look)
+        check_writable(folder, "probe", "ODNBENCH_CACHE")
+    return folder
 
 
 def load_registry(folders: Sequence[Path] | None) -> "Registry":
@@ -52,18 +67,25 @@ def load_registry(folders: Sequence[Path] | None) -> "Registry":
 
 
 def results_in(storage: str) -> "ResultStore":
-    """The place of results that the option --storage names."""
-    from odnbench.storage.place import open_storage
+    """The place of results that the option --storage names, a folder or a URI."""
+    from odnbench.storage.place import ResultStore, open_storage
 
-    return open_storage(storage, cache_folder())
+    if "://" in storage:
+        return open_storage(storage, cache_folder())
+    if not storage:
+        raise OdnbenchError("--storage is empty; name a folder, as runs, or leave the option out")
+    return ResultStore(path_of(storage))
 
 
 def plans_of(results: "ResultStore", pipelines: Sequence[str] | None) -> list[Path]:
     """The plan files of `pipelines`, or of all pipelines with results. Where the results are behind
     a URI, those of the pipelines are copied to this machine first.
     """
+    from odnbench.plan.pipelines import check_name
     from odnbench.results.plans import plan_files
 
+    for name in pipelines or () if results.uri else ():
+        check_name(name)  # what is copied must not leave the folder of copies
     with console.status(f"bringing results from {plain(str(results))}"):
         results.pull(pipelines or ())
     return plan_files(results.folder, pipelines or [], str(results))
@@ -95,8 +117,10 @@ def is_about(error: ModuleNotFoundError, library: str) -> bool:
 @contextmanager
 def needs(library: str, cure: str) -> Iterator[None]:
     """Turns the error of an import inside the context into one that gives the `cure` where
-    `library` is not installed.
+    `library` is not installed. Raises OdnbenchError where there is no home folder, which Ray and
+    MLflow need.
     """
+    check_home()
     try:
         yield
     except ModuleNotFoundError as error:
