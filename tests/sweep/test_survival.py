@@ -155,7 +155,7 @@ def test_an_interrupt_from_the_keyboard(
     wait_for(under_way(sweeps, storage), process)
     process.send_signal(signal.SIGINT)
     status, output = sweeps.end(storage, process)
-    assert status == 1, output
+    assert status == 130, output
     assert "the same command goes on with what is missing" in output
     assert "Traceback" not in output
     assert {f.status[0] for f in sweeps.trials(storage)} <= {"done", "stopped"}
