@@ -55,7 +55,7 @@ def test_an_error_may_name_a_file_that_is_not_utf_8(
     )
     assert done.returncode == 2
     accent = "e" if encoding == "ascii" else "é"
-    assert done.stderr.decode(encoding).startswith(f"error: pipeline file \\xff{accent}")
+    assert done.stderr.decode(encoding).startswith(f"error: pipeline file \\udcff{accent}")
     assert b"Traceback" not in done.stderr
 
 
