@@ -13,7 +13,8 @@ PACKAGE = Path(odnbench.__file__).parent
 
 # From the bottom up: a room imports only rooms of an earlier line.
 LAYERS = (
-    ("errors", "files", "arrays", "__init__"),
+    ("errors", "arrays", "__init__"),
+    ("files",),
     ("plan",),
     ("datasets", "metrics", "networks", "results"),
     ("losses", "scoring", "storage"),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from odnbench.datasets.regular import read_file
+from odnbench.files.regular import read_file
 
 _SAID_BY_DECODERS = re.compile(
     rb"^(Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS param"

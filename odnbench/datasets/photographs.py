@@ -28,7 +28,7 @@ from odnbench.arrays import Bytes, Floats, Floats32, Rows
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.parallel import in_order
 from odnbench.errors import OdnbenchError
-from odnbench.files import write_whole
+from odnbench.files.whole import write_whole
 from odnbench.plan.ids import content_id
 from odnbench.plan.protocols import Scheme
 

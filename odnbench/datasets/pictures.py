@@ -11,8 +11,8 @@ import numpy as np
 from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.decoders import damage, decoding
 from odnbench.datasets.orientation import fits_only, orientation_of
-from odnbench.datasets.regular import read_file
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import read_file
 
 # An error names the file; OpenCV's own line does not.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from odnbench.errors import OdnbenchError
-from odnbench.files import write_whole
+from odnbench.files.whole import write_whole
 
 _TIME_SHARE = 0.02  # of a trial's time, which may be spent on saving its progress
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from odnbench.errors import OdnbenchError
-from odnbench.files import write_whole
+from odnbench.files.whole import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.trials import Trial
 from odnbench.results.marker import Marker

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from odnbench.files import flush, write_whole
+from odnbench.files.whole import flush, write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.results.reading import read_json
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from odnbench.errors import OdnbenchError
-from odnbench.files import write_whole
+from odnbench.files.whole import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.pipelines import Pipeline
 from odnbench.results.folder import SHOWN, TrialFolder

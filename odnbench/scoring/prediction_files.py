@@ -24,8 +24,9 @@ import numpy as np
 
 from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError, one_line, some, unknown
+from odnbench.files.text import decoded
 from odnbench.scoring.formats.arrays import flags_in_thirds, landmarks_of, unusable
-from odnbench.scoring.formats.content import Content, read_text
+from odnbench.scoring.formats.content import Content
 
 FORMATS = (".csv", ".json", ".parquet", ".tsv", ".txt")
 
@@ -130,7 +131,12 @@ def _read(path: Path, *, truth: bool) -> Content:
         from odnbench.scoring.formats.parquet import read_parquet
 
         return read_parquet(path, truth=truth)
-    text = read_text(path)
+    try:
+        text = decoded(path.read_bytes())
+    except ValueError as error:
+        raise OdnbenchError(str(error)) from error
+    if "\0" in text:
+        raise OdnbenchError("it is damaged: it holds NUL bytes")
     if suffix == ".json":
         from odnbench.scoring.formats.records import read_records
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from odnbench.files import write_whole
+from odnbench.files.whole import write_whole
 from odnbench.results.folder import DONE, EPOCHS, PROGRESS, TRIAL, TrialFolder, transfer_order
 from odnbench.results.plans import is_kept_beside_trials
 from odnbench.storage.remote import access_errors, download, upload

@@ -7,7 +7,7 @@ Optuna reads no line that follows a faulty one, and appends to a last line that 
 import json
 from pathlib import Path
 
-from odnbench.files import write_whole
+from odnbench.files.whole import write_whole
 
 
 def first_fault(path: Path) -> str:

@@ -76,7 +76,7 @@ def test_the_byte_order_of_the_mark_is_taken(odnbench: Run, tmp_path: Path) -> N
     [
         (PIPELINE.encode("latin-1"), "line 1: byte 0xf6 is not UTF-8; save the file as UTF-8"),
         (b"\n# \x80\n", "line 2: byte 0x80 is not UTF-8; save the file as UTF-8"),
-        (PIPELINE.encode("utf-16-le"), "holds NUL bytes, as UTF-16 does; save the file as UTF-8"),
+        (PIPELINE.encode("utf-16-le"), "UTF-16 without a byte-order mark; save the file as UTF-8"),
         (codecs.BOM_UTF16_LE + b"a", "cannot be read as that; save the file as UTF-8"),
         (b"title = \n", "Invalid value (at line 1"),
     ],

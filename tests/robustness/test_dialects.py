@@ -260,7 +260,7 @@ NONE = {
     "point and comma": ("a.csv", "face;x0;y0\na;1,5;2.5", "some numbers have a decimal comma"),
     "no name": ("a.csv", "face,x0,y0\n,1,2", "line 2 names no face"),
     "empty": ("a.csv", "", "expected columns face, x0, y0"),
-    "UTF-16 without a mark": ("a.csv", "f\0a\0c\0e\0", "it holds NUL characters"),
+    "UTF-16 without a mark": ("a.csv", "f\0a\0c\0e\0", "UTF-16 without a byte-order mark"),
     "an object": ("a.json", '{"a.png": [[1, 2]]}', "found an object with a.png"),
     "numbers": ("a.json", "[[1, 2], [3, 4]]", "record 1: expected a list of {\"imgpath\""),
     "a number": ("a.json", "12", "expected a list of {\"imgpath\": …, \"landmarks\""),
@@ -307,7 +307,7 @@ def test_bytes_that_are_no_text_are_told(odnbench: Run, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("face,x0,y0\nMüller,1,2".encode("latin-1"))
     done = odnbench(*score_arguments(SPLIT, "a.csv"))
     assert done.returncode == 2
-    assert "a.csv: it is no text in utf-8 (byte 12); save it as UTF-8" in done.stderr
+    assert "a.csv: line 2: byte 0xfc is not UTF-8; save the file as UTF-8" in done.stderr
 
 
 def test_results_of_coco_without_the_names_of_pictures_ask_for_them(

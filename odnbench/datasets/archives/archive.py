@@ -21,8 +21,9 @@ from pathlib import Path
 from odnbench.datasets.archives.roots import find_root as find_root
 from odnbench.datasets.archives.tree import LEVELS, Tree
 from odnbench.datasets.faces import Face
-from odnbench.datasets.regular import read_file
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import read_file
+from odnbench.files.text import decoded
 from odnbench.plan.conversion import convert
 from odnbench.plan.entries import Dataset
 from odnbench.plan.registry import import_target
@@ -86,7 +87,7 @@ class Archive(ABC):
         if not os.path.lexists(path):
             return {}
         try:
-            note = json.loads(read_file(path).decode("utf-8-sig"))
+            note = json.loads(decoded(read_file(path)))
         except (ValueError, RecursionError) as error:
             raise OdnbenchError(f"{path}: cannot be read: {error}") from error
         counts: dict[str, int] = convert(note, dict[str, int], str(path))

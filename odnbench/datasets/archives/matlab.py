@@ -16,8 +16,8 @@ import numpy as np
 from odnbench.arrays import Floats
 from odnbench.datasets.archives.mat5 import read_variables
 from odnbench.datasets.faces import LARGEST_PX
-from odnbench.datasets.regular import check_file, read_file, reason
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import check_file, read_file, reason
 
 _VERSION_73_HEADER = b"MATLAB 7.3 MAT-file, written by odnbench".ljust(124) + b"\0\2IM"
 # The largest number of values of a variable: a damaged file may declare any number, which would

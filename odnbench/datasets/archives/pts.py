@@ -12,8 +12,9 @@ import numpy as np
 
 from odnbench.arrays import Floats
 from odnbench.datasets.faces import LARGEST_PX
-from odnbench.datasets.regular import read_file, text_of
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import read_file
+from odnbench.files.text import decoded
 
 # A file with the official header. Its numbers hold no "_", because Python reads 1_5 as 15.
 _USUAL = re.compile(r"version:[^\n]*\nn_points:\s*([0-9]{1,8})\s*\{([^{}_]*)\}\s*")
@@ -28,8 +29,9 @@ def read_pts(path: Path, points: int) -> Floats:
     Raises OdnbenchError that names the file and, where it can, the faulty line.
     """
     try:
-        text = text_of(read_file(path), "ascii")
-    except UnicodeDecodeError as error:
+        text = decoded(read_file(path))
+        text.encode("ascii")  # digits of other scripts would pass for numbers
+    except ValueError as error:
         raise OdnbenchError(f"{path}: cannot be read as .pts: {error}") from error
     usual = _USUAL.fullmatch(text)
     if usual and int(usual[1]) == points and len(words := usual[2].split()) == 2 * points:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from odnbench.datasets.archives.tree import Tree, key
-from odnbench.datasets.regular import reason
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import reason
 from odnbench.plan.entries import Dataset
 
 # Levels of folders below a folder with a data set's name where its root may be (aflw/data).

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from odnbench.datasets.regular import unreachable
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import unreachable
 
 # Levels of folders below the root that are read.
 LEVELS = 4

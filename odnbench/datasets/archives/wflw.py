@@ -16,8 +16,9 @@ from odnbench.datasets.archives.archive import Archive
 from odnbench.datasets.archives.tree import LEVELS
 from odnbench.datasets.faces import LARGEST_PX, Face
 from odnbench.datasets.pictures import write_picture
-from odnbench.datasets.regular import read_file, text_of
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import read_file
+from odnbench.files.text import decoded
 
 _POINTS = 98
 _ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
@@ -124,6 +125,6 @@ def _leads_out(name: str) -> bool:
 def _lines(path: Path) -> list[str]:
     """The lines of the file, stripped. Raises OdnbenchError for a file that cannot be read."""
     try:
-        return [line.strip() for line in text_of(read_file(path), "utf-8").split("\n")]
-    except UnicodeDecodeError as error:
+        return [line.strip() for line in decoded(read_file(path)).split("\n")]
+    except ValueError as error:
         raise OdnbenchError(f"{path}: cannot be read as a list of faces: {error}") from error

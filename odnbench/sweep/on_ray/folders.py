@@ -6,7 +6,7 @@ from typing import Any
 
 import ray
 
-from odnbench.files import write_whole
+from odnbench.files.whole import write_whole
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder, transfer_order
 

@@ -4,7 +4,6 @@ What bears the name of a picture or an annotation can be anything: opening a nam
 ever, and a device has no end. `read_file` opens regular files alone.
 """
 
-import codecs
 import os
 import stat
 from pathlib import Path
@@ -19,12 +18,6 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
-
 
 def read_file(path: Path) -> bytes:
     """The content of `path`. Raises OdnbenchError that names what cannot be read, and why."""
@@ -33,17 +26,6 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise OdnbenchError(f"{path}: {reason(error)}") from error
-
-
-def text_of(data: bytes, encoding: str) -> str:
-    """`data` as text. A byte-order mark, as Windows writes, tells another encoding and is left out.
-
-    Raises UnicodeDecodeError where `data` is no such text.
-    """
-    for mark, of_mark in _MARKS.items():
-        if data.startswith(mark):
-            return data[len(mark) :].decode(of_mark)
-    return data.decode(encoding)
 
 
 def check_file(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Files: what comes from outside is read, and what must be whole is written."""
