@@ -32,7 +32,10 @@ from odnbench.errors import OdnbenchError
 
 # What the system says of a disk that is full, and of a path that this user cannot use.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR)
+_NO_PLACE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+    errno.EEXIST, errno.ELOOP,
+)  # fmt: skip
 
 app = Commands(
     help="Benchmarks and ablations for occlusion-robust facial landmark detection.",

@@ -17,7 +17,9 @@ from rich.table import Table
 
 from odnbench.cli.commands import Commands
 from odnbench.cli.options import DataRootOption, RegistryOption
+from odnbench.cli.places import check_writable
 from odnbench.cli.terminal import console, data_root_of, load_registry, plain, say
+from odnbench.plan.paths import path_of
 
 if TYPE_CHECKING:
     from odnbench.bench.subject import Subject
@@ -27,7 +29,15 @@ if TYPE_CHECKING:
 bench_app = Commands(help="Speed and memory, measured here.", no_args_is_help=True)
 
 RepeatsOption = Annotated[int, typer.Option(help="Repeats of each contender.", min=1)]
-OutOption = Annotated[Path, typer.Option(help="Folder of the JSON file.")]
+
+
+def _writable(out: Path) -> Path:
+    """`out`, looked at before minutes are spent on measuring."""
+    check_writable(path_of(out), "--out")
+    return out
+
+
+OutOption = Annotated[Path, typer.Option(help="Folder of the JSON file.", callback=_writable)]
 VariantOption = Annotated[str, typer.Option(help="A variant of the registry.")]
 BackboneOption = Annotated[str, typer.Option(help="A backbone of the registry.")]
 SizeOption = Annotated[int, typer.Option(help="Side of the network's input in pixels.", min=32)]

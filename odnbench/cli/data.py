@@ -9,6 +9,7 @@ import typer
 
 from odnbench.cli.commands import Commands
 from odnbench.cli.options import DataRootOption, RegistryOption
+from odnbench.cli.places import check_writable
 from odnbench.cli.terminal import (
     cache_folder,
     data_root_of,
@@ -154,6 +155,7 @@ def data_show_command(
     """Draw faces of a split with landmarks, occlusion flags and boxes into one picture."""
     from odnbench.datasets.inspection.contact_sheet import contact_sheet
 
+    check_writable(out.parent, "--out")
     registry, place = load_registry(registry_folders), data_root_of(data_root)
     coverage = contact_sheet(registry, split, place, out, faces, cache_folder())
     say(f"{out}: {split} ({coverage})")

@@ -6,24 +6,42 @@ from pathlib import Path
 
 from odnbench.errors import OdnbenchError
 
+_ATTEMPTS = 5
 
-def check_writable(folder: Path, name: str, option: str) -> None:
-    """Raises OdnbenchError unless the file `folder`/`name` can be written. Leaves nothing behind.
 
-    name: may have folders in it. option: with which the user names another folder.
+def check_writable(folder: Path, option: str, name: str = ".odnbench-probe") -> None:
+    """Raises OdnbenchError unless a new file `name` can be written in `folder`, which need not be
+    there. Leaves nothing behind.
+
+    option: with which the user names another folder. name: may have folders in it.
     """
     check_utf8(folder, option)
-    probe, made = (folder / name).absolute(), []  # absolute, as locks are
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _write_and_remove((folder / name).absolute())  # absolute, as locks are
+        except FileNotFoundError as error:
+            # A command that started at the same moment may have removed a folder that it had tried.
+            if attempt == _ATTEMPTS:
+                raise _not_writable(folder, error, option) from error
+        except OSError as error:
+            raise _not_writable(folder, error, option) from error
+        else:
+            return
+
+
+def _not_writable(folder: Path, error: OSError, option: str) -> OdnbenchError:
+    return OdnbenchError(f"{folder} cannot be written: {error.strerror}; give another {option}")
+
+
+def _write_and_remove(probe: Path) -> None:
+    """Writes the file and removes it, with the folders that were not there before."""
+    made = []
     try:
         for parent in reversed(probe.parents):
             if not os.path.lexists(parent):
-                parent.mkdir()
+                parent.mkdir(exist_ok=True)
                 made.append(parent)
         probe.write_bytes(b"odnbench")
-    except OSError as error:
-        raise OdnbenchError(
-            f"{folder} cannot be written: {error.strerror}; give another {option}"
-        ) from error
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)

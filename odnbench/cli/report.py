@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from odnbench.cli.options import PipelinesArgument, RegistryOption, StorageOption
+from odnbench.cli.places import check_writable
 from odnbench.cli.terminal import load_registry, plans_of, readable, results_in, say
 from odnbench.errors import OdnbenchError
 
@@ -30,6 +31,7 @@ def report_command(
 
     registry = load_registry(registry_folders)
     registry.get(Format, format)
+    check_writable(out, "--out")
     foreign = read_prediction_files(others or [])
     plans = plans_of(results_in(storage), pipelines)
     for plan_file in readable(plans):

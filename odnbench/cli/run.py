@@ -4,6 +4,7 @@ while and after it is carried out.
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -227,8 +228,9 @@ def _make_plan(
     resources.check_machine()
     check_writable(
         storage.folder,
-        f"{chosen.name}/{'0' * 16}/.{PASTED}.{10**7}",  # the longest name, while it is written
         "ODNBENCH_CACHE" if storage.uri else "--storage",
+        # The longest name, while it is written.
+        f"{chosen.name}/{os.getpid():016}/.{PASTED}.{10**7}",
     )
     if not options.dry_run:
         _check_mlflow(chosen.name)

@@ -55,7 +55,7 @@ def cache_folder() -> Path:
             ) from error
     check_utf8(folder, "ODNBENCH_CACHE")
     if not os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises where this user cannot look)
-        check_writable(folder, "probe", "ODNBENCH_CACHE")
+        check_writable(folder, "ODNBENCH_CACHE")
     return folder
 
 

@@ -102,7 +102,9 @@ def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list
     shown: the storage's name in errors. Raises OdnbenchError where there is no plan.
     """
     shown = shown or str(storage)
-    known = {path.parent.name: path for path in sorted(storage.glob(f"*/{PLAN}"))}
+    # Where plan.json is lost, the plans' own files are left, and PlanRecord.load names them.
+    plans = sorted(storage.glob("*/plan*.json"))
+    known = {path.parent.name: path.with_name(PLAN) for path in plans}
     if not known:
         raise OdnbenchError(f"no results below {shown}; run `odnbench run ablation` first")
     if absent := [name for name in pipelines if name not in known]:

@@ -1,10 +1,14 @@
 """Folders that cannot be made, written or named, homes that are not there, and pipelines' names."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from helpers import Run
+
+from odnbench.cli.places import check_writable
 
 TINY = [
     "-s", "input_size=32", "-s", "rendered_train=24", "-s", "rendered_test=6", "-s", "batch_size=8",
@@ -49,6 +53,30 @@ def test_a_storage_that_cannot_be_written_is_told_before_training(
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "/proc/nothing", "loop", LONG])
+@pytest.mark.parametrize(
+    "command", [["report"], ["data", "show", "--faces", "1"], ["bench", "startup"]], ids=" ".join
+)
+def test_an_output_that_cannot_be_written_is_told_at_once(
+    odnbench: Run, tmp_path: Path, command: list[str], out: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    done = odnbench(*command, "--out", f"{out}/x.png" if command[0] == "data" else out)
+    assert done.returncode == 2
+    assert " cannot be written: " in done.stderr and "give another --out" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
+
+
+def test_trying_a_place_takes_no_file_away(tmp_path: Path) -> None:
+    """Also not where many commands try it at the same moment."""
+    with ThreadPoolExecutor(8) as threads:
+        names = [f"runs/{index}/file" for index in range(200)]
+        list(threads.map(partial(check_writable, tmp_path, "--storage"), names))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_folder_of_another_user_is_told(

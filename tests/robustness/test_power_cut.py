@@ -135,12 +135,15 @@ def test_the_same_command_trains_what_is_damaged_again_and_nothing_else(
     assert (status.returncode, "3 trials: 3 done" in status.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("how", ["empty", "zeros", "half"])
+@pytest.mark.parametrize("how", ["empty", "zeros", "half", "lost"])
 def test_a_damaged_plan_is_named_with_its_cure(
     odnbench: Run, runs: Path, finished: Plan, how: str
 ) -> None:
     shutil.copytree(runs, runs.parent / "other")
-    damage(runs / "plan.json", how)
+    if how == "lost":
+        (runs / "plan.json").unlink()
+    else:
+        damage(runs / "plan.json", how)
     for command in ("status", "report"):
         shown = odnbench(command)
         assert shown.returncode == 2
