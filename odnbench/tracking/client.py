@@ -11,17 +11,24 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from odnbench.errors import OdnbenchError
+from odnbench.plan.paths import path_of
 from odnbench.tracking import databases
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 # What a client raises where MLflow does not answer; the errors of `requests` are OSErrors.
 UNREACHABLE = (MlflowException, SQLAlchemyError, OSError)
+_LONGEST = 1000  # characters of a reason; MLflow's own cures stand at the end of long ones
 _Entity = TypeVar("_Entity")
 
 
 def tracking_uri() -> str:
-    """Where runs go: MLFLOW_TRACKING_URI, or the SQLite store in the current folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+    """Where runs go: MLFLOW_TRACKING_URI, or the SQLite store in the current folder. `~` in the
+    path of an SQLite file is the home folder.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or DEFAULT_STORE
+    scheme, separator, path = uri.partition(":///")
+    is_in_home = scheme.startswith("sqlite") and path.startswith("~")
+    return f"{scheme}{separator}{path_of(path)}" if is_in_home else uri
 
 
 def mlflow_ui_arguments(port: int) -> list[str]:
@@ -95,7 +102,7 @@ def reason_of(error: Exception) -> str:
     """What is at the bottom of an error, in one line and without passwords."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     cause = re.search(r"""Caused by \w+\(["']?(.*?)["']?\)\)""", line)
-    return without_password(cause[1] if cause else line)[:300]
+    return without_password(cause[1] if cause else line)[:_LONGEST]
 
 
 def does_not_answer(uri: str, error: Exception) -> str:

@@ -69,6 +69,7 @@ def test_results_in_the_environment(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setitem(user_environment, "ODNBENCH_STORAGE", "~/results")
+    monkeypatch.setitem(user_environment, "MLFLOW_TRACKING_URI", "sqlite:///~/kept.db")
     done = odnbench("run", "ablation", "--executor", "inline", *TINY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"results    {home}/results/ablation" in done.stdout
@@ -76,6 +77,7 @@ def test_results_in_the_environment(
     report = odnbench("report", "--out=~/reports")
     assert report.returncode == 0, report.stderr
     assert (home / "reports" / "ablation.md").is_file()
+    assert (home / "kept.db").is_file()
     assert not (tmp_path / "~").exists()
 
 
