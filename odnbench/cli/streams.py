@@ -3,6 +3,7 @@
 - A character that the encoding does not have is written as the nearest one in ASCII, or as its
   escape: an umlaut in a Latin-1 console stays, ≥ becomes >=. Bytes of file names that are not UTF-8
   become escapes as well.
+- A width of the terminal that is no number is forgotten; Typer would end with a traceback.
 - Where the reader has gone (`| head`, a terminal that was closed) or the stream was closed before
   the start (`>&-`), what is printed is dropped. The command goes on and ends with the status that
   it would have had: a sweep is not lost with the window in which it was started.
@@ -17,6 +18,7 @@ import unicodedata
 from typing import Any, TextIO
 
 _ERRORS = "odnbench"
+_WIDTHS = ("COLUMNS", "TERMINAL_WIDTH")  # environment variables, of shells and of Typer
 _GONE = (errno.EPIPE, errno.EIO)  # a pipe without a reader, a terminal that was closed
 # What Unicode itself does not decompose into ASCII.
 _NEAREST = str.maketrans(
@@ -46,6 +48,9 @@ def prepare_streams() -> None:
     none of the process, as that of a notebook, stays as it is.
     """
     codecs.register_error(_ERRORS, _in_ascii)
+    for name in _WIDTHS:
+        if not os.environ.get(name, "0").isdecimal():
+            del os.environ[name]
     for number in (0, 1, 2):  # else the next file that is opened would become a standard stream
         try:
             os.fstat(number)

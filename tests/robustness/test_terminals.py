@@ -45,6 +45,15 @@ def test_a_console_of_any_encoding_shows_everything(
     assert shown[encoding] in done.stdout.decode(encoding)
 
 
+@pytest.mark.parametrize("name", ["COLUMNS", "TERMINAL_WIDTH"])
+def test_a_width_that_is_no_number_is_forgotten(
+    tmp_path: Path, user_environment: dict[str, str], name: str
+) -> None:
+    done = shell('"$@"', ["--help"], tmp_path, {**user_environment, name: "wide"})
+    assert done.returncode == 0, done.stderr
+    assert b"odnbench [OPTIONS] COMMAND" in done.stdout
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_an_error_may_name_a_file_that_is_not_utf_8(
     tmp_path: Path, user_environment: dict[str, str], encoding: str
