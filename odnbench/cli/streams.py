@@ -17,6 +17,8 @@ import sys
 import unicodedata
 from typing import Any, TextIO
 
+from odnbench.files.regular import leads_to
+
 _ERRORS = "odnbench"
 _WIDTHS = ("COLUMNS", "TERMINAL_WIDTH")  # environment variables, of shells and of Typer
 _GONE = (errno.EPIPE, errno.EIO)  # a pipe without a reader, a terminal that was closed
@@ -63,7 +65,7 @@ def _prepared(stream: TextIO | None, number: int) -> TextIO:
     """The stream that takes the place of `stream`, which is None where it was closed."""
     if stream is None:
         encoding, by_line = "utf-8", False
-    elif isinstance(stream, io.TextIOWrapper) and stream.fileno() == number:
+    elif isinstance(stream, io.TextIOWrapper) and leads_to(stream, number):
         stream.flush()
         encoding, by_line = stream.encoding, stream.line_buffering
     else:

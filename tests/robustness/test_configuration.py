@@ -109,7 +109,7 @@ def test_threads_that_are_no_number_are_told_before_anything_starts(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("value", ["", "1,2"])
+@pytest.mark.parametrize("value", ["", "1,2"], ids=["empty", "list"])
 def test_threads_may_be_a_list_or_empty(
     odnbench: Run, user_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:

@@ -35,7 +35,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _loop(face: Path) -> None:
-    (face.parent / "again").symlink_to(face.parent, target_is_directory=True)
+    (face.parent / f"{face.name}-again").symlink_to(face.parent, target_is_directory=True)
 
 
 def _link_to_itself(face: Path) -> None:

@@ -47,7 +47,9 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {
+        # An earlier test of this process may have left how its own Ray was set up.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        return kept | {
             "HOME": str(self.home),
             "ODNBENCH_CACHE": str(self.driver / "cache"),
             "RAY_USAGE_STATS_ENABLED": "0",
