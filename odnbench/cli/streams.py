@@ -17,8 +17,6 @@ import sys
 import unicodedata
 from typing import Any, TextIO
 
-from odnbench.files.regular import leads_to
-
 _ERRORS = "odnbench"
 _WIDTHS = ("COLUMNS", "TERMINAL_WIDTH")  # environment variables, of shells and of Typer
 _GONE = (errno.EPIPE, errno.EIO)  # a pipe without a reader, a terminal that was closed
@@ -65,13 +63,21 @@ def _prepared(stream: TextIO | None, number: int) -> TextIO:
     """The stream that takes the place of `stream`, which is None where it was closed."""
     if stream is None:
         encoding, by_line = "utf-8", False
-    elif isinstance(stream, io.TextIOWrapper) and leads_to(stream, number):
+    elif isinstance(stream, io.TextIOWrapper) and _descriptor(stream) == number:
         stream.flush()
         encoding, by_line = stream.encoding, stream.line_buffering
     else:
         return stream
     file = io.BufferedWriter(_UntilGone(number, "w", closefd=False))
     return io.TextIOWrapper(file, encoding, _ERRORS, line_buffering=by_line)
+
+
+def _descriptor(stream: TextIO) -> int:
+    """The number of the file that `stream` writes to; -1 where it writes to memory."""
+    try:
+        return stream.fileno()
+    except OSError:
+        return -1
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from odnbench.files.regular import leads_to, read_file
+from odnbench.files.regular import read_file
 
 _SAID_BY_DECODERS = re.compile(
     rb"^(Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS param"
@@ -96,7 +96,7 @@ def _standard_error_caught() -> Iterator[None]:
         return
     usual = sys.stderr
     with tempfile.TemporaryFile() as file, os.fdopen(kept, "w", errors="replace") as terminal:
-        if leads_to(usual, 2):
+        if _is_standard_error(usual):
             usual.flush()
             sys.stderr = terminal
         os.dup2(file.fileno(), 2)
@@ -111,3 +111,11 @@ def _standard_error_caught() -> Iterator[None]:
             sys.stderr = usual
             if rest:
                 os.write(2, rest)
+
+
+def _is_standard_error(stream: object) -> bool:
+    """Whether what Python writes to `stream` goes to file descriptor 2."""
+    try:
+        return stream.fileno() == 2  # type: ignore[attr-defined, no-any-return]
+    except (AttributeError, OSError, ValueError):  # a text in memory, or a closed file
+        return False

@@ -51,11 +51,3 @@ def unreachable(path: str | Path, error: OSError) -> str:
 def reason(error: OSError) -> str:
     """What the system says, without the path that Python adds."""
     return error.strerror or str(error)
-
-
-def leads_to(stream: object, descriptor: int) -> bool:
-    """Whether what Python writes to `stream` goes to the file with the number `descriptor`."""
-    try:
-        return stream.fileno() == descriptor  # type: ignore[attr-defined, no-any-return]
-    except (AttributeError, OSError, ValueError):  # a text in memory, or a closed file
-        return False
