@@ -26,7 +26,8 @@ def write_markdown(report: Report, folder: Path) -> Path:
     figures = figures_of(report)
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=150)
-    shutil.copyfile(report.exemplar.folder.examples, folder / _examples_name(report))
+    if report.exemplar is not None:
+        shutil.copyfile(report.exemplar.folder.examples, folder / _examples_name(report))
     path = folder / f"{report.pipeline.name}.md"
     path.write_text(as_markdown(report, figures), encoding="utf-8")
     return path

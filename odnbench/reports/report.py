@@ -281,7 +281,10 @@ class Report:
         named = [row for row in self.rows if row.variant == self.pipeline.reference]
         return (named or list(self.rows))[0]
 
-    @property
-    def exemplar(self) -> ScoredTrial:
-        """The trial whose examples are shown."""
-        return self.exemplar_row.trials[0]
+    @cached_property
+    def exemplar(self) -> ScoredTrial | None:
+        """The trial whose examples are shown: the first that still has them, which may have been
+        removed to make room. A trial of `exemplar_row` is preferred.
+        """
+        held = [*self.exemplar_row.trials, *self.trials]
+        return next((trial for trial in held if trial.folder.examples.is_file()), None)

@@ -55,6 +55,23 @@ def test_the_report_scores_the_predictions_on_disk(finished: Plan, tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} == {*named, "ablation.md"}
 
 
+def test_a_report_shows_the_examples_that_are_left(finished: Plan, tmp_path: Path) -> None:
+    """People may remove them, which take most of the room beside the weights."""
+    storage = Path(shutil.copytree(finished.file.parent, tmp_path / "runs" / "ablation"))
+    pictures = sorted(storage.glob("*/examples.jpg"))
+    removed, last = [path for path in pictures if path != pictures[0]], pictures[0]
+    for path in removed:
+        path.unlink()
+    report = read_report(storage / "plan.json", finished.registry)
+    assert write_markdown(report, tmp_path / "one").with_name("ablation-examples.jpg").is_file()
+    assert report.exemplar is not None and report.exemplar.folder.path == last.parent
+    last.unlink()
+    report = read_report(storage / "plan.json", finished.registry)
+    text = write_markdown(report, tmp_path / "none").read_text()
+    assert "examples.jpg" not in text and "Test faces of" not in text
+    assert "## Published figures" in text
+
+
 def test_several_seeds_become_one_row_with_their_deviation(tmp_path: Path, cache: Path) -> None:
     plan = plan_in(tmp_path, cache, "variant=brnet", "seed=0,1,2", "train.epochs=1")
     run(plan, run_inline, [])
