@@ -21,7 +21,6 @@ from odnbench.plan.conversion import (
     convert,
     from_mapping,
     get_at,
-    leaf_types,
     leaves,
     parse,
     replace_at,
@@ -36,9 +35,11 @@ from odnbench.plan.entries import (
     Slot,
     Variant,
 )
+from odnbench.plan.fields import Fields, full_key, spec_fields
 from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.registry import Registry
+from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrialSpec
 from odnbench.plan.toml import read_toml
@@ -48,15 +49,6 @@ _MOST_TRIALS = 10_000
 _NAME = re.compile(r"\w([\w .,+=()@-]*[\w,+=()@-])?")
 _LONGEST_NAME = 100  # bytes; a file name has 255 at most, and ours put words behind
 _OFF = (NONE, 0)  # values with which a variant switches something off
-Fields = Mapping[str, Any]  # dotted key → type
-
-
-@dataclass(frozen=True)
-class Search:
-    """Which loss weights a search varies, and over how many trials."""
-
-    parameters: tuple[str, ...]
-    trials: int
 
 
 @dataclass(frozen=True)
@@ -176,11 +168,14 @@ def _resolve(
             _contradiction(f"-s {key}={asked[key]}", key, get_at(last, key), last.variant)
         )
     for trial in trials:
-        searched = trial  # with the largest weights that the search will try
-        for name in pipeline.search.parameters if pipeline.search else ():
-            weight = registry.get(LossWeight, name)
-            searched = replace_at(searched, f"loss.{name}", weight.high)
-        _check_spec(searched, registry)
+        _check_spec(trial, registry)
+    if pipeline.search is not None:
+        space = space_of(pipeline.search, registry)
+        for key, neighbour in (near for trial in trials for near in space.neighbours(trial)):
+            try:
+                _check_spec(neighbour, registry)
+            except OdnbenchError as error:
+                raise OdnbenchError(f"search space {space.name}: {key}: {error}") from error
     return trials
 
 
@@ -219,15 +214,9 @@ def _changes_of(variant: str, registry: Registry, fields: Fields) -> dict[str, A
     """Dotted key → value, of the fields that a variant changes."""
     where = f"variant {variant}"
     return {
-        (full := _full_key(key, fields, where)): convert(value, fields[full], f"{where}: {full}")
+        (full := full_key(key, fields, where)): convert(value, fields[full], f"{where}: {full}")
         for key, value in registry.get(Variant, variant).changes.items()
     }
-
-
-def spec_fields(registry: Registry) -> Fields:
-    """Dotted key → type, of every field of a trial's spec; each slot of `registry` is a field."""
-    slots = {f"model.{slot}": str for slot in registry.all(Slot)}
-    return {**leaf_types(TrialSpec), **slots}
 
 
 def _default_spec(registry: Registry) -> TrialSpec:
@@ -250,8 +239,6 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> N
         registry.split(column)
     if pipeline.rendered:
         _read_settings(pipeline.rendered, fields)
-    for name in pipeline.search.parameters if pipeline.search else ():
-        registry.get(LossWeight, name)
     for key, values in _flat(pipeline.axes, fields, "[axes]").items():
         if not isinstance(values, list) or not values:
             raise OdnbenchError(
@@ -310,17 +297,7 @@ def _split_override(text: str, fields: Fields) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
         raise OdnbenchError(f"-s {text}: expected key=value, as in -s train.epochs=24")
-    return _full_key(key.strip(), fields, "-s"), value.strip()
-
-
-def _full_key(key: str, fields: Fields, where: str) -> str:
-    """The dotted key that `key` stands for: `key` itself, or the only one of that last part."""
-    if key in fields:
-        return key
-    matches = [full for full in fields if full.rpartition(".")[2] == key]
-    if len(matches) == 1:
-        return matches[0]
-    raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
+    return full_key(key.strip(), fields, "-s"), value.strip()
 
 
 def _flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = "") -> dict[str, Any]:
@@ -331,7 +308,7 @@ def _flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = ""
         if isinstance(value, Mapping) and key not in fields:
             flat |= _flat(value, fields, where, f"{key}.")
         else:
-            flat[_full_key(key, fields, where)] = value
+            flat[full_key(key, fields, where)] = value
     return flat
 
 

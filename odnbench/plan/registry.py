@@ -35,6 +35,7 @@ from odnbench.plan.entries import (
 from odnbench.plan.plugins import installed_plugins
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.shipped import shipped
+from odnbench.plan.spaces import Space
 from odnbench.plan.specs import NONE
 from odnbench.plan.toml import read_toml
 
@@ -48,6 +49,7 @@ FAMILIES: dict[str, type] = {
     "variants": Variant,
     "criteria": Criterion,
     "weights": LossWeight,
+    "spaces": Space,
     "datasets": Dataset,
     "schemes": Scheme,
     "boxes": BoxRule,

@@ -1,14 +1,15 @@
 """Titles of trials, of one line, made from their specs; no title is ever parsed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 
 from odnbench.errors import OdnbenchError, one_line
-from odnbench.plan.conversion import get_at, leaves
+from odnbench.plan.conversion import leaves
 from odnbench.plan.entries import LossWeight, Slot, Variant
 from odnbench.plan.pipelines import differing_fields
 from odnbench.plan.registry import Registry
+from odnbench.plan.spaces import Point
 from odnbench.plan.specs import NONE, TrialSpec
 
 
@@ -47,15 +48,18 @@ def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str
     return one_line(", ".join(told))
 
 
-def weights_title(spec: TrialSpec, registry: Registry, names: Sequence[str]) -> str:
-    """The values of the loss weights `names`, marked "(paper)" where they are the paper's."""
-    weights = [(registry.get(LossWeight, name), get_at(spec, f"loss.{name}")) for name in names]
-    title = one_line(" ".join(f"{weight.symbol}={value:.1e}" for weight, value in weights))
-    return f"{title} (paper)" if has_paper_weights(spec, registry, names) else title
-
-
-def has_paper_weights(spec: TrialSpec, registry: Registry, names: Iterable[str]) -> bool:
-    """Whether the loss weights `names` of a trial are the registry's defaults, the paper's."""
-    return all(
-        get_at(spec, f"loss.{name}") == registry.get(LossWeight, name).default for name in names
-    )
+def point_title(point: Point, registry: Registry) -> str:
+    """A point of a search space: each value behind the symbol of its loss weight, or behind the
+    last part of its key.
+    """
+    weights = registry.all(LossWeight)
+    told = []
+    for key, value in point.items():
+        section, _, name = key.rpartition(".")
+        if section == "loss" and name in weights:
+            told.append(
+                f"{weights[name].symbol}={value:.1e}" if value else f"{weights[name].symbol}=0"
+            )
+        else:
+            told.append(f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}")
+    return one_line(" ".join(told))

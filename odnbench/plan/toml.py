@@ -1,11 +1,13 @@
 """TOML files, read as editors write them."""
 
+import json
 import math
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, one_line
 from odnbench.files.text import decoded
 
 _DEEPEST = 20  # levels of tables and lists in a TOML file
@@ -43,3 +45,12 @@ def _check_bounds(value: Any, key: str, depth: int) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_bounds(item, key, depth + 1)
+
+
+def toml_of(values: Mapping[str, Any], remarks: Iterable[str]) -> str:
+    """TOML with a line for each dotted key and its text, number or truth value, below `remarks`."""
+    lines = [f"# {one_line(remark)}" for remark in remarks]
+    for key, value in values.items():
+        # JSON writes these as TOML does.
+        lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"

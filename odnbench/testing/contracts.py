@@ -16,6 +16,7 @@ from odnbench.testing.networks import (
     check_head,
     check_module,
     check_slot,
+    check_space,
     check_variant,
     check_weight,
 )
@@ -33,6 +34,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "variants": check_variant,
     "criteria": check_criterion,
     "weights": check_weight,
+    "spaces": check_space,
     "datasets": check_dataset,
     "schemes": check_scheme,
     "boxes": check_box,

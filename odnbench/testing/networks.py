@@ -17,6 +17,7 @@ from odnbench.plan.entries import ATTACH_WORDS, Backbone, Criterion, Head, LossW
 from odnbench.plan.pipelines import Pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry, import_target
+from odnbench.plan.searches import Search
 from odnbench.plan.specs import NONE, LossSpec, ModelSpec
 from odnbench.plan.trials import Coverage, Trial
 
@@ -210,6 +211,12 @@ def check_criterion(registry: Registry, name: str) -> str:
 def check_variant(registry: Registry, name: str) -> str:
     """The variant's network can be built at its smallest, predicts and learns."""
     _check_in_network(registry, {}, variant=name)
+    return ""
+
+
+def check_space(registry: Registry, name: str) -> str:
+    """Each end of a range, and each choice, makes a valid trial around the default one."""
+    resolve(Pipeline(name="space", title="", search=Search(space=name)), registry)
     return ""
 
 

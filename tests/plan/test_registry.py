@@ -6,11 +6,12 @@ import pytest
 
 from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
-from odnbench.plan.entries import Backbone, Criterion, Dataset, LossWeight, Module, Variant
+from odnbench.plan.entries import Backbone, Criterion, Dataset, Module, Variant
 from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry, import_target
+from odnbench.plan.searches import space_of
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, TrialSpec
 
@@ -227,8 +228,8 @@ def test_shipped_pipelines_name_only_what_there_is(name: str) -> None:
     SHIPPED.get(Variant, pipeline.reference)
     for column in pipeline.columns:
         SHIPPED.split(column)
-    for parameter in pipeline.search.parameters if pipeline.search else ():
-        SHIPPED.get(LossWeight, parameter)
+    if pipeline.search is not None:
+        assert space_of(pipeline.search, SHIPPED).parameters
     trained = {spec.variant for spec in resolve(pipeline, SHIPPED)}
     assert pipeline.reference in trained
 
@@ -239,7 +240,7 @@ def test_shipped_pipelines_name_only_what_there_is(name: str) -> None:
         ('reference = "ond"', "did you mean 'odn'"),
         ('columns = ["300w/comon"]', "did you mean 'common'"),
         ('rendered = "lptop"', "did you mean 'laptop'"),
-        ('[search]\nparameters = ["gama"]\ntrials = 3', "did you mean 'gamma'"),
+        ('[search]\nparameters = ["gama"]\ntrials = 3', "did you mean 'loss.gamma'"),
         ("[axes]\nseed = 3", "axes.*seed"),
         ('[axes]\nvariant = "odn"', "axes.*variant"),
         ("[axes]\nvariant = []", "axes.*variant"),

@@ -1,0 +1,28 @@
+"""The fields of a trial's spec, by the keys under which people name them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from odnbench.errors import OdnbenchError, unknown
+from odnbench.plan.conversion import leaf_types
+from odnbench.plan.entries import Slot
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import TrialSpec
+
+Fields = Mapping[str, Any]  # dotted key → type
+
+
+def spec_fields(registry: Registry) -> Fields:
+    """Dotted key → type, of every field of a trial's spec; each slot of `registry` is a field."""
+    slots = {f"model.{slot}": str for slot in registry.all(Slot)}
+    return {**leaf_types(TrialSpec), **slots}
+
+
+def full_key(key: str, fields: Fields, where: str) -> str:
+    """The dotted key that `key` stands for: `key` itself, or the only one of that last part."""
+    if key in fields:
+        return key
+    matches = [full for full in fields if full.rpartition(".")[2] == key]
+    if len(matches) == 1:
+        return matches[0]
+    raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
