@@ -44,6 +44,8 @@ class Footprint:
     parameters: int
     training_bytes: int
     shapes: Shapes
+    # The names of the loss weights that have nothing to act on.
+    idle_weights: frozenset[str] = frozenset()
 
 
 def check_trials(
@@ -136,8 +138,9 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
         raise OdnbenchError(
             f"loss.criterion '{spec.loss.criterion}' gives {terms['data'].detach():g}"
         )
+    idle = objective.idle_weights(prediction, covered)
     if not spec.train.epochs:
-        return Footprint(_parameter_count(network), 0, shapes_of(network))
+        return Footprint(_parameter_count(network), 0, shapes_of(network), idle)
     with _errors_at(lambda: "backward pass"):
         torch.stack(list(terms.values())).sum().backward()
         objective.add_nuclear_gradient()
@@ -153,7 +156,7 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
         kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
     batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces
     training_bytes = needed + kept * batch // _IMAGES
-    return Footprint(_parameter_count(network), training_bytes, shapes_of(network))
+    return Footprint(_parameter_count(network), training_bytes, shapes_of(network), idle)
 
 
 def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int | None) -> None:

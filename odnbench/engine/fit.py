@@ -96,12 +96,14 @@ def fit(
         best_nme = judge()
     save_checkpoint(network.state_dict(), folder.checkpoint)
     test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
+    began = time.perf_counter()
     predictions = _predictions(network, faces.test, test_images, size, bf16)
+    predict_ms = 1000 * (time.perf_counter() - began) / len(faces.test)
     examples = draw_examples(network, faces.test, test_images, predictions.predicted, size)
     write_picture(examples, folder.examples)
     pasted = _pasted(network, faces.test, size, bf16) if spec.data.pasted_test else None
     seconds = progress.seconds + time.perf_counter() - started
-    result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds)
+    result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds, predict_ms)
     folder.finish(result, predictions, pasted)
     return result
 
@@ -138,7 +140,12 @@ def _train_epoch(training: Training, epoch: int, judge: Callable[[], float]) -> 
 
 
 def _result(
-    training: Training, epochs: int, best_epoch: int, best_nme: float, seconds: float
+    training: Training,
+    epochs: int,
+    best_epoch: int,
+    best_nme: float,
+    seconds: float,
+    predict_ms: float,
 ) -> Result:
     """The result of a trial of `epochs` epochs, whose network has the selected weights."""
     network = training.network
@@ -159,6 +166,7 @@ def _result(
         spectrum=() if sigma is None else tuple(sigma.tolist()),
         product_spectrum=() if product is None else tuple(product.tolist()),
         shapes=shapes_of(network),
+        predict_ms=predict_ms,
     )
 
 

@@ -116,6 +116,21 @@ class Objective:
             if float(data) > 0 and get_at(spec, name) > 0
         }
 
+    def idle_weights(self, prediction: Prediction, covered: Tensor | None) -> frozenset[str]:
+        """The names of the weights that have nothing to act on in this network. See __call__."""
+        network, idle = self.network, set[str]()
+        if not list(network.convolution_weights):
+            idle |= {"alpha"}
+        if network.structural_matrix is None:
+            idle |= {"beta", "gamma"}
+        if network.regression_matrix is None:
+            idle |= {"lambda"}
+        if prediction.occlusion_map is None:
+            idle |= {"eta", "zeta"}
+        if covered is None:
+            idle |= {"zeta"}
+        return frozenset(idle)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All parameters in groups of equal weight decay, as an optimiser takes them.
 

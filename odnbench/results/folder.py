@@ -43,6 +43,8 @@ DONE = "done"
 
 INTERRUPTED = "interrupted"  # the reason of a stopped trial that the same command continues
 
+PRUNED = "early, by the pruner of the search"  # the reason of one that a search has stopped
+
 # What MLflow shows of a trial: all but its weights and its progress.
 FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, PASTED, EXAMPLES, TRACEBACK)
 

@@ -23,6 +23,7 @@ from odnbench.results.records import Standing
 PLAN = "plan.json"
 STUDY = "study.journal"  # the Optuna study of a search
 _LOCK = ".lock"
+_DRIVER = ".driver-{}.lock"  # of a process that works on a search, by its name
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,10 @@ def _readable_copies(path: Path) -> Iterator[Path]:
 
 
 def is_kept_beside_trials(name: str) -> bool:
-    """Whether the file `name` of a pipeline's folder is a result: a plan, or a search's study."""
-    return not name.startswith(".") and name.endswith((".json", ".journal"))
+    """Whether the file `name` of a pipeline's folder is a result: a plan, or a search's study,
+    record or winner.
+    """
+    return not name.startswith(".") and name.endswith((".json", ".journal", ".toml"))
 
 
 def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list[Path]:
@@ -115,12 +118,14 @@ def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep holds the lock."""
+def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep holds the lock, unless
+    this one is to wait for it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise OdnbenchError(
             f"another sweep is at work in {folder} (`odnbench status` shows it); "
@@ -130,6 +135,31 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def at_work_as(folder: Path, name: str) -> Iterator[None]:
+    """Holds a lock of this process's own in the folder of a search, on which others may work too.
+
+    The lock's file of a process that was killed stays, and tells the others so. Raises
+    OdnbenchError if a sweep that is no search holds the folder's lock.
+    """
+    with alone_in(folder):
+        lock = FileLock(folder / _DRIVER.format(name))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        (folder / _DRIVER.format(name)).unlink(missing_ok=True)
+
+
+def is_driver_at_work(folder: Path, name: str) -> bool | None:
+    """Whether the process of that name works on the search in `folder`; None where the folder does
+    not tell, since the process has another one.
+    """
+    path = folder / _DRIVER.format(name)
+    return _is_held(path) if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -171,7 +201,11 @@ def is_at_work(folder: Path) -> bool:
 
     True as well where the lock may not be opened, since a sweep of another user may hold the lock.
     """
-    path = folder / _LOCK
+    return any(map(_is_held, [folder / _LOCK, *folder.glob(_DRIVER.format("*"))]))
+
+
+def _is_held(path: Path) -> bool:
+    """Whether another process holds the lock `path`, or may hold it."""
     if not path.is_file():
         return False
     lock = FileLock(path)

@@ -59,3 +59,6 @@ class Result:
     # Singular values of M W_fcᵀ, which maps features to shapes, the largest first.
     product_spectrum: tuple[float, ...] = ()
     shapes: Shapes | None = None
+    # Time to predict a test face, in ms, measured once over all of them in batches; other processes
+    # may have been at work beside. None in results of earlier versions.
+    predict_ms: float | None = None

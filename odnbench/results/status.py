@@ -4,6 +4,7 @@ read_status(Path("runs/ablation/plan.json")).remaining_seconds
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -12,6 +13,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord, Work
 from odnbench.results.records import Standing, State
+from odnbench.results.searches import SEARCH, PointState, SearchRecord
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,28 @@ class TrialStatus:
 
 
 @dataclass(frozen=True)
+class SearchStatus:
+    """The progress of a search."""
+
+    wanted: int  # points in all
+    states: Counter[PointState]  # of the points that were begun
+    left_seconds: float | None  # of training, for points that are not begun; None: not known
+    left_seconds_unpruned: float | None  # if no point were stopped early
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all points have ended."""
+        return not self.states["running"] and self.states.total() >= self.wanted
+
+
+@dataclass(frozen=True)
 class PlanStatus:
     """The progress of the last plan of a pipeline."""
 
     pipeline: str
     running: bool  # whether a sweep is at work there now
     trials: tuple[TrialStatus, ...]
+    search: SearchStatus | None = None
 
     @property
     def counts(self) -> Counter[State]:
@@ -65,7 +83,11 @@ class PlanStatus:
 
     @property
     def well(self) -> bool:
-        """Whether every trial is done, was stopped by the sweep, or is in a sweep at work now."""
+        """Whether every trial is done, was stopped by the sweep, or is in a sweep at work now; and
+        a search is over, or at work.
+        """
+        if self.search is not None and not (self.running or self.search.is_over):
+            return False
         fine = {"done", "stopped", *(("running", "waiting") if self.running else ())}
         return self.counts.keys() <= fine
 
@@ -81,7 +103,26 @@ def read_status(plan_file: Path, *, elsewhere: bool = False) -> PlanStatus:
         _trial_status(folder, title, work.standing(folder))
         for folder, title in record.folders(plan_file.parent)
     )
-    return PlanStatus(record.pipeline.name, work.running, trials)
+    search = None
+    if record.pipeline.search is not None and (plan_file.parent / SEARCH).is_file():
+        search = _search_status(SearchRecord.load(plan_file.parent), trials)
+    return PlanStatus(record.pipeline.name, work.running, trials, search)
+
+
+def _search_status(record: SearchRecord, trials: Sequence[TrialStatus]) -> SearchStatus:
+    """How far a search is, as its record and its trials tell."""
+    states = Counter(point.state for point in record.points)
+    seconds = [t.epochs * t.epoch_seconds for t in trials if t.epochs and t.epoch_seconds]
+    points_left = max(0, record.trials - len(record.points))
+    if not points_left:
+        return SearchStatus(record.trials, states, 0.0, 0.0)
+    if not seconds:
+        return SearchStatus(record.trials, states, None, None)
+    whole = points_left * record.settings.repeats * mean(seconds)
+    ended = [p for p in record.points if p.state in ("complete", "pruned") and p.steps]
+    steps = record.epochs if record.settings.repeats == 1 else record.settings.repeats
+    share = mean(len(point.steps) / steps for point in ended) if ended and steps else 1.0
+    return SearchStatus(record.trials, states, share * whole, whole)
 
 
 def _trial_status(folder: TrialFolder, title: str, standing: Standing) -> TrialStatus:

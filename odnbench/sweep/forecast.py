@@ -8,6 +8,7 @@ Ray and its workers take to start, and how much slower trials are that run side 
 """
 
 import heapq
+import itertools
 import os
 import time
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ import torch
 from odnbench.engine.check import Footprint, check_trials, in_threads, kind_of
 from odnbench.engine.probe import Probe, probe
 from odnbench.plan.trials import Trial
+from odnbench.results.searches import REDUCTION, SearchSettings
 from odnbench.sweep.plan import Plan
-from odnbench.sweep.run import SearchRecord
 
 # How long a network is trained to measure its steps.
 _SECONDS = 0.4
@@ -116,21 +117,53 @@ class Forecast:
         return self.trial_bytes * len(self.trial_seconds)
 
 
+@dataclass(frozen=True)
+class Searched:
+    """The trials around the one trial of a plan that a search is still to train.
+
+    pruned: of how many the pruner judges; share: of their epochs, which it is expected to leave of
+    them, from 0 to 1. whole: of how many all epochs are trained. finished: how many have ended.
+    """
+
+    pruned: int
+    share: float
+    whole: int
+    finished: int
+
+
+def expected_share(settings: SearchSettings, steps: int) -> float | None:
+    """The share of `steps` epochs, or repeats, that a point takes in the mean, where a third of the
+    points goes on at each rung of successive halving; None for a pruner that says less of it.
+    """
+    if settings.pruner == "none":
+        return 1.0
+    if settings.pruner != "successive-halving" or not steps:
+        return None
+    ends, going_on, taken = [settings.first_step(steps)], 1.0, 0.0
+    while ends[-1] * REDUCTION < steps:
+        ends.append(ends[-1] * REDUCTION)
+    for begin, end in itertools.pairwise([0, *ends, steps]):
+        taken += going_on * (end - begin)
+        going_on /= REDUCTION
+    return taken / steps
+
+
 def forecast(
-    plan: Plan, slot: Slot, *, slots: int | None, search_trials: int | None = None
+    plan: Plan, slot: Slot, *, slots: int | None, searched: Searched | None = None
 ) -> Forecast:
     """Measures each network that is still to be trained, on the threads that `slot` gives a trial.
 
     slots: how many trials run side by side; None: not known.
-    search_trials: None for a plan that is run as it is; for a search around the plan's one trial,
-    the number of trials of the search, with those that have ended.
+    searched: None for a plan that is run as it is.
     """
-    if search_trials is None:
+    if searched is None:
         to_run = plan.unfinished
         finished = len(plan.trials) - len(to_run)
+        shares = [1.0] * len(to_run)
     else:
-        finished = min(_searched(plan), search_trials)
-        to_run = [plan.trials[0]] * (search_trials - finished)
+        finished = searched.finished
+        to_run = [plan.trials[0]] * (searched.pruned + searched.whole)
+        shares = [searched.share] * searched.pruned + [1.0] * searched.whole
     started = time.perf_counter()
     kinds: dict[tuple[Any, ...], Kind] = {}
     with in_threads(slot.threads):
@@ -141,7 +174,8 @@ def forecast(
         kinds=tuple(kinds.values()),
         finished=finished,
         trial_seconds=tuple(
-            kinds[kind_of(t)].probe.trial_seconds(t, plan.faces[t.faces]) for t in to_run
+            share * kinds[kind_of(t)].probe.trial_seconds(t, plan.faces[t.faces])
+            for t, share in zip(to_run, shares, strict=True)
         ),
         trial_bytes=max((_disk_bytes(plan, t, kinds[kind_of(t)]) for t in to_run), default=0),
         slot=slot,
@@ -159,12 +193,6 @@ def _measure(plan: Plan, trial: Trial) -> Kind:
     faces = plan.faces[trial.faces]
     measured = probe(trial, faces, plan.registry, _SECONDS)
     return Kind(trial.title, footprint, measured, measured.trial_seconds(trial, faces))
-
-
-def _searched(plan: Plan) -> int:
-    """The number of trials of the plan's search that have ended, also of those stopped early."""
-    standings = [folder.standing(at_work=False) for folder in SearchRecord(plan).folders]
-    return sum(standing.state in ("done", "stopped") for standing in standings)
 
 
 def _disk_bytes(plan: Plan, trial: Trial, kind: Kind) -> int:

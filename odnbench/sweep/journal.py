@@ -5,6 +5,7 @@ Optuna reads no line that follows a faulty one, and appends to a last line that 
 """
 
 import json
+import os
 from pathlib import Path
 
 from odnbench.files.whole import write_whole
@@ -29,6 +30,17 @@ def mend(path: Path) -> None:
         good, rest = _divided(path)
         write_whole(path.with_name(f"{path.name}.torn"), good + rest)
         write_whole(path, good)
+
+
+def cut_torn_end(path: Path) -> None:
+    """Cuts off the last line of the journal `path` where a process was killed while it wrote it."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _divided(path: Path) -> tuple[bytes, bytes]:

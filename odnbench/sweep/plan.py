@@ -22,7 +22,7 @@ from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
-from odnbench.plan.titles import distinguishing_keys, trial_title, weights_title
+from odnbench.plan.titles import distinguishing_keys, trial_title
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import ALL, TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
@@ -223,16 +223,6 @@ def make_plan(
     plan = dataclasses.replace(plan, damaged=damaged)
     footprints = check_trials(plan.unfinished, registry, machine_memory() if here else None)
     return dataclasses.replace(plan, footprints=footprints)
-
-
-def with_weights(trial: Trial, registry: Registry, weights: Mapping[str, float]) -> Trial:
-    """`trial` with other loss weights, and so with another id and title."""
-    spec = trial.spec
-    for name, value in weights.items():
-        spec = replace_at(spec, f"loss.{name}", float(value))
-    title = weights_title(spec, registry, tuple(weights))
-    identity = trial_id(spec, registry, trial.faces)
-    return dataclasses.replace(trial, id=identity, spec=spec, title=title)
 
 
 def _with_whole_path(spec: TrialSpec) -> TrialSpec:

@@ -22,7 +22,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import ALL, INTERRUPTED, TRACEBACK, TrialFolder
 from odnbench.results.observers import Observer
-from odnbench.results.plans import PlanRecord, alone_in
+from odnbench.results.plans import alone_in
 from odnbench.results.records import Epoch, State
 from odnbench.sweep.plan import Plan
 
@@ -37,44 +37,8 @@ class Outcome:
 
     # By the trial's id.
     states: Mapping[str, State]
-    # Whether nothing is left to do. A search is complete also where trials were stopped early.
+    # Whether nothing is left to do.
     complete: bool
-
-
-class SearchRecord(Observer):
-    """Observer that adds each trial of a search to plan.json when the trial starts.
-
-    The record begins with the trials that earlier runs of the same search have left there.
-    """
-
-    def __init__(self, plan: Plan):
-        self.plan = plan
-        # The plan's own file is of no other plan; plan.json, the copy of the last one, stands in.
-        earlier = _earlier(plan.own_file) or _earlier(plan.file)
-        same = earlier is not None and earlier.id == plan.id
-        held = earlier.folders(plan.file.parent) if earlier is not None and same else []
-        # Content id → title.
-        self.titles = {folder.path.name: title for folder, title in held if folder.started}
-
-    @property
-    def folders(self) -> list[TrialFolder]:
-        """The folders of the trials."""
-        return [TrialFolder(self.plan.file.parent / identity) for identity in self.titles]
-
-    def started(self, trial: Trial) -> None:
-        """See Observer."""
-        self.titles.pop(trial.id, None)
-        self.titles[trial.id] = trial.title
-        self.plan.save(self.titles)
-
-
-def _earlier(file: Path) -> PlanRecord | None:
-    """The plan in `file`; None where there is none, or where it is damaged, which `Plan.faults`
-    tells.
-    """
-    with suppress(OdnbenchError):
-        return PlanRecord.load(file)
-    return None
 
 
 def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
@@ -85,47 +49,38 @@ def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcom
     """
     with alone_in(plan.file.parent):
         plan.save()
-        for observer in observers:
-            observer.planned(plan.trials)
-        states: dict[str, State] = {}
-        open_trials = []
-        for trial in plan.trials:
-            folder = plan.folder(trial)
-            if folder.marked and folder.damage(ALL):
-                folder.unmark()  # `Plan.faults` has told of it
-            if folder.marked:
-                states[trial.id] = "done"
-                for observer in observers:
-                    observer.ended(trial, folder, "done", "reused")
-            else:
-                open_trials.append(trial)
-        if open_trials:
-            states |= executor(plan, open_trials, observers)
-        for trial in open_trials:
-            folder = plan.folder(trial)
-            if trial.id not in states and folder.started:  # the executor was interrupted
-                state: State = "done" if folder.finished else "stopped"
-                reason = "" if state == "done" else INTERRUPTED
-                states[trial.id] = state
-                with suppress(OSError):  # the disk may be full
-                    folder.set_status(state, reason)
-                for observer in observers:
-                    observer.ended(trial, folder, state, reason)
+        return carry_out(plan, executor, observers)
+
+
+def carry_out(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
+    """`run`, for a plan whose folder is locked and whose record is written."""
+    for observer in observers:
+        observer.planned(plan.trials)
+    states: dict[str, State] = {}
+    open_trials = []
+    for trial in plan.trials:
+        folder = plan.folder(trial)
+        if folder.marked and folder.damage(ALL):
+            folder.unmark()  # `Plan.faults` has told of it
+        if folder.marked:
+            states[trial.id] = "done"
+            for observer in observers:
+                observer.ended(trial, folder, "done", "reused")
+        else:
+            open_trials.append(trial)
+    if open_trials:
+        states |= executor(plan, open_trials, observers)
+    for trial in open_trials:
+        folder = plan.folder(trial)
+        if trial.id not in states and folder.started:  # the executor was interrupted
+            state: State = "done" if folder.finished else "stopped"
+            reason = "" if state == "done" else INTERRUPTED
+            states[trial.id] = state
+            with suppress(OSError):  # the disk may be full
+                folder.set_status(state, reason)
+            for observer in observers:
+                observer.ended(trial, folder, state, reason)
     return Outcome(states, all(states.get(trial.id) == "done" for trial in plan.trials))
-
-
-def search(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
-    """Has `executor` propose trials around the one trial of `plan`, and adds them to plan.json.
-
-    Raises OdnbenchError if another sweep is at work in the pipeline's folder.
-    """
-    with alone_in(plan.file.parent):
-        record = SearchRecord(plan)
-        for folder in record.folders:  # those of a search that was killed are not at work now
-            if folder.standing(at_work=False).state == "interrupted":
-                folder.set_status("stopped", INTERRUPTED)
-        states = executor(plan, plan.trials, [record, *observers])
-    return Outcome(states, all(state != "failed" for state in states.values()))
 
 
 def run_trial(

@@ -60,6 +60,11 @@ def trial_tags(trial: Trial) -> dict[str, str]:
     }
 
 
+def study_tags(record: PlanRecord) -> dict[str, str]:
+    """The tags of every run of a search: the name of its study."""
+    return {} if record.pipeline.search is None else {"study": record.pipeline.name}
+
+
 def faces_tag(trial: Trial) -> str:
     """Whether a trial is trained and tested on rendered or on real faces."""
     return "rendered" if trial.rendered else "real"

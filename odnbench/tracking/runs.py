@@ -18,7 +18,15 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.reports.markdown import write_markdown
 from odnbench.reports.read import read_report
-from odnbench.results.folder import ALL, FOR_PEOPLE, INTERRUPTED, STATUS, TRIAL, TrialFolder
+from odnbench.results.folder import (
+    ALL,
+    FOR_PEOPLE,
+    INTERRUPTED,
+    PRUNED,
+    STATUS,
+    TRIAL,
+    TrialFolder,
+)
 from odnbench.results.plans import PlanRecord, Work
 from odnbench.results.records import Epoch, Standing, State
 from odnbench.tracking.client import (
@@ -43,6 +51,7 @@ from odnbench.tracking.entries import (
     parameters,
     plan_tags,
     result_metrics,
+    study_tags,
     trial_tags,
 )
 from odnbench.tracking.machine import LoadMonitor
@@ -210,6 +219,8 @@ class PlanRuns:
             known["device"] = folder.result.device
         if reason or "reason" in tags:
             known["reason"] = reason[:LONGEST_TAG]
+        if study := study_tags(self.record):
+            known |= {**study, "pruned": str(reason == PRUNED).lower()}
         self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in known.items()])
         if state == "waiting":
             self.client.update_run(run_id, status=status)
@@ -335,9 +346,11 @@ class PlanRuns:
         `start_ms`.
         """
         if not self.parent_id:
-            parent = self._run("", plan_tags(self.record, trial), start_ms)
+            tags = {**plan_tags(self.record, trial), **study_tags(self.record)}
+            parent = self._run("", tags, start_ms)
             self.parent_id = parent.info.run_id
-        return self._run(trial.id, {PARENT_TAG: self.parent_id, **trial_tags(trial)}, start_ms)
+        tags = {PARENT_TAG: self.parent_id, **trial_tags(trial), **study_tags(self.record)}
+        return self._run(trial.id, tags, start_ms)
 
     def _run(self, trial_id: str, tags: Mapping[str, str], start_ms: int) -> Run:
         """The run of a trial, or of the plan where `trial_id` is "". `tags` are those of a new

@@ -7,10 +7,10 @@ import pytest
 import torch
 from helpers import plan_in
 
-from odnbench.sweep.forecast import Forecast, Slot, forecast
+from odnbench.results.searches import SearchSettings
+from odnbench.sweep.forecast import Forecast, Searched, Slot, expected_share, forecast
 from odnbench.sweep.inline import run_inline
-from odnbench.sweep.plan import with_weights
-from odnbench.sweep.run import SearchRecord, run
+from odnbench.sweep.run import run
 
 ONE_CORE = Slot()
 
@@ -86,15 +86,29 @@ def test_disk_is_foretold_about_right(tmp_path: Path, cache: Path) -> None:
     assert foretold == pytest.approx(written, rel=0.2)
 
 
-def test_trials_of_a_search_count_once_they_have_ended(tmp_path: Path, cache: Path) -> None:
-    plan = plan_in(tmp_path, cache, "variant=brnet", pipeline="tune")
-    assert len(forecast(plan, Slot(), slots=1, search_trials=5).trial_seconds) == 5
-    record = SearchRecord(plan)
-    for state, beta in (("stopped", 1e-6), ("running", 1e-5)):
-        trial = with_weights(plan.trials[0], plan.registry, {"beta": beta})
-        plan.folder(trial).start(trial)
-        plan.folder(trial).set_status(state)  # type: ignore[arg-type]
-        record.started(trial)
-    cost = forecast(plan, Slot(), slots=1, search_trials=5)
-    assert (cost.finished, len(cost.trial_seconds)) == (1, 4)
-    assert forecast(plan, Slot(), slots=1, search_trials=1).kinds == ()
+def test_trials_of_a_search_take_the_share_of_the_epochs_that_its_pruner_leaves(
+    tmp_path: Path, cache: Path
+) -> None:
+    plan = plan_in(tmp_path, cache, "variant=brnet", "gamma=0", pipeline="tune")
+    cost = forecast(plan, Slot(), slots=1, searched=Searched(3, 0.5, 2, 7))
+    whole = max(cost.trial_seconds)
+    assert cost.finished == 7
+    assert cost.trial_seconds == pytest.approx([0.5 * whole] * 3 + [whole] * 2)
+    assert forecast(plan, Slot(), slots=1, searched=Searched(0, 1.0, 0, 5)).kinds == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "share"),
+    [
+        (SearchSettings(pruner="none"), 12, 1.0),
+        # All take 6 of 12 epochs, a third the other 6.
+        (SearchSettings(prune_from=0.5), 12, (6 + 6 / 3) / 12),
+        # All take 3, a third 6 more, a ninth the last 3.
+        (SearchSettings(prune_from=0.25), 12, (3 + 6 / 3 + 3 / 9) / 12),
+        (SearchSettings(pruner="median"), 12, None),
+    ],
+)
+def test_successive_halving_leaves_a_third_at_each_rung(
+    settings: SearchSettings, steps: int, share: float | None
+) -> None:
+    assert expected_share(settings, steps) == (share if share is None else pytest.approx(share))

@@ -9,7 +9,10 @@ from helpers import plan_in
 
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord
-from odnbench.sweep.run import run, search
+from odnbench.results.searches import SearchRecord, SearchSettings
+from odnbench.sweep.run import run
+from odnbench.sweep.search import Confirmation, Searching, design_of, search
+from odnbench.sweep.study import open_study
 
 
 @pytest.fixture
@@ -54,20 +57,25 @@ def test_trials_share_a_gpu_as_measuring_says(
 
 @pytest.mark.slow
 def test_a_trial_that_fails_does_not_end_the_search(tmp_path: Path, cache: Path) -> None:
-    from odnbench.sweep.on_ray import Resources, search_on_ray
+    from odnbench.sweep.on_ray import Resources, run_on_ray, search_on_ray
 
     diverging = ("optimizer=sgd", "learning_rate=1e30", "schedule=constant")
     plan = plan_in(tmp_path, cache, *diverging, pipeline="tune")
-    executor = partial(
-        search_on_ray,
-        resources=Resources(gpus=0),
-        algorithm="random",
-        total=2,
-        scheduler="asha",
-    )
-    outcome = search(plan, executor, [])
+    settings = SearchSettings(sampler="random")
+    resources = Resources(gpus=0)
+    with open_study(design_of(plan, settings, 2), plan.file.parent) as study:
+        outcome = search(
+            Searching(plan, design_of(plan, settings, 2), study),
+            partial(search_on_ray, resources=resources),
+            partial(run_on_ray, resources=resources),
+            [],
+            Confirmation(),
+        )
     assert not outcome.complete
     assert list(outcome.states.values()) == ["failed", "failed"]
+    record = SearchRecord.load(plan.file.parent)
+    assert [point.state for point in record.points] == ["failed", "failed"]
+    assert all("epoch 1: the data term is" in point.reason for point in record.points)
     for trial in PlanRecord.load(plan.file).trials:
         state, reason = TrialFolder(plan.file.parent / trial).status
         assert state == "failed"

@@ -43,7 +43,7 @@ def connected(resources: Resources, tell: Callable[[str], None]) -> Iterator[Non
         address = "local"
         options |= {"include_dashboard": False, **_folder_of_ray(tell)}
     try:
-        with _signals_wait():
+        with _signals_wait(), _library_is_silent():
             _init(address, options)
         check_nodes(resources)
         yield
@@ -126,6 +126,26 @@ def _signals_wait() -> Iterator[None]:
             signal.signal(number, handler)
         if waiting:
             signal.raise_signal(waiting[0])
+
+
+@contextmanager
+def _library_is_silent() -> Iterator[None]:
+    """Keeps away what Ray's library writes to standard error by itself as it starts: that it has
+    read RAY_BACKEND_LOG_LEVEL. What went wrong it raises.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # the process has no standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def _leave_sigterm(handler: object) -> None:

@@ -20,12 +20,11 @@ from odnbench.sweep.environment import openmp_threads
 from odnbench.sweep.on_ray.folders import KeptFolder
 from odnbench.sweep.run import run_trial
 
-# A worker reports to Tune the number of the epoch, under MEASURED all that the epoch measured, and
-# METRIC: the smallest validation NME of the epochs so far, in percent; in the last report, the
-# validation NME of the epoch that was chosen.
+# A worker reports to Tune, under MEASURED, all that an epoch measured. The last report of a trial
+# that is finished has the key ENDED as well; that of a trial that failed has no other key than
+# FAILED: the reason.
 MEASURED = "measured"
-METRIC = "best_validation_nme_percent"
-# The last report of a trial that failed has no other key than FAILED: the reason.
+ENDED = "ended"
 FAILED = "failed"
 
 # Tune's configuration of a trial → the trial.
@@ -71,8 +70,7 @@ def train(
         def on_epoch(epoch: Epoch) -> None:
             kept.send()
             if epoch.epoch < trial.spec.train.epochs:
-                best = min(epoch.validation_nme_percent for epoch in folder.epochs)
-                tune.report({**_measured(epoch), METRIC: best})
+                tune.report({MEASURED: to_mapping(epoch)})
 
         try:
             reason = run_trial(
@@ -91,10 +89,5 @@ def _report_end(folder: TrialFolder) -> None:
     """Reports the last epoch to Tune. It is reported only once the folder is finished, since a
     scheduler may stop the trial as soon as it gets the report.
     """
-    last = _measured(folder.epochs[-1]) if folder.epochs else {}
-    tune.report({**last, METRIC: folder.result.validation_nme_percent})
-
-
-def _measured(epoch: Epoch) -> dict[str, Any]:
-    """An epoch as a part of a report to Tune, whose schedulers count epochs."""
-    return {"epoch": epoch.epoch, MEASURED: to_mapping(epoch)}
+    last = {MEASURED: to_mapping(folder.epochs[-1])} if folder.epochs else {}
+    tune.report({**last, ENDED: True})

@@ -1,0 +1,311 @@
+"""A search around the one trial of a plan: an executor trains what a study proposes, and then the
+best points and the defaults are trained again with seeds that the search has not used.
+
+    with open_study(design_of(plan, settings), folder) as study:
+        outcome = search(Searching(plan, design, study), executor, run_inline, observers)
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from odnbench.engine.check import check_trials
+from odnbench.errors import OdnbenchError
+from odnbench.plan.conversion import leaves
+from odnbench.plan.ids import trial_id
+from odnbench.plan.pipelines import Pipeline
+from odnbench.plan.registry import Registry
+from odnbench.plan.searches import space_of
+from odnbench.plan.spaces import Point, Space, apply
+from odnbench.plan.titles import point_title
+from odnbench.plan.trials import Trial
+from odnbench.results.folder import INTERRUPTED, TrialFolder
+from odnbench.results.observers import Observer
+from odnbench.results.plans import alone_in
+from odnbench.results.records import State
+from odnbench.results.searches import OBJECTIVES, Candidate, SearchRecord, SearchSettings
+from odnbench.sweep.plan import Plan
+from odnbench.sweep.run import Executor, Outcome, carry_out
+
+if TYPE_CHECKING:  # the package imports optuna, which only a search needs
+    from odnbench.sweep.study import Asked, Design, Study
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """How the best points are confirmed. points: how many beside the defaults; 0: none is."""
+
+    points: int = 3
+    seeds: int = 5
+
+
+class Searching:
+    """A search at work: what executors ask it, and tell it.
+
+    where: the study's storage, for people. deadline: time.monotonic() after which nothing new
+    begins; None: there is none.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        design: "Design",
+        study: "Study",
+        *,
+        where: str = "",
+        deadline: float | None = None,
+    ):
+        self.plan, self.design, self.study = plan, design, study
+        self.where, self.deadline = where, deadline
+        self.base = plan.trials[0]
+        self.states: dict[str, State] = {}  # by the trial's id
+        self._titles: dict[str, str] = {}  # of trials that confirm points, by content id
+        # Points that have come to the values of a point that is being trained.
+        self._twins: list[tuple[Asked, Trial]] = []
+        self._given: set[int] = set()  # numbers of the points that are being trained
+        self._candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def in_training(self) -> int:
+        """How many trials were given out and have not ended."""
+        return len(self._given)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this driver has nothing to train, and will not have. While another one trains the
+        last points, it waits: the other one may be killed.
+        """
+        if not self.study.is_idle or self._twins:
+            return False
+        return bool(self.study.fault) or not self.study.is_shared
+
+    def next(self) -> "tuple[Asked, Trial] | None":
+        """What is to be trained next; None where there is nothing now, or, if `is_over`, at all."""
+        in_time = self.deadline is None or time.monotonic() < self.deadline
+        while (asked := self.study.ask(new=in_time and not self.study.fault)) is not None:
+            trial = trial_at(self.base, self.plan.registry, asked.point, asked.repeat)
+            self.study.begin(asked, trial.id)
+            self._twins.append((asked, trial))
+            if (found := self._free_twin()) is not None:
+                return found
+        return self._free_twin()
+
+    def epoch_ended(self, asked: "Asked", folder: TrialFolder) -> bool:
+        """Passes the epochs in a trial's folder on to the study; whether the trial is to stop."""
+        return self.study.report(asked, [e.validation_nme_percent for e in folder.epochs])
+
+    def ended(self, asked: "Asked", trial: Trial, state: State, reason: str) -> None:
+        """Tells the study how a trial has ended."""
+        self.states[trial.id] = state
+        self._given.discard(asked.number)
+        folder = self.plan.folder(trial)
+        if state == "done":
+            result, epochs = folder.result, folder.epochs
+            values = [OBJECTIVES[name].of(result) for name in self.design.settings.objectives]
+            self.study.complete(asked, values, [e.validation_nme_percent for e in epochs])
+        elif state == "failed":
+            self.study.fail(asked, reason)
+        self.save()
+
+    def save(self) -> None:
+        """Writes the record of the search, and the plan with all its trials."""
+        record = self.record()
+        record.save(self.plan.file.parent)
+        titles = dict[str, str]()
+        for point in record.points:
+            for repeat, identity in enumerate(point.trials):
+                titles[identity] = title_of(point.point, self.base, self.plan.registry, repeat)
+        self.plan.save({**titles, **self._titles})
+
+    def record(self) -> SearchRecord:
+        """The search as it stands."""
+        from odnbench.sweep.study.study import IMPORTANCE_METHOD
+
+        design = self.design
+        record = SearchRecord(
+            design.name,
+            design.settings,
+            design.space,
+            design.trials,
+            design.epochs,
+            self.where,
+            self.study.points,
+            candidates=self._candidates,
+        )
+        if self._candidates:
+            record = dataclasses.replace(
+                record,
+                importance_method=IMPORTANCE_METHOD,
+                importances=self.study.importances(),
+            )
+        return record
+
+    def confirm(self, how: Confirmation) -> Plan | None:
+        """The plan that trains the best points and the defaults again; None where there is nothing
+        to compare.
+        """
+        record = self.record()
+        defaults = next((point for point in record.points if point.number == 0), None)
+        if defaults is None or defaults.state != "complete" or not how.points:
+            return None
+        # Points may have come to the same trials.
+        best = {point.trials: point for point in reversed(record.best)}
+        chosen = [p for p in record.best if best[p.trials] is p and p.trials != defaults.trials]
+        if not chosen:
+            return None
+        trials, candidates = dict[str, Trial](), []
+        for point in (defaults, *chosen[: how.points]):
+            own = [
+                trial_at(self.base, self.plan.registry, point.point, seed)
+                for seed in range(record.settings.repeats, record.settings.repeats + how.seeds)
+            ]
+            trials |= {trial.id: trial for trial in own}
+            candidates.append(Candidate(point.number, tuple(trial.id for trial in own)))
+        self._titles = {trial.id: trial.title for trial in trials.values()}
+        self._candidates = tuple(candidates)
+        self.save()
+        return dataclasses.replace(self.plan, trials=tuple(trials.values()))
+
+    def _free_twin(self) -> "tuple[Asked, Trial] | None":
+        """A point that waits for nothing. Points whose trial is finished end at once."""
+        for asked, trial in list(self._twins):
+            if self.study.is_trained(trial.id, besides=asked):
+                continue
+            self._twins.remove((asked, trial))
+            if not self.plan.folder(trial).finished:
+                self._given.add(asked.number)
+                self.save()
+                return asked, trial
+            self.ended(asked, trial, "done", "reused")
+        return None
+
+
+def search(
+    searching: Searching,
+    executor: Callable[[Searching, Sequence[Observer]], None],
+    confirmer: Executor,
+    observers: Sequence[Observer],
+    confirmation: Confirmation,
+) -> Outcome:
+    """Has `executor` train what the study of `searching` proposes, and `confirmer` the best points
+    again. Interrupted trials go on when the same command is given again.
+    """
+    plan = searching.plan
+    for observer in observers:
+        observer.planned(())
+    searching.save()
+    executor(searching, observers)
+    for point in searching.study.points:
+        for identity in point.trials:
+            folder = TrialFolder(plan.file.parent / identity)
+            if point.state == "running" and identity not in searching.states and folder.started:
+                folder.set_status("stopped", INTERRUPTED)
+    points = searching.study.points
+    open_points = [point for point in points if point.state == "running"]
+    whole = len(points) >= searching.design.trials or (
+        searching.deadline is not None and time.monotonic() >= searching.deadline
+    )
+    searching.save()
+    if searching.study.fault:
+        raise OdnbenchError(f"{searching.study.fault}; the same command goes on with the search")
+    if open_points or not whole:
+        return Outcome(searching.states, complete=False)
+    failed = any(point.state == "failed" for point in points)
+    states = dict(searching.states)
+    for point in points:
+        if point.state == "pruned":  # no point goes on any more
+            for identity in point.trials:
+                TrialFolder(plan.file.parent / identity).forget_progress()
+    if (confirming := searching.confirm(confirmation)) is not None:
+        with alone_in(plan.file.parent, wait=True):  # another driver may be at it
+            outcome = carry_out(confirming, confirmer, observers)
+        states |= outcome.states
+        if not outcome.complete:
+            return Outcome(states, complete=False)
+    return Outcome(states, complete=not failed)
+
+
+def design_of(plan: Plan, settings: SearchSettings, trials: int | None = None) -> "Design":
+    """The design of a search around the plan's one trial.
+
+    trials: the number of points in all; None: as many as the [search] table says, or a grid has.
+    Raises OdnbenchError for a plan of several trials, and where defaults lie outside of the space.
+    """
+    from odnbench.sweep.study import Design, grid
+
+    wanted = plan.pipeline.search
+    if wanted is None or len(plan.trials) != 1:
+        raise OdnbenchError(
+            f"pipeline '{plan.pipeline.name}' must have one combination in its [axes] to be "
+            f"searched around, it has {len(plan.trials)}; choose one with -s, as -s variant=odn, "
+            "or try `odnbench tune`"
+        )
+    (base,) = plan.trials
+    space = space_of(wanted, plan.registry)
+    defaults = space.point_of(base.spec)
+    _check_space(space, base, plan.registry)
+    if settings.sampler == "grid":
+        points = grid(space)
+        count = len(points) + (defaults not in points)
+        if trials is not None and trials < count:
+            raise OdnbenchError(f"the grid has {count} points, more than --trials {trials}")
+        trials = count
+    return Design(
+        name=plan.pipeline.name,
+        plan=plan.id,
+        spec={**leaves(base.spec), "faces": base.faces},
+        space=space,
+        defaults=defaults,
+        settings=settings,
+        epochs=base.spec.train.epochs,
+        trials=trials or wanted.trials,
+    )
+
+
+def _check_space(space: Space, base: Trial, registry: Registry) -> None:
+    """Raises OdnbenchError where a searched weight has nothing to act on, or a network of the space
+    cannot be trained.
+    """
+    if not base.spec.train.epochs:
+        raise OdnbenchError(f"variant {base.spec.variant} is not trained: nothing can be searched")
+    footprint = check_trials([base], registry)[base.id]
+    for key, parameter in space.parameters.items():
+        section, _, name = key.rpartition(".")
+        if section == "loss" and name in footprint.idle_weights and not parameter.when:
+            raise OdnbenchError(
+                f"search space {space.name}: {name} has nothing to act on in variant "
+                f"{base.spec.variant}; leave it out of the space, or choose another variant"
+            )
+    near = [
+        dataclasses.replace(base, id=key, spec=spec) for key, spec in space.neighbours(base.spec)
+    ]
+    check_trials(near, registry)
+
+
+def trial_at(base: Trial, registry: Registry, point: Point, repeat: int = 0) -> Trial:
+    """The trial at a point of the space around `base`, with the `repeat`-th seed from its own."""
+    spec = apply(base.spec, point)
+    spec = dataclasses.replace(spec, seed=base.spec.seed + repeat)
+    identity = trial_id(spec, registry, base.faces)
+    title = title_of(point, base, registry, repeat)
+    return dataclasses.replace(base, id=identity, spec=spec, title=title)
+
+
+def title_of(point: Point, base: Trial, registry: Registry, repeat: int = 0) -> str:
+    """The title of a trial at a point."""
+    title = point_title(point, registry)
+    if apply(base.spec, point) == base.spec:
+        title += " (defaults)"
+    return f"{title}, seed {base.spec.seed + repeat}" if repeat else title
+
+
+def searched_pipeline(pipeline: Pipeline, space: str, name: str) -> Pipeline:
+    """`pipeline` with the space and the name that the command line gives a search of it."""
+    from odnbench.plan.searches import Search
+
+    search = pipeline.search or Search()
+    if space:
+        search = Search(trials=search.trials, space=space)
+    return dataclasses.replace(pipeline, search=search, name=name or pipeline.name)
