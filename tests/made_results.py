@@ -13,13 +13,15 @@ from odnbench.datasets.pictures import write_picture
 from odnbench.plan.entries import Variant
 from odnbench.plan.pipelines import Pipeline, load_pipeline, resolve
 from odnbench.plan.registry import Registry
+from odnbench.plan.searches import Search
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.reports.read import read_report
 from odnbench.reports.report import Report
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord
 from odnbench.results.predictions import Occlusion, Predictions
-from odnbench.results.records import Epoch, Result
+from odnbench.results.records import Epoch, Result, State
+from odnbench.results.searches import SearchRecord
 from odnbench.results.shapes import Shapes
 
 COLUMN = "300w/challenging"
@@ -50,6 +52,7 @@ class Made:
     product_spectrum: tuple[float, ...] = ()
     shapes: Shapes | None = None
     pasted: Faces | None = None
+    validation_nme_percent: float = 5.0
 
 
 def registry_with(*variants: Variant) -> Registry:
@@ -81,12 +84,8 @@ def report_of(
     rendered: bool = True,
 ) -> Report:
     """The report of `trials`, and of a trial without numbers for each variant of `failed`."""
-    named = {
-        f"{index}": _trial(made.variant, made.seed, made.overrides, registry, rendered)
-        for index, made in enumerate(trials)
-    }
-    for (name, trial), made in zip(named.items(), trials, strict=True):
-        _write(TrialFolder(folder / name), dataclasses.replace(trial, id=name), made)
+    named = write_trials(folder, dict(zip(map(str, range(len(trials))), trials, strict=True)),
+                         registry, rendered)  # fmt: skip
     for variant in failed:
         named[variant] = _trial(variant, 0, (), registry, rendered)
         trial_folder = TrialFolder(folder / variant)
@@ -101,6 +100,48 @@ def report_of(
         saved_at="2019-06-16T00:00:00+00:00",
     ).save(folder)
     return read_report(folder / PLAN, registry)
+
+
+def search_report(
+    folder: Path,
+    record: SearchRecord,
+    trials: Mapping[str, Made],
+    stopped: Mapping[str, tuple[State, str]] | None = None,
+    registry: Registry = REGISTRY,
+) -> Report:
+    """The report of the search in `record`, whose finished `trials` are named by content id.
+
+    stopped: content id → state and reason, of trials that were begun and not finished.
+    """
+    made = write_trials(folder, trials, registry)
+    for name, (state, reason) in (stopped or {}).items():
+        made[name] = _trial("odn", 0, (), registry, True)
+        TrialFolder(folder / name).start(made[name])
+        TrialFolder(folder / name).set_status(state, reason)
+    record.save(folder)
+    PlanRecord(
+        id="made",
+        pipeline=Pipeline(
+            record.name, "A search", reference="odn", columns=(COLUMN,), search=Search()
+        ),
+        trials=tuple(made),
+        titles=tuple(f"trial {name}" for name in made),
+        notes=(),
+        saved_at="2019-06-16T00:00:00+00:00",
+    ).save(folder)
+    return read_report(folder / PLAN, registry)
+
+
+def write_trials(
+    folder: Path, trials: Mapping[str, Made], registry: Registry = REGISTRY, rendered: bool = True
+) -> dict[str, Trial]:
+    """Writes the folder of each finished trial, by its name; returns the trials by name."""
+    written = {}
+    for name, made in trials.items():
+        trial = _trial(made.variant, made.seed, made.overrides, registry, rendered)
+        written[name] = dataclasses.replace(trial, id=name)
+        _write(TrialFolder(folder / name), written[name], made)
+    return written
 
 
 def _trial(
@@ -121,7 +162,7 @@ def _write(folder: TrialFolder, trial: Trial, made: Made) -> None:
         rank = 3.0 if made.spectrum else None
         folder.append(Epoch(index, 1, 1, 1e-3, 5, 1, rank, rank, shares))
     write_picture(np.zeros((8, 8, 3), np.uint8), folder.examples)
-    numbers = (10, 1, 5.0, 1.0, 1.0, "float32", "cpu", "")
+    numbers = (10, 1, made.validation_nme_percent, 1.0, 1.0, "float32", "cpu", "")
     result = Result(*numbers, made.spectrum, made.product_spectrum, made.shapes)
     pasted = None if made.pasted is None else _predictions(made.pasted)
     folder.finish(result, _predictions(made.faces), pasted)

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
-from odnbench.errors import one_line
 from odnbench.metrics.ced import ced
 from odnbench.plan.trials import Coverage
+from odnbench.reports.looks import PALETTE, in_figure
 from odnbench.reports.ranks import RankRow
 from odnbench.reports.report import Report
+from odnbench.reports.search_figures import search_figures
 from odnbench.results.records import Epoch
 from odnbench.scoring.scores import Score
 
-# Okabe and Ito's palette, distinguishable with colour-vision deficiency.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31", "#7F7F7F")
 STYLES = ("-", (0, (5, 2)))
 LARGEST_NME_PERCENT = 25.0
 _SMALLEST_SINGULAR_VALUE = 1e-6  # of the largest; float32 has 24 bits
@@ -61,6 +59,9 @@ def figures_of(report: Report) -> dict[str, Figure]:
     if ranked:
         shown = next((rank for rank in ranked if rank.row is report.exemplar_row), ranked[0])
         named[f"{report.pipeline.name}-spectrum.png"] = spectrum_figure(shown, label)
+    if report.search is not None:
+        symbols = {f"loss.{weight.name}": weight.symbol for weight in report.penalties}
+        named |= search_figures(report.search, report.pipeline.name, label, symbols)
     return named
 
 
@@ -134,20 +135,6 @@ def spectrum_figure(rank: RankRow, label: str) -> Figure:
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=8)
     return figure
-
-
-def in_figure(title: str) -> str:
-    """`title` in the font of figures, with an escape for each character that the font lacks.
-
-    matplotlib reads formulas between dollars, and keeps what begins with an underscore out of
-    legends.
-    """
-    font = get_font(findfont(FontProperties()))
-    text = "".join(
-        c if font.get_char_index(ord(c)) else c.encode("unicode_escape").decode("ascii")
-        for c in one_line(title)
-    ).replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
 
 
 def line_styles(curves: Sequence[Curve]) -> list[tuple[str, object]]:

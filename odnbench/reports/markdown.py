@@ -1,7 +1,7 @@
 """A report as Markdown, through reports/templates/report.md.j2, with its figures beside it."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -16,7 +16,8 @@ from odnbench.reports.report import Report
 _FILTERS = (
     texts.with_interval, texts.rounded, texts.counted, texts.relative, texts.points,
     texts.within_faces, texts.verdict_on_map, texts.share, texts.carrier, texts.matrix_size,
-    texts.listed, sentences.found, sentences.not_shown, code, picture,
+    texts.listed, texts.values_of, texts.conditions, texts.sampler, texts.pruner,
+    sentences.found, sentences.not_shown, sentences.progress, code, picture,
 )  # fmt: skip
 
 
@@ -29,12 +30,14 @@ def write_markdown(report: Report, folder: Path) -> Path:
     if report.exemplar is not None:
         shutil.copyfile(report.exemplar.folder.examples, folder / _examples_name(report))
     path = folder / f"{report.pipeline.name}.md"
-    path.write_text(as_markdown(report, figures), encoding="utf-8")
+    path.write_text(as_markdown(report, list(figures)), encoding="utf-8")
     return path
 
 
-def as_markdown(report: Report, figures: Iterable[str]) -> str:
-    """The report as Markdown, with `figures` (file names) beside it."""
+def as_markdown(report: Report, figures: Sequence[str]) -> str:
+    """The report as Markdown, with `figures` (file names) beside it; those of a search stand in the
+    section of the search.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(shipped("reports/templates")),
         undefined=jinja2.StrictUndefined,
@@ -48,9 +51,11 @@ def as_markdown(report: Report, figures: Iterable[str]) -> str:
     for text in _FILTERS:
         environment.filters[text.__name__] = text
     template = environment.get_template("report.md.j2")
+    of_search = f"{report.pipeline.name}-search-"
     return template.render(
         report=report,
-        figures=list(figures),
+        figures=[name for name in figures if not name.startswith(of_search)],
+        search_figures=[name for name in figures if name.startswith(of_search)],
         examples=_examples_name(report),
         inert_below=texts.inert_below(),
         fewest_faces=FEWEST_FACES,

@@ -4,36 +4,22 @@ A report knows nothing of training: it reads predictions. What is rendered, part
 stands next to the number that it concerns.
 """
 
-import dataclasses
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.entries import Backbone, LossWeight, Metric, Published, Variant
-from odnbench.plan.pipelines import Search
+from odnbench.plan.entries import LossWeight, Metric, Published, Variant
 from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import TrialSpec
-from odnbench.plan.titles import distinguishing_keys, has_paper_weights, trial_title, weights_title
 from odnbench.reports.report import Report
-from odnbench.reports.rows import (
-    Base,
-    Measured,
-    Missing,
-    Row,
-    ScoredTrial,
-    Tested,
-    errors_of,
-    nme_interval,
-)
-from odnbench.results.folder import TrialFolder, damaged
-from odnbench.results.plans import PlanRecord, Work
-from odnbench.results.predictions import Predictions
-from odnbench.scoring.occlusion import map_cells, occlusion_scores
+from odnbench.reports.rows import Missing, Row, ScoredTrial
+from odnbench.reports.search import Searched
+from odnbench.reports.search_rows import read_search, read_search_rows
+from odnbench.reports.trials import TrialReader, numbers_of, rows_of
+from odnbench.results.plans import PlanRecord
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.score import score_files
-from odnbench.scoring.scores import Score, main_values, scores
+from odnbench.scoring.scores import Score
 from odnbench.scoring.truth import truth_in_predictions
 
 
@@ -45,26 +31,27 @@ def read_report(
     It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
     protocols, or a file of `foreign` has the faces of none of its columns.
     """
-    record, work = PlanRecord.load(plan_file), Work.in_folder(plan_file.parent)
-    pipeline = record.pipeline
-    finished: list[ScoredTrial] = []
-    missing = []
-    for folder, title in record.folders(plan_file.parent):
-        standing = work.standing(folder)
-        if standing.state == "done":
-            try:
-                predictions, pasted = folder.predictions, folder.pasted
-            except OdnbenchError as error:  # the marker of an earlier version vouches for nothing
-                standing = damaged(str(error))
-        if standing.state != "done":
-            missing.append(Missing(title, standing))
-            continue
-        finished.append(_score_trial(folder, predictions, pasted, pipeline.columns, registry))
-    protocols = {scored.trial.protocol for scored in finished}
+    record = PlanRecord.load(plan_file)
+    pipeline, notes, search_record = record.pipeline, record.notes, None
+    if pipeline.search is not None:
+        try:
+            search_record = read_search(plan_file.parent, record.trials)
+        except OdnbenchError as error:
+            notes = (*notes, f"without what the search has recorded: {error}")
+    titles = dict(zip(record.trials, record.titles, strict=True))
+    reader = TrialReader(plan_file.parent, pipeline.columns, registry)
+    search: Searched | None = None
+    if search_record is not None:
+        found = read_search_rows(search_record, titles, reader)
+        search, rows, missing = found.search, found.rows, found.missing
+    else:
+        finished, lacking = reader.read(titles)
+        rows = rows_of(list(finished.values()), pipeline.reference, registry)
+        missing = tuple(Missing(titles[i], standing) for i, standing in lacking.items())
+    protocols = {scored.trial.protocol for row in rows for scored in row.trials}
     if len(protocols) > 1:
         names = ", ".join(sorted(protocol.name for protocol in protocols))
         raise OdnbenchError(f"{plan_file}: its trials follow unlike protocols ({names})")
-    rows = _rows(finished, pipeline.reference, pipeline.search, registry)
     published = tuple(registry.get(Published, name) for name in pipeline.published)
     own = next(iter(protocols), None)
     unlike = {
@@ -74,13 +61,12 @@ def read_report(
     }
     return Report(
         pipeline=pipeline,
-        notes=record.notes,
+        notes=notes,
         rows=rows,
-        missing=tuple(missing),
+        missing=missing,
         published=published,
         unlike=unlike,
         metrics=tuple(registry.all(Metric).values()),
-        weights=tuple(registry.get(LossWeight, name) for name in _weights_of(pipeline.search)),
         penalties=tuple(registry.all(LossWeight).values()),
         factors={
             name: variant.factors
@@ -98,100 +84,8 @@ def read_report(
             for file in foreign
             if rows
         ),
+        search=search,
     )
-
-
-def _score_trial(
-    folder: TrialFolder,
-    predictions: Predictions,
-    pasted: Predictions | None,
-    columns: Sequence[str],
-    registry: Registry,
-) -> ScoredTrial:
-    """A finished trial with its numbers."""
-    trial = folder.trial
-
-    def tested(predictions: Predictions) -> Tested:
-        return Tested(
-            {score.column: score for score in scores(predictions, trial, registry, columns)},
-            occlusion_scores(predictions, registry, columns),
-        )
-
-    return ScoredTrial(
-        trial,
-        folder,
-        folder.result,
-        tuple(folder.epochs),
-        tested(predictions),
-        folder.versions,
-        None if pasted is None else tested(pasted),
-        map_cells(predictions),
-    )
-
-
-def _rows(
-    finished: Sequence[ScoredTrial], reference: str, search: Search | None, registry: Registry
-) -> tuple[Row, ...]:
-    """A row for each group of trials that differ in nothing but the seed.
-
-    The rows of a search are sorted by their error on validation faces.
-    """
-    groups: dict[TrialSpec, list[ScoredTrial]] = defaultdict(list)
-    for scored in finished:
-        groups[dataclasses.replace(scored.trial.spec, seed=0)].append(scored)
-    keys = [key for key in distinguishing_keys(groups) if key != "seed"]
-    searched = _weights_of(search)
-    is_single = sum(spec.variant == reference for spec in groups) == 1
-    rows = []
-    for spec, trials in groups.items():
-        row = Row(
-            title=weights_title(spec, registry, searched)
-            if search
-            else trial_title(spec, registry, keys),
-            variant=spec.variant,
-            trials=tuple(trials),
-            numbers=_numbers([trial.scores for trial in trials], registry),
-            is_reference=is_single and spec.variant == reference,
-            has_paper_weights=bool(search) and has_paper_weights(spec, registry, searched),
-            base=_base_of(spec, registry),
-        )
-        rows.append(row)
-    if search is not None:
-        rows.sort(key=lambda row: row.trials[0].result.validation_nme_percent)
-    return tuple(rows)
-
-
-def _base_of(spec: TrialSpec, registry: Registry) -> Base | None:
-    """What carries the modules of a network; None where `registry` does not know its entries."""
-    try:
-        variant = registry.get(Variant, spec.variant)
-        backbone = registry.get(Backbone, spec.model.backbone)
-    except OdnbenchError:  # results of a registry that is not there any more
-        return None
-    attach = spec.model.attach
-    options = dict(variant.options)
-    return Base(backbone.name, attach, backbone.layer(attach), variant.network, options)
-
-
-def _numbers(
-    by_seed: Sequence[Mapping[str, Score]], registry: Registry
-) -> dict[str, dict[str, Measured]]:
-    """Metric → column → number, from column → score of each seed; the NME has an interval."""
-    numbers: dict[str, dict[str, Measured]] = defaultdict(dict)
-    for column in dict.fromkeys(column for one in by_seed for column in one):
-        found = [one[column] for one in by_seed if column in one]
-        values = [main_values(score, registry) for score in found]
-        errors = errors_of(found)
-        assert errors is not None
-        for name in values[0]:
-            interval = nme_interval(errors) if name == "nme" else None
-            numbers[name][column] = Measured(tuple(one[name] for one in values), interval)
-    return dict(numbers)
-
-
-def _weights_of(search: Search | None) -> tuple[str, ...]:
-    """The names of the loss weights that `search` varies."""
-    return search.parameters if search else ()
 
 
 def _foreign_row(
@@ -217,4 +111,4 @@ def _foreign_row(
         raise OdnbenchError(
             "\n".join(dict.fromkeys(reasons)) or f"{file.path}: the run has no faces to score it on"
         )
-    return Row(file.name, "", (), _numbers([found], registry), found, notes=tuple(notes))
+    return Row(file.name, "", (), numbers_of([found], registry), found, notes=tuple(notes))

@@ -12,7 +12,7 @@ from typing import Any
 from odnbench.metrics.factorial import Effect
 from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.metrics.significance import Comparison
-from odnbench.plan.conversion import get_at, leaves
+from odnbench.plan.conversion import leaves
 from odnbench.plan.entries import LossWeight, Metric, Published
 from odnbench.plan.pipelines import Pipeline
 from odnbench.plan.protocols import BoxRule, Protocol
@@ -22,6 +22,7 @@ from odnbench.reports.occlusion import SmallMap, Told, maps_tell, small_maps
 from odnbench.reports.pasted import PastedLine, pasted_lines
 from odnbench.reports.ranks import RankRow, ranks_of
 from odnbench.reports.rows import Missing, Row, ScoredTrial, compared_with
+from odnbench.reports.search import Searched
 from odnbench.reports.summary import Lead, Seen, lead_of, seen_by
 from odnbench.reports.terms import TermsRow, terms_of
 
@@ -45,12 +46,13 @@ class Report:
     published: tuple[Published, ...]
     unlike: Mapping[str, str]  # published table → why its numbers are not comparable
     metrics: tuple[Metric, ...]
-    weights: tuple[LossWeight, ...]  # that a search varied
     penalties: tuple[LossWeight, ...]  # every weight of the objective
     factors: Mapping[str, tuple[str, ...]]  # variant → the modules that are on
     saved_at: str
     rules: Mapping[str, str] = field(default_factory=dict)  # column → which faces are in it
     foreign: tuple[Row, ...] = ()  # files of predictions of other tools
+    # None unless a search has made the plan and its record can be read.
+    search: Searched | None = None
 
     @property
     def table(self) -> tuple[Row, ...]:
@@ -175,10 +177,6 @@ class Report:
             if all(other.get(key) == value for other in others)
         }
 
-    def weight(self, trial: ScoredTrial, name: str) -> float:
-        """The loss weight `name` of a trial."""
-        return float(get_at(trial.trial.spec, f"loss.{name}"))
-
     @property
     def paper(self) -> dict[str, PublishedColumn]:
         """Split → published NME of the methods that are variants of ours."""
@@ -278,6 +276,8 @@ class Report:
     @property
     def exemplar_row(self) -> Row:
         """The row that speaks for the report: the reference, or the first row without one."""
+        if self.reference is not None:
+            return self.reference
         named = [row for row in self.rows if row.variant == self.pipeline.reference]
         return (named or list(self.rows))[0]
 

@@ -2,6 +2,7 @@
 
 # S seeds, N faces
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +93,6 @@ class Row:
     # Column → score, of a file of predictions that another tool made.
     foreign: Mapping[str, Score] = field(default_factory=dict)
     is_reference: bool = False  # whether the other rows are compared with this one
-    has_paper_weights: bool = False  # whether a search tried the paper's weights here
     # None for a foreign method, and where the registry does not know the variant or the backbone.
     base: Base | None = None
     notes: tuple[str, ...] = ()  # what readers of a foreign method's numbers must know
@@ -101,6 +101,12 @@ class Row:
     def parameters(self) -> int | None:
         """The number of the network's parameters; None for a foreign method."""
         return self.trials[0].result.parameters if self.trials else None
+
+    @property
+    def validation_nme_percent(self) -> float:
+        """The mean over seeds of the error on validation faces; NaN for a foreign method."""
+        values = [trial.result.validation_nme_percent for trial in self.trials]
+        return float(np.mean(values)) if values else math.nan
 
     @property
     def is_trained(self) -> bool:

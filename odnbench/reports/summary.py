@@ -20,15 +20,15 @@ _CLEAREST: tuple[Truth, ...] = (
 class Lead:
     """The trained row with the lowest error on a column, beside another row.
 
-    In a search, it is the row with the lowest error on validation faces: the lowest of many test
-    errors is lower than that of the same network on new faces.
+    In a search, it is the row with the lowest error on validation faces, of those that are not the
+    defaults: the lowest of many test errors is lower than that of the same network on new faces.
     """
 
     row: Row
     nme: Measured
     is_search: bool
-    # The reference; where `row` is the reference, the row with the next lowest error; in a search,
-    # the row with the paper's weights.
+    # The reference, which in a search are the defaults; where `row` is the reference, the row with
+    # the next lowest error.
     other: Row | None
     # Of whichever of the two is not the reference; None where they cannot be compared.
     comparison: Comparison | None
@@ -53,25 +53,25 @@ def lead_of(
 ) -> Lead | None:
     """The leading row on `column`; None where no trained row has a number there.
 
-    rows: those of a search are in the order of their error on validation faces. comparisons: title
-    of a row → its comparison with the reference on `column`.
+    comparisons: title of a row → its comparison with the reference on `column`.
     """
     ranked = [
         (number, row)
         for row in rows
         if row.is_trained and (number := row.number("nme", column)) is not None
     ]
-    if not is_search:
+    if is_search:
+        ranked.sort(
+            key=lambda held: (held[1] is reference, held[1].validation_nme_percent, held[0].mean)
+        )
+    else:
         ranked.sort(key=lambda held: held[0].mean)
     if not ranked:
         return None
     nme, first = ranked[0]
-    if is_search:
-        other = next((row for _, row in ranked[1:] if row.has_paper_weights), None)
-    elif first is reference:
+    other = reference
+    if first is reference:
         other = ranked[1][1] if len(ranked) > 1 else None
-    else:
-        other = reference
     compared = other if first is reference else first
     comparison = None if compared is None else comparisons.get(compared.title)
     return Lead(first, nme, is_search, other, comparison)

@@ -1,13 +1,15 @@
 """Numbers as people read them, for all formats that are text and for the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from odnbench.metrics.intervals import Interval
 from odnbench.metrics.significance import Comparison
+from odnbench.plan.spaces import Parameter
 from odnbench.reports.occlusion import Told
 from odnbench.reports.ranks import RankRow
 from odnbench.reports.rows import Base, Measured
 from odnbench.reports.terms import INERT_BELOW, Term
+from odnbench.results.searches import PRUNERS, SAMPLERS, PointState, SearchSettings
 
 NOTHING = "–"
 
@@ -102,6 +104,45 @@ def matrix_size(rank: RankRow) -> str:
     if rank.shape is None:
         return f"{len(rank.spectrum)} singular values"
     return "{} × {}".format(*rank.shape)
+
+
+def states(counts: Mapping[PointState, int]) -> str:
+    """ "24 complete, 14 pruned, 2 failed"; "" for no points."""
+    order: tuple[PointState, ...] = ("complete", "pruned", "failed", "running")
+    return ", ".join(f"{counts[state]} {state}" for state in order if counts.get(state))
+
+
+def sampler(settings: SearchSettings) -> str:
+    """What proposes the points of a search."""
+    return f"{SAMPLERS.get(settings.sampler, settings.sampler)}, seed {settings.seed}"
+
+
+def pruner(settings: SearchSettings, epochs: int) -> str:
+    """What stops points early, and from when on. epochs: of a trial that is not stopped."""
+    told = PRUNERS.get(settings.pruner, settings.pruner)
+    if settings.pruner == "none":
+        return told
+    steps, what = (epochs, "epoch") if settings.repeats == 1 else (settings.repeats, "training")
+    return f"{told}, from {what} {settings.first_step(steps)} of {steps} on"
+
+
+def values_of(parameter: Parameter) -> str:
+    """What a search tries for a parameter: its choices, or its range and scale."""
+    if parameter.choices:
+        return ", ".join(map(str, parameter.choices))
+    text = f"{parameter.low:g} to {parameter.high:g}"
+    text += ", logarithmic" if parameter.scale == "log" else ""
+    text += ", whole numbers" if parameter.whole else ""
+    return f"{text}, or 0" if parameter.zero else text
+
+
+def conditions(parameter: Parameter) -> str:
+    """Where a parameter is varied."""
+    told = [
+        f"{key.rpartition('.')[2]} is {' or '.join(map(str, values))}"
+        for key, values in parameter.when.items()
+    ]
+    return f"where {listed(told)}" if told else "everywhere"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,0 +1,146 @@
+"""From trial folders to rows: each finished trial is scored under its own protocol."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from odnbench.errors import OdnbenchError
+from odnbench.plan.entries import Backbone, Variant
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import TrialSpec
+from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.reports.rows import Base, Measured, Row, ScoredTrial, Tested, errors_of, nme_interval
+from odnbench.results.folder import TrialFolder, damaged
+from odnbench.results.plans import Work
+from odnbench.results.predictions import Predictions
+from odnbench.results.records import Standing
+from odnbench.scoring.occlusion import map_cells, occlusion_scores
+from odnbench.scoring.scores import Score, main_values, scores
+
+
+class TrialReader:
+    """Reads trials in the `folder` of a pipeline, and scores them on `columns`."""
+
+    def __init__(self, folder: Path, columns: Sequence[str], registry: Registry):
+        self.folder, self.registry = folder, registry
+        self._columns, self._work = columns, Work.in_folder(folder)
+
+    def read(self, trials: Iterable[str]) -> tuple[dict[str, ScoredTrial], dict[str, Standing]]:
+        """(content id → finished trial with its numbers, content id → where it stands, of others).
+
+        trials: content ids.
+        """
+        finished: dict[str, ScoredTrial] = {}
+        lacking: dict[str, Standing] = {}
+        for identity in trials:
+            folder = TrialFolder(self.folder / identity)
+            standing = self._work.standing(folder)
+            if standing.state == "done":
+                try:
+                    predictions, pasted = folder.predictions, folder.pasted
+                except OdnbenchError as error:  # an earlier version's marker vouches for nothing
+                    standing = damaged(str(error))
+            if standing.state == "done":
+                finished[identity] = _score_trial(
+                    folder, predictions, pasted, self._columns, self.registry
+                )
+            else:
+                lacking[identity] = standing
+        return finished, lacking
+
+    def unscored(self, trials: Iterable[str]) -> dict[str, Standing]:
+        """Content id → where it stands, of those of `trials` that are not finished; nothing is read
+        for that but sizes of files.
+        """
+        found = {i: self._work.standing(TrialFolder(self.folder / i), read=()) for i in trials}
+        return {i: standing for i, standing in found.items() if standing.state != "done"}
+
+
+def _score_trial(
+    folder: TrialFolder,
+    predictions: Predictions,
+    pasted: Predictions | None,
+    columns: Sequence[str],
+    registry: Registry,
+) -> ScoredTrial:
+    """A finished trial with its numbers."""
+    trial = folder.trial
+
+    def tested(predictions: Predictions) -> Tested:
+        return Tested(
+            {score.column: score for score in scores(predictions, trial, registry, columns)},
+            occlusion_scores(predictions, registry, columns),
+        )
+
+    return ScoredTrial(
+        trial,
+        folder,
+        folder.result,
+        tuple(folder.epochs),
+        tested(predictions),
+        folder.versions,
+        None if pasted is None else tested(pasted),
+        map_cells(predictions),
+    )
+
+
+def rows_of(finished: Sequence[ScoredTrial], reference: str, registry: Registry) -> tuple[Row, ...]:
+    """A row for each group of trials that differ in nothing but the seed."""
+    groups: dict[TrialSpec, list[ScoredTrial]] = defaultdict(list)
+    for scored in finished:
+        groups[dataclasses.replace(scored.trial.spec, seed=0)].append(scored)
+    keys = [key for key in distinguishing_keys(groups) if key != "seed"]
+    is_single = sum(spec.variant == reference for spec in groups) == 1
+    return tuple(
+        row_of(
+            trial_title(spec, registry, keys),
+            trials,
+            registry,
+            is_reference=is_single and spec.variant == reference,
+        )
+        for spec, trials in groups.items()
+    )
+
+
+def row_of(
+    title: str, trials: Sequence[ScoredTrial], registry: Registry, *, is_reference: bool
+) -> Row:
+    """The row of trials that differ in nothing but the seed."""
+    spec = trials[0].trial.spec
+    return Row(
+        title=title,
+        variant=spec.variant,
+        trials=tuple(trials),
+        numbers=numbers_of([trial.scores for trial in trials], registry),
+        is_reference=is_reference,
+        base=_base_of(spec, registry),
+    )
+
+
+def _base_of(spec: TrialSpec, registry: Registry) -> Base | None:
+    """What carries the modules of a network; None where `registry` does not know its entries."""
+    try:
+        variant = registry.get(Variant, spec.variant)
+        backbone = registry.get(Backbone, spec.model.backbone)
+    except OdnbenchError:  # results of a registry that is not there any more
+        return None
+    attach = spec.model.attach
+    options = dict(variant.options)
+    return Base(backbone.name, attach, backbone.layer(attach), variant.network, options)
+
+
+def numbers_of(
+    by_seed: Sequence[Mapping[str, Score]], registry: Registry
+) -> dict[str, dict[str, Measured]]:
+    """Metric → column → number, from column → score of each seed; the NME has an interval."""
+    numbers: dict[str, dict[str, Measured]] = defaultdict(dict)
+    for column in dict.fromkeys(column for one in by_seed for column in one):
+        found = [one[column] for one in by_seed if column in one]
+        values = [main_values(score, registry) for score in found]
+        errors = errors_of(found)
+        assert errors is not None
+        for name in values[0]:
+            interval = nme_interval(errors) if name == "nme" else None
+            numbers[name][column] = Measured(tuple(one[name] for one in values), interval)
+    return dict(numbers)
