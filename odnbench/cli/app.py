@@ -21,13 +21,14 @@ from odnbench.cli.data import data_app
 from odnbench.cli.plain_console import PlainConsole, lines
 from odnbench.cli.registry import registry_app
 from odnbench.cli.report import report_command
-from odnbench.cli.run import run_command, tune_command
+from odnbench.cli.run import run_command
 from odnbench.cli.score import rescore_command, score_command
 from odnbench.cli.signals import interruption
 from odnbench.cli.status import status_command
 from odnbench.cli.streams import prepare_streams
 from odnbench.cli.terminal import cache_folder, console
 from odnbench.cli.tracking import sync_command, ui_command
+from odnbench.cli.tune import tune_command
 from odnbench.errors import OdnbenchError
 
 # What the system says of a disk that is full, and of a path that this user cannot use.

@@ -1,11 +1,11 @@
-"""`odnbench run` and `odnbench tune`: the options that they share, the plan, and what is printed
+"""`odnbench run`, and what it shares with `odnbench tune`: options, the plan, and what is printed
 while and after it is carried out.
 """
 
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -30,13 +30,16 @@ from odnbench.cli.terminal import (
     results_in,
     say,
 )
+from odnbench.errors import OdnbenchError
 
 if TYPE_CHECKING:
+    from odnbench.plan.pipelines import Pipeline
     from odnbench.reports.report import Report
+    from odnbench.results.observers import Observer
     from odnbench.storage.place import ResultStore
     from odnbench.sweep.plan import Plan
     from odnbench.sweep.resources import Resources
-    from odnbench.sweep.run import Executor
+    from odnbench.sweep.run import Executor, Outcome
     from odnbench.tracking.mirror import MlflowMirror
 
 
@@ -45,20 +48,6 @@ class ExecutorName(StrEnum):
 
     ray = "ray"
     inline = "inline"
-
-
-class SearchName(StrEnum):
-    """How new loss weights are proposed."""
-
-    optuna = "optuna"
-    random = "random"
-
-
-class SchedulerName(StrEnum):
-    """Whether bad trials are stopped early."""
-
-    asha = "asha"
-    none = "none"
 
 
 @dataclass(frozen=True)
@@ -80,6 +69,9 @@ class SweepOptions:
         bool, typer.Option(help="Go on where faces of a data set are missing.")
     ] = False
     storage: StorageOption = "runs"
+    executor: Annotated[
+        ExecutorName, typer.Option(help="Ray, or this process, one trial after the other.")
+    ] = ExecutorName.ray
     select: Annotated[
         str, typer.Option(help="Epoch to keep: best on validation, last, or best on test.")
     ] = ""
@@ -98,107 +90,98 @@ class SweepOptions:
         bool, typer.Option("--dry-run", help="Print the plan and what it costs, and stop.")
     ] = False
 
+    @property
+    def threads(self) -> int:
+        """The number of torch's threads on the CPU, for a trial in this process."""
+        return max(1, int(self.cpus))
 
-def takes_sweep_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Replaces the parameter `options: SweepOptions` of a command by one parameter for each field
-    of SweepOptions, which Typer then offers as an option. Every field must have a default.
+    @property
+    def slots(self) -> int | None:
+        """How many trials run side by side; None: as many as there is room for."""
+        return 1 if self.executor is ExecutorName.inline else None
+
+
+def spreads_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replaces each parameter of a command that is a dataclass by one parameter for each of its
+    fields, which Typer then offers as an option. Every field must have a default.
     """
-    types = get_type_hints(SweepOptions, include_extras=True)
-    shared = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=types[field.name],
-        )
-        for field in dataclasses.fields(SweepOptions)
-    ]
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "options"
-    ]
+    own, spread = [], dict[str, tuple[type, list[str]]]()
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        kind = parameter.annotation
+        if not dataclasses.is_dataclass(kind):
+            own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        assert isinstance(kind, type)
+        types, fields = get_type_hints(kind, include_extras=True), dataclasses.fields(kind)
+        spread[parameter.name] = kind, [field.name for field in fields]
+        own += [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=types[field.name],
+            )
+            for field in fields
+        ]
 
     def wrapper(**arguments: Any) -> None:
-        options = {parameter.name: arguments.pop(parameter.name) for parameter in shared}
-        command(**arguments, options=SweepOptions(**options))
+        gathered = {
+            name: kind(**{field: arguments.pop(field) for field in fields})
+            for name, (kind, fields) in spread.items()
+        }
+        command(**arguments, **gathered)
 
-    wrapper.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    wrapper.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
     wrapper.__doc__ = command.__doc__
     return wrapper
 
 
-@takes_sweep_options
+@spreads_options
 def run_command(
     pipeline: Annotated[str, typer.Argument(help="A pipeline of pipelines/, or a TOML file.")],
     options: SweepOptions,
-    executor: Annotated[
-        ExecutorName, typer.Option(help="Ray, or this process, one trial after the other.")
-    ] = ExecutorName.ray,
 ) -> None:
     """Run every trial of a pipeline and log it to MLflow."""
-    resources, storage = _resources(options), results_in(options.storage)
-    plan = _make_plan(pipeline, options, resources, storage)
-    _print_plan(plan, options, storage)
+    from odnbench.plan.pipelines import load_pipeline
+
+    resources, storage = resources_of(options), results_in(options.storage)
+    plan = plan_of(load_pipeline(pipeline), options, resources, storage)
+    _check_no_search(plan)
+    print_plan(plan, options, storage)
     if options.dry_run:
-        slots = 1 if executor is ExecutorName.inline else None
-        print_forecast(plan, resources, slots=slots)
+        print_forecast(plan, resources, slots=options.slots)
         return
-    if executor is ExecutorName.inline:
+    run_plan = executor_of(options, resources)
+    from odnbench.sweep.run import run
+
+    carry_out(plan, storage, lambda observers: run(plan, run_plan, observers))
+
+
+def executor_of(options: SweepOptions, resources: "Resources") -> "Executor":
+    """What trains the trials of a plan."""
+    if options.executor is ExecutorName.inline:
         from odnbench.sweep.inline import run_inline
 
-        _carry_out(plan, storage, partial(run_inline, threads=max(1, int(options.cpus))))
-        return
+        return partial(run_inline, threads=options.threads)
     with needs("ray", "install ray[tune], or use --executor inline"):
         from odnbench.sweep.on_ray import run_on_ray
 
-    _carry_out(plan, storage, partial(run_on_ray, resources=resources, tell=say))
+    return partial(run_on_ray, resources=resources, tell=say)
 
 
-@takes_sweep_options
-def tune_command(
-    options: SweepOptions,
-    pipeline: Annotated[str, typer.Argument(help="A pipeline with a [search] table.")] = "tune",
-    search: Annotated[
-        SearchName, typer.Option(help="How weights are proposed.")
-    ] = SearchName.optuna,
-    trials: Annotated[
-        int | None, typer.Option(help="Trials in all, those of earlier runs counted in.", min=1)
-    ] = None,
-    scheduler: Annotated[SchedulerName, typer.Option(help="Early stopping.")] = SchedulerName.asha,
-) -> None:
-    """Search the loss weights of Eq. (3), from the paper's on."""
-    resources, storage = _resources(options), results_in(options.storage)
-    plan = _make_plan(pipeline, options, resources, storage)
-    _print_plan(plan, options, storage)
-    if wanted := plan.pipeline.search:
-        say(
-            f"  search     {search}, {trials or wanted.trials} trials over "
-            f"{', '.join(wanted.parameters)}; early stopping: {scheduler}"
+def _check_no_search(plan: "Plan") -> None:
+    """Raises OdnbenchError where a search would lose its plan to this one."""
+    from odnbench.results.searches import SEARCH
+
+    folder = plan.file.parent
+    if (folder / SEARCH).is_file():
+        raise OdnbenchError(
+            f"{folder} holds a search, whose place in reports this plan would take; go on with it "
+            f"by `odnbench tune {plan.pipeline.name}`, or give another --storage"
         )
-    if options.dry_run:
-        print_forecast(
-            plan,
-            resources,
-            search_trials=(trials or wanted.trials) if wanted else None,
-            at_most=scheduler is not SchedulerName.none,
-        )
-        return
-    with needs("ray", "install ray[tune]"):
-        from odnbench.sweep.on_ray import search_on_ray
-
-    executor = partial(
-        search_on_ray,
-        resources=resources,
-        algorithm=search.value,
-        total=trials,
-        scheduler=scheduler.value,
-        tell=say,
-    )
-    _carry_out(plan, storage, executor, searching=True)
 
 
-def _resources(options: SweepOptions) -> "Resources":
+def resources_of(options: SweepOptions) -> "Resources":
     """What the options give each trial; OdnbenchError for what cannot be had."""
     from odnbench.sweep.address import check_address
     from odnbench.sweep.environment import openmp_threads
@@ -213,17 +196,14 @@ def _resources(options: SweepOptions) -> "Resources":
     return resources
 
 
-def _make_plan(
-    pipeline: str, options: SweepOptions, resources: "Resources", storage: "ResultStore"
+def plan_of(
+    chosen: "Pipeline", options: SweepOptions, resources: "Resources", storage: "ResultStore"
 ) -> "Plan":
-    """The plan of `pipeline` with its faces prepared. What `storage` holds of the pipeline is
+    """The plan of a pipeline with its faces prepared. What `storage` holds of the pipeline is
     copied to this machine first, so that finished trials are reused.
     """
-    from odnbench.plan.pipelines import load_pipeline
-
-    chosen = load_pipeline(pipeline)
     from odnbench.results.folder import PASTED
-    from odnbench.sweep.plan import Places, make_plan  # after the name is checked: it imports torch
+    from odnbench.sweep.plan import Places, make_plan
 
     resources.check_machine()
     check_writable(
@@ -252,7 +232,7 @@ def _make_plan(
         )
 
 
-def _print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> None:
+def print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> None:
     """Prints what will be run, on which faces, with which resources, and where results go."""
     first, pipeline = plan.trials[0], plan.pipeline
     spec = first.spec
@@ -282,16 +262,16 @@ def _print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> 
     say(f"  results    {where}{storage.folder / pipeline.name}")
 
 
-def _carry_out(
-    plan: "Plan", storage: "ResultStore", executor: "Executor", *, searching: bool = False
-) -> None:
-    """Runs the plan with the progress table, the copies at a URI and MLflow as observers, and
-    prints the numbers. Exits with status 1 where a trial or a copy is missing afterwards.
+def carry_out(
+    plan: "Plan", storage: "ResultStore", sweep: "Callable[[Sequence[Observer]], Outcome]"
+) -> "Report":
+    """Has `sweep` carry the plan out with the progress table, the copies at a URI and MLflow as
+    observers, and prints the numbers; returns the report. Exits with status 1 where a trial or a
+    copy is missing afterwards.
     """
     from odnbench.cli.progress import ProgressTable
     from odnbench.reports.read import read_report
     from odnbench.storage.mirror import StorageMirror
-    from odnbench.sweep.run import run, search
 
     label = "rendered" if plan.trials[0].rendered else "real"
     mirror = _mirror(plan)
@@ -299,8 +279,9 @@ def _carry_out(
         copies = StorageMirror(storage, plan.pipeline.name, say)
         observers = [copies, *([mirror] if mirror else [])]
         with copies, ProgressTable(console, label) as table:
-            outcome = (search if searching else run)(plan, executor, [table, *observers])
-        _print_numbers(read_report(plan.file, plan.registry))
+            outcome = sweep([table, *observers])
+        report = read_report(plan.file, plan.registry)
+        _print_numbers(report)
     finally:
         if mirror:
             with console.status("bringing the runs to MLflow"):
@@ -311,6 +292,7 @@ def _carry_out(
     if not (complete and copies.complete):
         raise typer.Exit(1)
     console.print("next: odnbench report --format markdown, or odnbench ui")
+    return report
 
 
 def _check_mlflow(pipeline: str) -> None:

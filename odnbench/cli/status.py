@@ -13,7 +13,7 @@ from odnbench.cli.options import PipelinesArgument, StorageOption
 from odnbench.cli.terminal import console, duration, plain, plans_of, readable, results_in, say
 
 if TYPE_CHECKING:
-    from odnbench.results.status import PlanStatus
+    from odnbench.results.status import PlanStatus, SearchStatus
 
 _STYLES = {
     "failed": "red",
@@ -67,6 +67,21 @@ def _print_status(status: "PlanStatus") -> None:
     console.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
     say(f"{len(status.trials)} trials: {counts}{_remaining(status)}")
+    if status.search is not None:
+        _print_search(status.search)
+
+
+def _print_search(search: "SearchStatus") -> None:
+    """Prints how many points of a search have ended, and how long the others will take."""
+    states = ", ".join(f"{count} {state}" for state, count in search.states.items())
+    line = f"search: {search.states.total()} of {search.wanted} points begun: {states or 'none'}"
+    left, unpruned = search.left_seconds, search.left_seconds_unpruned
+    if left and unpruned:
+        line += (
+            f"; the others take about {duration(left)} of training, {duration(unpruned)} if none "
+            "of them is stopped early"
+        )
+    say(line)
 
 
 def _remaining(status: "PlanStatus") -> str:

@@ -212,7 +212,7 @@ def test_a_server_in_trouble_stops_no_sweep_and_sync_says_when(
         begun.append(True)
         raise SystemExit(0)
 
-    monkeypatch.setattr(run_module, "_print_plan", begins)
+    monkeypatch.setattr(run_module, "print_plan", begins)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         for uri in (serve(500, ""), f"http://127.0.0.1:{closed.getsockname()[1]}"):
