@@ -21,7 +21,7 @@ from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Point, Space, apply
 from odnbench.plan.titles import point_title
 from odnbench.plan.trials import Trial
-from odnbench.results.folder import INTERRUPTED, TrialFolder
+from odnbench.results.folder import INTERRUPTED, PRUNED, TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import alone_in
 from odnbench.results.records import State
@@ -64,7 +64,8 @@ class Searching:
         self._titles: dict[str, str] = {}  # of trials that confirm points, by content id
         # Points that have come to the values of a point that is being trained.
         self._twins: list[tuple[Asked, Trial]] = []
-        self._given: set[int] = set()  # numbers of the points that are being trained
+        # By the number of their points, the trials that were given out and have not ended.
+        self._given: dict[int, Trial] = {}
         self._candidates: tuple[Candidate, ...] = ()
 
     @property
@@ -99,7 +100,7 @@ class Searching:
     def ended(self, asked: "Asked", trial: Trial, state: State, reason: str) -> None:
         """Tells the study how a trial has ended."""
         self.states[trial.id] = state
-        self._given.discard(asked.number)
+        self._given.pop(asked.number, None)
         folder = self.plan.folder(trial)
         if state == "done":
             result, epochs = folder.result, folder.epochs
@@ -108,6 +109,27 @@ class Searching:
         elif state == "failed":
             self.study.fail(asked, reason)
         self.save()
+
+    def note_states(self) -> None:
+        """Writes into the folders of trials what the study knows: which were pruned, also by a
+        driver that was killed in that instant, and which of this driver's were interrupted.
+        """
+        for point in self.study.points:
+            for folder in map(self._folder, point.trials if point.state == "pruned" else ()):
+                if folder.started and folder.standing(at_work=False).state == "interrupted":
+                    folder.set_status("stopped", PRUNED)
+        for folder in map(self.plan.folder, self._given.values()):
+            if folder.started:
+                folder.set_status("stopped", INTERRUPTED)
+
+    def forget_progress(self) -> None:
+        """Removes what pruned trials would need to go on, once none does any more."""
+        for point in self.study.points:
+            for folder in map(self._folder, point.trials if point.state == "pruned" else ()):
+                folder.forget_progress()
+
+    def _folder(self, identity: str) -> TrialFolder:
+        return TrialFolder(self.plan.file.parent / identity)
 
     def save(self) -> None:
         """Writes the record of the search, and the plan with all its trials."""
@@ -175,7 +197,7 @@ class Searching:
                 continue
             self._twins.remove((asked, trial))
             if not self.plan.folder(trial).finished:
-                self._given.add(asked.number)
+                self._given[asked.number] = trial
                 self.save()
                 return asked, trial
             self.ended(asked, trial, "done", "reused")
@@ -197,11 +219,7 @@ def search(
         observer.planned(())
     searching.save()
     executor(searching, observers)
-    for point in searching.study.points:
-        for identity in point.trials:
-            folder = TrialFolder(plan.file.parent / identity)
-            if point.state == "running" and identity not in searching.states and folder.started:
-                folder.set_status("stopped", INTERRUPTED)
+    searching.note_states()
     points = searching.study.points
     open_points = [point for point in points if point.state == "running"]
     whole = len(points) >= searching.design.trials or (
@@ -214,10 +232,7 @@ def search(
         return Outcome(searching.states, complete=False)
     failed = any(point.state == "failed" for point in points)
     states = dict(searching.states)
-    for point in points:
-        if point.state == "pruned":  # no point goes on any more
-            for identity in point.trials:
-                TrialFolder(plan.file.parent / identity).forget_progress()
+    searching.forget_progress()
     if (confirming := searching.confirm(confirmation)) is not None:
         with alone_in(plan.file.parent, wait=True):  # another driver may be at it
             outcome = carry_out(confirming, confirmer, observers)
