@@ -175,7 +175,8 @@ def _settings(how: SearchOptions, plan: "Plan") -> "SearchSettings":
     objectives = tuple(dict.fromkeys(how.objective or [ObjectiveName.nme]))
     pruner, prune_from = how.pruner, how.prune_from
     if pruner is None:
-        pruner = PrunerName.none if len(objectives) > 1 else PrunerName.successive_halving
+        only_nme = objectives == (ObjectiveName.nme,)
+        pruner = PrunerName.successive_halving if only_nme else PrunerName.none
     if prune_from is None:
         prune_from = _prune_from(plan) if how.repeats == 1 else 0.0
     names = tuple(objective.value for objective in objectives)

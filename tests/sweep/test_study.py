@@ -237,7 +237,9 @@ def test_several_objectives_are_kept_together(tmp_path: Path) -> None:
         for point in study.points:
             assert point.values == (branin(point.point), point.point["x"])
     with (
-        pytest.raises(OdnbenchError, match=r"pruner median judges one objective.*--pruner none"),
+        pytest.raises(
+            OdnbenchError, match=r"pruner median judges points by their NME.*--pruner none"
+        ),
         opened(tmp_path, design(settings=SearchSettings(pruner="median", objectives=("a", "b")))),
     ):
         pass

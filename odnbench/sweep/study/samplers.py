@@ -144,10 +144,10 @@ def check_settings(settings: SearchSettings) -> None:
         raise unknown("search", settings.sampler, SAMPLERS)
     if settings.pruner not in PRUNERS:
         raise unknown("pruner", settings.pruner, PRUNERS)
-    if len(settings.objectives) > 1 and settings.pruner != "none":
+    if settings.objectives != ("nme",) and settings.pruner != "none":
         raise OdnbenchError(
-            f"pruner {settings.pruner} judges one objective, not {len(settings.objectives)}; "
-            "give --pruner none"
+            f"pruner {settings.pruner} judges points by their NME, which is not the only "
+            f"objective here ({', '.join(settings.objectives)}); give --pruner none"
         )
     if len(settings.objectives) > 1 and settings.sampler == "cmaes":
         raise OdnbenchError("search cmaes takes one objective; try --search nsga2 or optuna")

@@ -248,7 +248,7 @@ class Study:
     def _judges_epochs(self) -> bool:
         """Whether the pruner judges epochs: it judges repeats where there are several."""
         settings = self._design.settings
-        return settings.repeats == 1 and len(settings.objectives) == 1
+        return settings.repeats == 1 and settings.objectives == ("nme",)
 
     def _unknown(self, asked: Asked, values: Sequence[float]) -> Iterator[tuple[int, float]]:
         """(epoch, smallest value up to there) of each epoch that the study does not know."""
