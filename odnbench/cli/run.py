@@ -263,11 +263,14 @@ def print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> N
 
 
 def carry_out(
-    plan: "Plan", storage: "ResultStore", sweep: "Callable[[Sequence[Observer]], Outcome]"
-) -> "Report":
+    plan: "Plan",
+    storage: "ResultStore",
+    sweep: "Callable[[Sequence[Observer]], Outcome]",
+    conclude: "Callable[[Report], None]" = lambda report: None,
+) -> None:
     """Has `sweep` carry the plan out with the progress table, the copies at a URI and MLflow as
-    observers, and prints the numbers; returns the report. Exits with status 1 where a trial or a
-    copy is missing afterwards.
+    observers, prints the numbers, and has `conclude` print what else they tell. Exits with status 1
+    where a trial or a copy is missing afterwards.
     """
     from odnbench.cli.progress import ProgressTable
     from odnbench.reports.read import read_report
@@ -282,6 +285,7 @@ def carry_out(
             outcome = sweep([table, *observers])
         report = read_report(plan.file, plan.registry)
         _print_numbers(report)
+        conclude(report)
     finally:
         if mirror:
             with console.status("bringing the runs to MLflow"):
@@ -292,7 +296,6 @@ def carry_out(
     if not (complete and copies.complete):
         raise typer.Exit(1)
     console.print("next: odnbench report --format markdown, or odnbench ui")
-    return report
 
 
 def _check_mlflow(pipeline: str) -> None:

@@ -123,7 +123,7 @@ def tune_command(
     """Search loss weights, recipe or architecture, and decide by fresh seeds what was found."""
     from odnbench.plan.pipelines import check_name, load_pipeline
 
-    deadline = _deadline(how.time_budget)
+    budget = _seconds(how.time_budget)
     resources, storage = resources_of(options), results_in(options.storage)
     chosen = load_pipeline(pipeline)
     if how.name:
@@ -145,13 +145,14 @@ def tune_command(
     folder = plan.file.parent
     with open_study(design, folder, how.study) as study:
         where = shown(how.study, folder)
+        deadline = None if budget is None else time.monotonic() + budget
         searching = Searching(plan, design, study, where=where, deadline=deadline)
-        report = carry_out(
+        carry_out(
             plan,
             storage,
             lambda observers: search(searching, run_search, run_plan, observers, confirmation),
+            lambda report: _print_decision(report, folder),
         )
-    _print_decision(report, folder)
 
 
 def _search_executor(
@@ -193,8 +194,8 @@ def _prune_from(plan: "Plan") -> float:
     return 0.5 if plan.trials[0].spec.train.schedule == "one-cycle" else 0.25
 
 
-def _deadline(text: str) -> float | None:
-    """The time.monotonic() at which a time budget as "2h30m" ends."""
+def _seconds(text: str) -> float | None:
+    """The seconds of a time budget as "2h30m"; None for none."""
     if not text:
         return None
     found = _TIME.fullmatch(text.strip().lower())
@@ -202,7 +203,7 @@ def _deadline(text: str) -> float | None:
     length = 3600 * hours + 60 * minutes + seconds
     if not 0 < length < 1e9:
         raise OdnbenchError(f"--time-budget: expected a time as 2h, 45m or 1h30m, got {text!r}")
-    return time.monotonic() + length
+    return length
 
 
 def _print_design(design: "Design") -> None:

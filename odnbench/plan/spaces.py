@@ -1,6 +1,6 @@
 """Search spaces: which fields of a trial's spec a search varies, and over what.
 
-    space = resolved_space(registry.get(Space, "weights"), registry)
+    space = space_of(Search(space="weights"), registry)    # plan/searches.py
     space.point_of(spec)              # the point at which a spec lies
     apply(spec, {"loss.eta": 1e-4})   # the spec at another point
 
@@ -74,7 +74,7 @@ class Parameter:
 
     def drawn_for(self, value: Any) -> Any:
         """A number or choice that stands for the field's `value`: the inverse of `value_of`."""
-        return math.sqrt(self.range[0] * self.range[0] * 10) if self.is_zero(value) else value
+        return self.range[0] * math.sqrt(10) if self.is_zero(value) else value
 
     def is_zero(self, value: Any) -> bool:
         """Whether `value` is the 0 beside a logarithmic range."""

@@ -23,6 +23,7 @@ from odnbench.results.records import Standing
 PLAN = "plan.json"
 STUDY = "study.journal"  # the Optuna study of a search
 _LOCK = ".lock"
+_JOINING_SECONDS = 5.0  # in which others that join at the same time have joined
 _DRIVER = ".driver-{}.lock"  # of a process that works on a search, by its name
 
 
@@ -118,14 +119,14 @@ def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list
 
 
 @contextmanager
-def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep holds the lock, unless
-    this one is to wait for it.
+def alone_in(folder: Path, *, wait_seconds: float = 0) -> Iterator[None]:
+    """Holds the lock of a pipeline's folder; OdnbenchError if another sweep holds the lock for
+    longer than `wait_seconds`; -1: waits for ever.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK)
     try:
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=wait_seconds)
     except Timeout:
         raise OdnbenchError(
             f"another sweep is at work in {folder} (`odnbench status` shows it); "
@@ -144,7 +145,7 @@ def at_work_as(folder: Path, name: str) -> Iterator[None]:
     The lock's file of a process that was killed stays, and tells the others so. Raises
     OdnbenchError if a sweep that is no search holds the folder's lock.
     """
-    with alone_in(folder):
+    with alone_in(folder, wait_seconds=_JOINING_SECONDS):
         lock = FileLock(folder / _DRIVER.format(name))
         lock.acquire()
     try:

@@ -1,7 +1,7 @@
 """A search as the pipeline's folder keeps it beside its trials: what was asked for, the points that
 the study proposed, what became of each, and the trials that confirm the best of them.
 
-The study itself is Optuna's (sweep/study.py). This record of it can be read without Optuna.
+The study itself is Optuna's (sweep/study/). This record of it can be read without Optuna.
 """
 
 import json
@@ -64,6 +64,12 @@ class SearchSettings:
         bound("search", self, "prune_from", 0, 1)
         bound("search", self, "repeats", 1)
         bound("search", self, "seed", 0, 2**63 - 1)
+
+    def steps(self, epochs: int) -> int:
+        """How often a point is judged before it is complete: per epoch of its only trial, which has
+        `epochs`, or per repeat.
+        """
+        return epochs if self.repeats == 1 else self.repeats
 
     def first_step(self, steps: int) -> int:
         """The first of `steps` epochs, or repeats, after which a point may be stopped."""

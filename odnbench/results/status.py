@@ -120,7 +120,7 @@ def _search_status(record: SearchRecord, trials: Sequence[TrialStatus]) -> Searc
         return SearchStatus(record.trials, states, None, None)
     whole = points_left * record.settings.repeats * mean(seconds)
     ended = [p for p in record.points if p.state in ("complete", "pruned") and p.steps]
-    steps = record.epochs if record.settings.repeats == 1 else record.settings.repeats
+    steps = record.settings.steps(record.epochs)
     share = mean(len(point.steps) / steps for point in ended) if ended and steps else 1.0
     return SearchStatus(record.trials, states, share * whole, whole)
 

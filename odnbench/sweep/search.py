@@ -234,7 +234,7 @@ def search(
     states = dict(searching.states)
     searching.forget_progress()
     if (confirming := searching.confirm(confirmation)) is not None:
-        with alone_in(plan.file.parent, wait=True):  # another driver may be at it
+        with alone_in(plan.file.parent, wait_seconds=-1):  # another driver may be at it
             outcome = carry_out(confirming, confirmer, observers)
         states |= outcome.states
         if not outcome.complete:

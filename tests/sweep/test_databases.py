@@ -1,6 +1,7 @@
 """Studies in databases: several drivers on one study, from folders of their own and from one."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -70,18 +71,19 @@ def test_a_killed_driver_leaves_its_point_to_the_next_one(url: str, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_two_commands_work_on_one_search_in_postgres(
-    postgres: str, tmp_path: Path, user_environment: dict[str, str]
+@pytest.mark.parametrize("place", ["journal", "postgres"])
+def test_two_commands_work_on_one_search(
+    place: str, tmp_path: Path, user_environment: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
+    study = ["--study", request.getfixturevalue("postgres")] if place == "postgres" else []
     command = [
         sys.executable, "-m", "odnbench", "tune", "--executor", "inline", *SMALL, "-s", "epochs=3",
-        "--trials", "8", "--confirm", "2", "--best", "1", "--study", postgres,
+        "--trials", "10", "--confirm", "2", "--best", "1", *study,
     ]  # fmt: skip
-    environment = {**user_environment, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
-                   "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # fmt: skip
+    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     processes = [
         subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE,
+            command, cwd=tmp_path, env={**user_environment, **away}, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(2)
@@ -89,7 +91,12 @@ def test_two_commands_work_on_one_search_in_postgres(
     outputs = [process.communicate(timeout=400)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     record = SearchRecord.load(tmp_path / "runs" / "tune")
-    assert len(record.points) == 8
+    assert len(record.points) == 10
     assert {point.state for point in record.points} <= {"complete", "pruned"}
     trained = [identity for point in record.points for identity in point.trials]
-    assert len(trained) == len(set(trained)) == 8
+    assert len(trained) == len(set(trained)) == 10
+    if place == "journal":
+        journal = (tmp_path / "runs" / "tune" / "study.journal").read_text()
+        attributes = [json.loads(line).get("user_attr", {}) for line in journal.splitlines()]
+        drivers = {one["odnbench.driver"] for one in attributes if "odnbench.driver" in one}
+        assert len(drivers) == 2  # both have trained

@@ -319,16 +319,39 @@ def test_the_trial_of_a_living_driver_is_left_to_it(tmp_path: Path) -> None:
         assert [point.state for point in one.points] == ["complete", "complete"]
 
 
-def test_what_two_drivers_ask_for_at_once_is_not_one_too_many(tmp_path: Path) -> None:
+def test_what_two_drivers_ask_for_at_once_is_not_one_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     of = design(trials=2)
     with opened(tmp_path, of) as one, opened(tmp_path, of) as other:
         assert one.ask() is not None
-        # Both see one point and ask for the second.
-        other._latest = lambda: {0: one._trials()[0]}  # type: ignore[method-assign]
-        assert one.ask() is not None
-        del other._latest
+        ask = other._study.ask
+
+        def too_late() -> optuna.Trial:  # between the look at the points and the new one
+            assert one.ask() is not None
+            return ask()
+
+        monkeypatch.setattr(other._study, "ask", too_late)
         assert other.ask() is None
-        assert len(one.points) == 2
+        assert len(one.points) == len(other.points) == 2
+    assert [trial.state.name for trial in kept(tmp_path)] == ["RUNNING", "RUNNING", "FAIL"]
+
+
+@pytest.mark.parametrize("lines", range(1, 6))
+def test_a_study_that_was_not_made_to_its_end_is_made_to_its_end(
+    tmp_path: Path, lines: int
+) -> None:
+    """Its maker was killed after some of the lines of the journal, before it asked for a point."""
+    of = design(trials=4, settings=SearchSettings("random", "none"))
+    with opened(tmp_path / "whole", of) as study:
+        run(study, branin)
+        expected = study.points
+    journal = (tmp_path / "whole" / STUDY).read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / STUDY).write_bytes(b"".join(journal[:lines]))
+    with opened(tmp_path / "cut", of) as study:
+        run(study, branin)
+        assert study.points == expected
 
 
 def test_a_weights_importance_is_that_of_the_function(tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def joined(folder: Path, study: optuna.Study, *, far: bool) -> Iterator[Driver]:
 
     def keep_beating() -> None:
         while not over.wait(_BEAT_SECONDS):
-            driver.beat()
+            with suppress(OSError, StorageInternalError):  # the next one may arrive
+                driver.beat()
 
     with at_work_as(folder, name):
         driver.beat()

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.plan.conversion import to_mapping
+from odnbench.plan.spaces import Point
 from odnbench.results.plans import STUDY
 from odnbench.results.searches import OBJECTIVES
 from odnbench.sweep.journal import cut_torn_end, mend
@@ -55,52 +56,56 @@ def shown(url: str, folder: Path) -> str:
 
 
 def _find(storage: BaseStorage, design: Design, folder: Path, url: str) -> optuna.Study:
-    """The study of `design` in `storage`, made where there is none."""
+    """The study of `design` in `storage`, made where there is none.
+
+    One that was not made to its end, since its maker was killed, is made to its end.
+    """
     names = optuna.get_all_study_names(storage)
-    if design.name not in names:
-        if not url and names:
-            raise OdnbenchError(
-                f"{folder / STUDY} holds a study of an earlier version of odnbench ({names[0]}), "
-                "which counts stopped trials as complete; it stays as it is, with its trials and "
-                "report; begin anew with --name NAME, or another --storage"
-            )
-        return _make(storage, design)
-    study = optuna.load_study(study_name=design.name, storage=storage)
-    text = study.user_attrs.get(_DESIGN)
-    where = shown(url, folder)
-    if text is None:
+    if names and design.name not in names and not url:
+        raise OdnbenchError(
+            f"{folder / STUDY} holds a study of an earlier version of odnbench ({names[0]}), "
+            "which counts stopped trials as complete; it stays as it is, with its trials and "
+            "report; begin anew with --name NAME, or another --storage"
+        )
+    wanted = [OBJECTIVES[name] for name in design.settings.objectives]
+    if design.name in names:
+        study = optuna.load_study(study_name=design.name, storage=storage)
+    else:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=design.name,
+            directions=["minimize"] * len(wanted),
+            load_if_exists=True,  # a driver on another machine may have been faster
+        )
+    text, where = study.user_attrs.get(_DESIGN), shown(url, folder)
+    if text is None and study.get_trials(deepcopy=False):
         raise OdnbenchError(
             f"{where} holds a study '{design.name}' that is not odnbench's; give --name NAME"
         )
-    if differing := _differences(json.loads(text), to_mapping(design)):
+    if text is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # names for optuna-dashboard
+            study.set_metric_names([f"{one.title}, {one.unit}" for one in wanted])
+        study.set_user_attr(_DESIGN, json.dumps(to_mapping(design), ensure_ascii=False))
+    elif differing := _differences(json.loads(text), to_mapping(design)):
         raise OdnbenchError(
             f"search '{design.name}' in {where} was begun otherwise: {'; '.join(differing)}; go on "
             "with it as it was, or begin another one with --name NAME"
         )
-    return study
-
-
-def _make(storage: BaseStorage, design: Design) -> optuna.Study:
-    """A new study, with the defaults as its first point."""
-    study = optuna.create_study(
-        storage=storage,
-        study_name=design.name,
-        directions=["minimize"] * len(design.settings.objectives),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # names for optuna-dashboard
-        wanted = [OBJECTIVES[name] for name in design.settings.objectives]
-        study.set_metric_names([f"{one.title}, {one.unit}" for one in wanted])
-    points = [dict(design.defaults)]
-    if design.settings.sampler == "grid":
-        points += [point for point in grid(design.space) if point != points[0]]
-    for point in points[: design.trials]:
+    # These come before all others, so that they are missing from a study that was just begun alone.
+    for point in _first_points(design)[len(study.get_trials(deepcopy=False)) :]:
         study.enqueue_trial(
             {key: design.space.parameters[key].drawn_for(value) for key, value in point.items()}
         )
-    # Last of all: a study without it was not made to the end.
-    study.set_user_attr(_DESIGN, json.dumps(to_mapping(design), ensure_ascii=False))
     return study
+
+
+def _first_points(design: Design) -> list[Point]:
+    """The points that no sampler proposes: the defaults, and those of a grid."""
+    points = [design.defaults]
+    if design.settings.sampler == "grid":
+        points += [point for point in grid(design.space) if point != design.defaults]
+    return points[: design.trials]
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -110,7 +115,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     said = [
         f"{key} was {_text(flat[0].get(key))}, is {_text(flat[1].get(key))}"
         for key in keys
-        if flat[0].get(key) != flat[1].get(key) and key not in ("trials", "base")
+        if flat[0].get(key) != flat[1].get(key) and key != "trials"
     ]
     return [*said[:5], *([f"and {len(said) - 5} more"] if len(said) > 5 else [])]
 

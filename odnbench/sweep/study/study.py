@@ -59,8 +59,8 @@ class Design:
 
     @property
     def steps(self) -> int:
-        """How often a point is judged before it is complete: per epoch, or per repeat."""
-        return self.epochs if self.settings.repeats == 1 else self.settings.repeats
+        """How often a point is judged before it is complete."""
+        return self.settings.steps(self.epochs)
 
 
 @dataclass(frozen=True)
