@@ -15,6 +15,7 @@ from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.backbones import load_weights
 from odnbench.networks.modules.geometry import PRODUCTS
+from odnbench.networks.modules.layers import conv
 from odnbench.plan.entries import Backbone, Module, Variant
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
@@ -279,3 +280,31 @@ def test_the_map_the_matrix_and_the_shape_are_float32_under_bf16() -> None:
         network(torch.randn(2, 3, 64, 64))
     assert seen.pop("distillation.pathway_c") == torch.bfloat16
     assert set(seen.values()) == {torch.float32} and len(seen) == 3
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_kernel_beyond_a_single_cell_has_no_gradient_in_bf16(kernel: int) -> None:
+    """Where memory that was not written is read, it is made to hold nan."""
+    torch.manual_seed(0)
+    for channels in (512, 128) * 30:
+        layer = conv(channels, 128, kernel)[0].to(memory_format=torch.channels_last)
+        Z = torch.randn(8, channels, 1, 1)
+        size = layer.weight.numel()
+        freed = [torch.full((size,), torch.nan, dtype=t) for t in (torch.float32, torch.bfloat16)]
+        del freed
+        with torch.autocast("cpu", torch.bfloat16):
+            features = layer(Z)
+        features.float().square().sum().backward()
+        gradient = layer.weight.grad.clone()
+        middle = kernel // 2
+        assert gradient[:, :, middle, middle].abs().sum() > 0
+        gradient[:, :, middle, middle] = 0
+        assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+def test_a_single_cell_is_convolved_as_any_map_is() -> None:
+    layer = conv(16, 8, 5)[0]
+    Z = torch.randn(4, 16, 1, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = torch.nn.functional.conv2d(Z, layer.weight, padding=2)
+        assert torch.equal(layer(Z), expected)
