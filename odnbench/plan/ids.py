@@ -5,19 +5,20 @@ code of entries from outside odnbench, the content of a weights file, the lists 
 version of the engine. Paths, devices and titles do not, and are left out.
 """
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import replace_at, to_mapping
+from odnbench.plan.conversion import public_name, replace_at, to_mapping
 from odnbench.plan.entries import Backbone, Buildable, Criterion, Head, Module, Slot, Variant
 from odnbench.plan.foreign import source_digest
 from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import NONE, TrialSpec
+from odnbench.plan.specs import NEUTRAL, NONE, TrialSpec
 
 ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
 
@@ -68,8 +69,13 @@ def content_id(*parts: Any) -> str:
 
 
 def _canonical_spec(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
-    """The spec as a mapping in which equal networks are written alike."""
+    """The spec as a mapping in which what gives equal numbers is written alike."""
     named: dict[str, Any] = to_mapping(spec)
+    for section in dataclasses.fields(spec):
+        part = getattr(spec, section.name)
+        for f in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
+            if f.metadata == NEUTRAL and getattr(part, f.name) == f.default:
+                del named[section.name][public_name(f.name)]
     model = named["model"]
     model["attach"] = registry.get(Backbone, spec.model.backbone).layer(spec.model.attach)
     for slot, module in spec.model.modules.items():

@@ -1,5 +1,6 @@
 """Content ids: the same for the same numbers, and another for others."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
+from odnbench.plan.specs import NEUTRAL, AugmentSpec
 
 REGISTRY = Registry.load()
 
@@ -77,3 +79,30 @@ def test_the_options_of_a_variant_enter_the_id(tmp_path: Path, pool: str, same: 
 
     first = identity(tmp_path / "a", "false")
     assert (identity(tmp_path / "b", pool) == first) == same
+
+
+def test_ids_of_before_stay() -> None:
+    (spec,) = resolve(
+        load_pipeline("ablation"), REGISTRY, overrides=["variant=odn", "pretrained=none"]
+    )
+    assert trial_id(spec, REGISTRY, "faces") == "89f351dc1a9aec54"  # as of engine version 4
+
+
+def test_only_a_neutral_field_at_its_default_changes_no_id() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Fog(AugmentSpec):
+        fog: float = dataclasses.field(default=0.0, metadata=NEUTRAL)
+
+    @dataclasses.dataclass(frozen=True)
+    class Snow(AugmentSpec):
+        snow: float = 0.0
+
+    (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=["variant=odn"])
+
+    def identity(augment: AugmentSpec) -> str:
+        return trial_id(dataclasses.replace(spec, augment=augment), REGISTRY, "faces")
+
+    before = identity(AugmentSpec())
+    assert identity(Fog()) == before
+    assert identity(Fog(fog=0.5)) != before
+    assert identity(Snow()) != before
