@@ -13,8 +13,8 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import INLINE, Names, bound
 
 NONE = "none"  # in place of a module: the slot stays empty
-# Metadata of a field whose default does what was done before there was the field: with its default it
-# is no part of a trial's id, so that results of before keep theirs.
+# Metadata of a field whose default does what was done before there was the field: with its default
+# it is no part of a trial's id, so that results of before keep theirs.
 NEUTRAL = {"neutral": True}
 
 
