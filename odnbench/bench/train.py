@@ -61,8 +61,8 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
 
     def bare_step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=bare.bf16):
-            points = bare.network(noise).points
-        loss = (points - target).square().sum(dim=(1, 2)).mean()
+            prediction = bare.network(noise)
+        loss = bare.network.data_term(prediction, target, bare.objective.criterion).mean()
         bare.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         bare.optimizer.step()

@@ -34,6 +34,7 @@ class Predicted(NamedTuple):
 
     points: Floats  # (N, L, 2), image frame
     occlusion_map: Tensor | None  # (N, 1, h, w) P; None without distillation module
+    confidence: Floats | None  # (N, L), of a head that tells it
 
 
 def predict(
@@ -46,7 +47,7 @@ def predict(
     """
     network.eval()
     stored, device = images.shape[1], network.mean_shape.device
-    batches, maps = [], []
+    batches, maps, confidences = [], [], []
     with torch.inference_mode():
         for batch in images.split(BATCH):
             inputs = normalise(central_crop(batch.to(device, non_blocking=True), size))
@@ -55,9 +56,15 @@ def predict(
             batches.append(prediction.points)
             if prediction.occlusion_map is not None:
                 maps.append(prediction.occlusion_map.float())
+            if (confidence := network.confidence(prediction)) is not None:
+                confidences.append(confidence)
         unit = torch.cat(batches).double().cpu()  # (N, L, 2) in [-1, 1] over the crop
     points = faces.to_image(to_pixels(unit * (size / stored), stored).numpy())
-    return Predicted(points, torch.cat(maps).cpu() if maps else None)
+    return Predicted(
+        points,
+        torch.cat(maps).cpu() if maps else None,
+        torch.cat(confidences).double().cpu().numpy() if confidences else None,
+    )
 
 
 def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
@@ -87,9 +94,14 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
 
 
 def predictions_of(
-    faces: FaceSet, predicted: Floats, occlusion: Occlusion | None = None
+    faces: FaceSet,
+    predicted: Floats,
+    occlusion: Occlusion | None = None,
+    confidence: Floats | None = None,
 ) -> Predictions:
-    """What a trial saves: predicted (N, L, 2), image frame, and the annotation of `faces`."""
+    """What a trial saves: predicted (N, L, 2), image frame, with its confidence (N, L) if there is
+    one, and the annotation of `faces`.
+    """
     return Predictions(
         faces.ids,
         faces.parts,
@@ -99,6 +111,7 @@ def predictions_of(
         faces.boxes,
         faces.labels,
         occlusion,
+        confidence,
     )
 
 

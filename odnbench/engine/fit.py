@@ -174,11 +174,11 @@ def _predictions(
     network: LandmarkNetwork, test: FaceSet, images: Tensor, size: int, bf16: bool
 ) -> Predictions:
     """The predictions for `test`; raises TrialFailed where one is not finite."""
-    predicted, P = predict(network, test, images, size, bf16)
+    predicted, P, confidence = predict(network, test, images, size, bf16)
     if not np.isfinite(predicted).all():
         raise TrialFailed("a prediction for a test face is not finite")
     occlusion = None if P is None else occlusion_of(P, test, size)
-    return predictions_of(test, predicted, occlusion)
+    return predictions_of(test, predicted, occlusion, confidence)
 
 
 def _pasted(network: LandmarkNetwork, test: FaceSet, size: int, bf16: bool) -> Predictions:

@@ -169,7 +169,7 @@ class Training:
             torch.backends.cudnn.allow_tf32 = False
         batches = Batches.of(faces, rows, trial, device)
         network = build_network(spec, registry, trial.scheme.points)
-        network.mean_shape.copy_(batches.mean_shape())
+        network.set_mean_shape(batches.mean_shape())
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = build_objective(spec.loss, network, registry, spec.data.input_size)
         optimizer, schedule = build_optimizer(objective, spec.train, len(batches))

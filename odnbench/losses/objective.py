@@ -27,7 +27,7 @@ from torch.nn import functional
 from odnbench.arrays import Floats
 from odnbench.losses.nuclear import add_nuclear_subgradient
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.networks.heads.head import CoordinateLoss
+from odnbench.networks.heads.head import CriterionFunction
 from odnbench.plan.conversion import get_at
 from odnbench.plan.entries import Criterion
 from odnbench.plan.registry import Registry, import_target
@@ -43,13 +43,14 @@ the names of their weights. The sum of the terms is differentiated.
 class Objective:
     """Eq. (3) for one network.
 
-    criterion: (B, L, 2), (B, L, 2) → (B,). crop_size_px: side of the network's input, which turns
-    the crop's [-1, 1] into pixels where `spec.unit` asks for them.
+    criterion: points (B, L, 2), or maps (B, L, h, w), as the network's head compares, twice → (B,).
+    crop_size_px: side of the network's input, which turns the crop's [-1, 1] into pixels where
+    `spec.unit` asks for them; maps have no unit.
     """
 
     spec: LossSpec
     network: LandmarkNetwork
-    criterion: CoordinateLoss
+    criterion: CriterionFunction
     crop_size_px: int
 
     def __call__(
@@ -60,12 +61,13 @@ class Objective:
         true_points (B, L, 2) in [-1, 1] over the crop. covered (B, 1, s, s), 1 where an occluder
         was pasted on the input and else 0; None where none were.
         """
-        unit = self.crop_size_px / 2 if self.spec.unit == "pixels" else 1.0
+        unit = self.crop_size_px / 2
 
-        def in_unit(predicted: Tensor, true: Tensor) -> Tensor:
+        def in_pixels(predicted: Tensor, true: Tensor) -> Tensor:
             return self.criterion(predicted * unit, true * unit)
 
-        data = self.network.data_term(prediction, true_points, in_unit).mean()
+        criterion = in_pixels if self.spec.unit == "pixels" else self.criterion
+        data = self.network.data_term(prediction, true_points, criterion).mean()
         P = prediction.occlusion_map
         return {"data": data} | ({} if P is None else self._penalties_of(P, covered))
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from odnbench.networks.heads.head import CoordinateLoss
+from odnbench.networks.heads.head import CriterionFunction
 
 
 class Prediction(NamedTuple):
@@ -34,13 +34,25 @@ class LandmarkNetwork(nn.Module):
         super().__init__()
         self.register_buffer("mean_shape", torch.zeros(landmarks, 2))
 
+    def set_mean_shape(self, mean_shape: Tensor) -> None:
+        """Takes the mean shape (L, 2) of the training set, before the first step."""
+        self.mean_shape.copy_(mean_shape)
+
     def forward(self, images: Tensor) -> Prediction:
         """images (B, 3, H, W), normalised by ImageNet's mean and deviation → Prediction."""
         raise NotImplementedError
 
-    def data_term(self, prediction: Prediction, true: Tensor, criterion: CoordinateLoss) -> Tensor:
+    def data_term(
+        self, prediction: Prediction, true: Tensor, criterion: CriterionFunction
+    ) -> Tensor:
         """(B,) the data term of each image; true (B, L, 2) in [-1, 1] over the crop."""
         return criterion(prediction.points, true)
+
+    def confidence(self, prediction: Prediction) -> Tensor | None:
+        """(B, L) how sure the network is of each point (`LandmarkHead.confidence`), where it can
+        tell.
+        """
+        return None
 
     @property
     def structural_matrix(self) -> nn.Parameter | None:
@@ -54,5 +66,6 @@ class LandmarkNetwork(nn.Module):
 
     @property
     def convolution_weights(self) -> list[nn.Parameter]:
-        """W_c: the weights of all convolutions."""
-        return [cast(nn.Parameter, m.weight) for m in self.modules() if isinstance(m, nn.Conv2d)]
+        """W_c: the weights of all convolutions, those that upsample included."""
+        kinds = (nn.Conv2d, nn.ConvTranspose2d)
+        return [cast(nn.Parameter, m.weight) for m in self.modules() if isinstance(m, kinds)]

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.networks.heads.head import CoordinateLoss, LandmarkHead
+from odnbench.networks.heads.head import CriterionFunction, LandmarkHead
 from odnbench.plan.entries import Backbone, Head, Module, Slot
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, ModelSpec
@@ -96,6 +96,11 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         head: LandmarkHead = self.get_submodule(self._head_name)  # type: ignore[assignment]
         return head
 
+    def set_mean_shape(self, mean_shape: Tensor) -> None:
+        """See LandmarkNetwork.set_mean_shape."""
+        super().set_mean_shape(mean_shape)
+        self.head.set_mean_shape(mean_shape)
+
     def forward(self, images: Tensor) -> Prediction:
         """See LandmarkNetwork.forward."""
         Z = self.backbone(images)  # (B, C, h, w)
@@ -107,9 +112,15 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         output = self.head(features)
         return Prediction(self.head.decode(output, self.mean_shape), occlusion_map, output)
 
-    def data_term(self, prediction: Prediction, true: Tensor, criterion: CoordinateLoss) -> Tensor:
+    def data_term(
+        self, prediction: Prediction, true: Tensor, criterion: CriterionFunction
+    ) -> Tensor:
         """See LandmarkNetwork.data_term."""
         return self.head.data_term(prediction.output, prediction.points, true, criterion)
+
+    def confidence(self, prediction: Prediction) -> Tensor | None:
+        """See LandmarkNetwork.confidence."""
+        return self.head.confidence(prediction.output)
 
     def _join_branches(self, Z: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, C', h, w) the outputs of all branches, and the occlusion map of a branch, if any."""

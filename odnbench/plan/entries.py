@@ -68,20 +68,31 @@ class Head(Buildable):
     """The end of a network: it turns features into points, and owns target, data term and decoding.
 
     `takes` is "vector" for a head of pooled and flattened features, which modules in vector slots
-    need, and "map" for a head of the feature map.
+    need, and "map" for a head of the feature map. `criterion` is what the head compares by the
+    criterion of a trial, "points" or "maps", and "own" for a head that has a data term of its own.
     """
 
     takes: Literal["vector", "map"] = field(kw_only=True)
+    criterion: Literal["points", "maps", "own"] = "points"
 
 
 @dataclass(frozen=True)
 class Criterion(Buildable):
-    """A data term of Eq. (3): a distance between predicted and true shapes.
+    """A data term of Eq. (3): a distance between what is predicted and what is true.
 
-    `unit`, if given, is the only `loss.unit` in which the options make sense.
+    `on` is what it compares: "points", or the "maps" of a head, or either. `unit`, if given, is the
+    only `loss.unit` in which the options make sense; a criterion on maps alone has none.
     """
 
     unit: Literal["", "crop", "pixels"] = ""
+    on: tuple[Literal["points", "maps"], ...] = ("points",)
+
+    def __post_init__(self) -> None:
+        if self.unit and self.on != ("points",):
+            raise OdnbenchError(
+                f"on: maps have no unit, but unit is '{self.unit}'; leave out unit, or give two "
+                "entries"
+            )
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from odnbench.plan.specs import NEUTRAL, NONE, TrialSpec
 
 ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
 
-# Keys of entries that decide no number; the layer that model.attach means stands in the spec.
-_PROSE = ("title", "layers")
+# Keys of entries that decide no number: what fits together is checked before, and the layer that
+# model.attach means stands in the spec.
+_PROSE = ("title", "layers", "criterion", "on")
 
 
 def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str) -> str:

@@ -261,12 +261,7 @@ def _check_spec(spec: TrialSpec, registry: Registry) -> None:
                 f"model.{name} '{module}' changes a vector of features, but head '{head.name}' "
                 f"takes their map; add -s {name}=none"
             )
-    criterion = registry.get(Criterion, spec.loss.criterion)
-    if criterion.unit and criterion.unit != spec.loss.unit:
-        raise OdnbenchError(
-            f"loss.criterion '{criterion.name}' has its options in {criterion.unit}, but loss.unit "
-            f"is '{spec.loss.unit}'; add -s loss.unit={criterion.unit}"
-        )
+    _check_criterion(spec.loss, head, registry)
     if spec.loss.zeta and not spec.augment.occluders:
         raise OdnbenchError(
             f"loss.zeta {spec.loss.zeta:g} compares P with the masks of pasted occluders, but "
@@ -286,6 +281,34 @@ def _check_spec(spec: TrialSpec, registry: Registry) -> None:
                 f"data.protocol '{protocol.name}' counts {protocol.visibility} points, but "
                 f"{dataset.name} does not say which points are occluded"
             )
+
+
+def _check_criterion(loss: LossSpec, head: Head, registry: Registry) -> None:
+    """Raises OdnbenchError unless the data term that `loss` asks for is one of `head`."""
+    criterion = registry.get(Criterion, loss.criterion)
+    # The default stands for whatever a head with a data term of its own does.
+    if head.criterion == "own" and criterion.name != LossSpec.criterion:
+        raise OdnbenchError(
+            f"loss.criterion '{criterion.name}' would do nothing: head '{head.name}' has a data "
+            "term of its own; leave loss.criterion out"
+        )
+    if head.criterion != "own" and head.criterion not in criterion.on:
+        every = registry.all(Criterion).values()
+        fitting = ", ".join(other.name for other in every if head.criterion in other.on)
+        raise OdnbenchError(
+            f"loss.criterion '{criterion.name}' compares {' or '.join(criterion.on)}, but head "
+            f"'{head.name}' compares {head.criterion}; choose one of {fitting}"
+        )
+    if head.criterion != "points" and loss.unit != LossSpec.unit:
+        raise OdnbenchError(
+            f"loss.unit '{loss.unit}' is of criteria on points, but head '{head.name}' compares "
+            "none; leave loss.unit out"
+        )
+    if criterion.unit and criterion.unit != loss.unit:
+        raise OdnbenchError(
+            f"loss.criterion '{criterion.name}' has its options in {criterion.unit}, but loss.unit "
+            f"is '{loss.unit}'; add -s loss.unit={criterion.unit}"
+        )
 
 
 def _read_settings(name: str, fields: Fields) -> dict[str, Any]:

@@ -40,6 +40,9 @@ class Predictions:
     boxes: Floats  # (N, 4); NaN where the data set has none
     labels: tuple[str, ...]  # (N,) the labels of each face, separated by blanks
     occlusion: Occlusion | None = None
+    # (N, L) how sure the network's head is of each point (`LandmarkHead.confidence`), in [0, 1] and
+    # not calibrated; None for a head that does not tell it.
+    confidence: Floats | None = None
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -83,6 +86,7 @@ def _predictions_in(table: Any) -> Predictions:
         )
         if "occlusion" in table.column_names
         else None,
+        confidence=numbers("confidence") if "confidence" in table.column_names else None,
     )
 
 
@@ -118,4 +122,6 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
             columns["covered_cells"] = lists(occlusion.covered)
         if occlusion.covered_landmarks is not None:
             columns["covered"] = lists(occlusion.covered_landmarks)
+    if predictions.confidence is not None:
+        columns["confidence"] = lists(predictions.confidence)
     pq.write_table(pa.table(columns), path, compression="zstd")

@@ -141,8 +141,9 @@ def _check_float32(module: nn.Module, features: Tensor) -> None:
 
 
 def check_head(registry: Registry, name: str) -> str:
-    """Features become points (B, L, 2) in float32, whatever the precision of a trial; the data term
-    is (B,) and gives gradients; the network can be trained with it.
+    """Features become points (B, L, 2) in float32, whatever the precision of a trial, and, where
+    the head tells it, confidence (B, L) from 0 to 1; the data term is (B,) and gives gradients,
+    also for landmarks outside of the crop; the network can be trained with it.
     """
     takes_map = registry.get(Head, name).takes == "map"
     shape = (_IMAGES, _CHANNELS, _CELLS, _CELLS) if takes_map else (_IMAGES, _FEATURES)
@@ -158,7 +159,10 @@ def check_head(registry: Registry, name: str) -> str:
             f"its target must return an odnbench.networks.heads.head:LandmarkHead, got "
             f"{type(head).__name__}; make it a subclass"
         )
-    mean_shape, true = torch.rand(_LANDMARKS, 2) - 0.5, torch.rand(_IMAGES, _LANDMARKS, 2) - 0.5
+    mean_shape = torch.rand(_LANDMARKS, 2) - 0.5
+    head.set_mean_shape(mean_shape)
+    true = torch.rand(_IMAGES, _LANDMARKS, 2) - 0.5
+    true[:, 0] += 1.0  # a landmark near or beyond the edge of the crop
     wanted = (_IMAGES, _LANDMARKS, 2)
     features = torch.randn(shape)
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
@@ -173,25 +177,54 @@ def check_head(registry: Registry, name: str) -> str:
     term = head.data_term(output, points, true, _squared)
     term = _shaped(term, (_IMAGES,), "its data term", "(B,)")
     _check_learns(head, [term], "", features)
+    _check_evaluation(head.eval(), features.detach(), mean_shape)
     vectors = [slot for slot, entry in registry.all(Slot).items() if entry.place == "vector"]
     without = {f"model.{slot}": NONE for slot in vectors} if takes_map else {}
     _check_in_network(registry, {"model.head": name, **without})
     return ""
 
 
+def _check_evaluation(head: LandmarkHead, features: Tensor, mean_shape: Tensor) -> None:
+    """In evaluation mode, a confidence is right, and points do not depend on other images."""
+    with torch.no_grad():
+        output = head(features)
+        points, confidence = head.decode(output, mean_shape), head.confidence(output)
+        alone = head.decode(head(features[:1]), mean_shape)
+    if not torch.allclose(points[:1], alone, atol=1e-4):
+        raise OdnbenchError(
+            "in evaluation mode the points of an image must not depend on the other images"
+        )
+    if confidence is not None:
+        _shaped(confidence, (_IMAGES, _LANDMARKS), "its confidence", "(B, L)")
+        if not ((confidence >= 0) & (confidence <= 1)).all():
+            raise OdnbenchError(
+                f"its confidence must be from 0 to 1, got {confidence.min():g} to "
+                f"{confidence.max():g}"
+            )
+
+
 def _squared(predicted: Tensor, true: Tensor) -> Tensor:
-    return (predicted - true).square().sum(dim=(1, 2))
+    return (predicted - true).square().flatten(1).sum(dim=1)
 
 
 def check_criterion(registry: Registry, name: str) -> str:
-    """Two sets of shapes (B, L, 2) become (B,) values, none of them negative, the smallest where
-    both are equal, with a gradient.
+    """Two sets of shapes (B, L, 2), or of maps (B, L, h, w), become (B,) values, none of them
+    negative, the smallest where both are equal, with a gradient.
     """
     entry = registry.get(Criterion, name)
-    function = import_target(entry.target)
     unit = _SIDE_PX / 2 if entry.unit == "pixels" else 1.0
-    true = (torch.rand(_IMAGES, _LANDMARKS, 2) - 0.5) * unit
-    predicted = (true + 0.1 * unit * torch.randn_like(true)).requires_grad_()
+    for on in entry.on:
+        if on == "points":
+            _check_distances(entry, (torch.rand(_IMAGES, _LANDMARKS, 2) - 0.5) * unit, 0.1 * unit)
+        else:
+            _check_distances(entry, torch.rand(_IMAGES, _LANDMARKS, _CELLS, _CELLS), 0.1)
+    return ""
+
+
+def _check_distances(entry: Criterion, true: Tensor, distance: float) -> None:
+    """The values of the criterion at `true`, and at about `distance` from it, are right."""
+    function = import_target(entry.target)
+    predicted = (true + distance * torch.randn_like(true)).requires_grad_()
     apart = function(predicted, true, **entry.options)
     apart = _shaped(apart, (_IMAGES,), f"the values of {_IMAGES} shapes", "(B,)")
     equal = function(true, true, **entry.options)
@@ -204,8 +237,7 @@ def check_criterion(registry: Registry, name: str) -> str:
         )
     apart.sum().backward()
     if predicted.grad is None or not predicted.grad.isfinite().all() or not predicted.grad.any():
-        raise OdnbenchError("the predicted points must get a finite gradient that is not all 0")
-    return ""
+        raise OdnbenchError("what is predicted must get a finite gradient that is not all 0")
 
 
 def check_variant(registry: Registry, name: str) -> str:

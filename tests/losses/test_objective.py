@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.specs import LossSpec, TrainSpec
 
 REGISTRY = Registry.load()
+ON_POINTS = [c.name for c in REGISTRY.all(Criterion).values() if "points" in c.on]
 SLOW = pytest.mark.slow
 SIZE = 64
 ZERO = LossSpec(alpha=0.0, beta=0.0, gamma=0.0, lambda_=0.0, eta=0.0)
@@ -172,7 +174,7 @@ def test_directions_without_singular_value_get_no_subgradient(
     assert float(singular_values(zero).sum()) == 0.0
 
 
-@pytest.mark.parametrize("name", REGISTRY.all(Criterion))
+@pytest.mark.parametrize("name", ON_POINTS)
 def test_every_criterion_is_zero_at_the_truth_and_grows_from_there(name: str) -> None:
     entry = REGISTRY.get(Criterion, name)
     function = import_target(entry.target)
@@ -203,6 +205,10 @@ def scalar(name: str, error: float, y: float) -> float:
         w, epsilon = options["w"], options["epsilon"]
         inside = w * math.log(1 + x / epsilon)
         return inside if x < w else x - (w - w * math.log(1 + w / epsilon))
+    if name == "soft-wing":
+        omega_1, omega_2, epsilon = options["omega_1"], options["omega_2"], options["epsilon"]
+        B = omega_1 - omega_2 * math.log(1 + omega_1 / epsilon)
+        return x if x < omega_1 else omega_2 * math.log(1 + x / epsilon) + B
     omega, theta, epsilon = options["omega"], options["theta"], options["epsilon"]
     power = options["alpha"] - min(abs(y), 1.0)
     ratio = (theta / epsilon) ** power
@@ -211,7 +217,7 @@ def scalar(name: str, error: float, y: float) -> float:
     return omega * math.log(1 + (x / epsilon) ** power) if x < theta else slope * x - offset
 
 
-@pytest.mark.parametrize("name", ["l2", "l1", "smooth-l1", "wing", "adaptive-wing"])
+@pytest.mark.parametrize("name", ON_POINTS)
 def test_criteria_sum_the_published_formula_over_the_coordinates(name: str) -> None:
     entry = REGISTRY.get(Criterion, name)
     true = torch.tensor([[[0.1, -0.7], [0.0, 0.9]]], dtype=torch.float64)
@@ -219,6 +225,26 @@ def test_criteria_sum_the_published_formula_over_the_coordinates(name: str) -> N
     value = import_target(entry.target)(true + error, true, **entry.options)
     pairs = zip(error.flatten().tolist(), true.flatten().tolist(), strict=True)
     assert float(value) == pytest.approx(sum(scalar(name, e, y) for e, y in pairs), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["l2", "adaptive-wing-maps"])
+def test_criteria_on_maps_sum_the_published_formula_over_the_cells(name: str) -> None:
+    """The target of one cell of height 1 has the 3×3 cells around it as its dilation."""
+    entry = REGISTRY.get(Criterion, name)
+    rng = np.random.default_rng(0)
+    true, error = np.zeros((2, 1, 5, 6)), rng.uniform(-0.9, 0.9, (2, 1, 5, 6))
+    true[0, 0, 1, 4] = 1.0
+    true[1, 0, 3, 2] = 0.15  # less than 0.2: no cell of this map is one of a peak
+    expected = [0.0, 0.0]
+    for face, row, column in np.ndindex(2, 5, 6):
+        near = abs(row - 1) <= 1 and abs(column - 4) <= 1
+        weight = 11 if name != "l2" and face == 0 and near else 1
+        formula = "l2" if name == "l2" else "adaptive-wing"
+        value = scalar(formula, error[face, 0, row, column], true[face, 0, row, column])
+        expected[face] += weight * value
+    predicted = torch.from_numpy(true + error)
+    value = import_target(entry.target)(predicted, torch.from_numpy(true), **entry.options)
+    assert value.tolist() == pytest.approx(expected, rel=1e-9)
 
 
 def test_wing_is_continuous_where_it_turns_linear() -> None:
@@ -235,7 +261,7 @@ def test_an_objective_of_zero_weights_leaves_gradients_alone() -> None:
     assert len(group["params"]) == len(list(network.parameters()))
 
 
-@pytest.mark.parametrize("name", REGISTRY.all(Criterion))
+@pytest.mark.parametrize("name", ON_POINTS)
 def test_gradients_of_criteria_are_finite_at_the_truth_and_vanish_or_are_bounded_there(
     name: str,
 ) -> None:

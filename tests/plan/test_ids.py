@@ -88,6 +88,16 @@ def test_ids_of_before_stay() -> None:
     assert trial_id(spec, REGISTRY, "faces") == "89f351dc1a9aec54"  # as of engine version 4
 
 
+def test_what_an_entry_fits_with_is_no_part_of_an_id() -> None:
+    (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=["variant=odn"])
+    entries = {family: dict(held) for family, held in REGISTRY.entries.items()}
+    head, criterion = entries["heads"]["regression"], entries["criteria"]["l2"]
+    entries["heads"]["regression"] = dataclasses.replace(head, criterion="own")
+    entries["criteria"]["l2"] = dataclasses.replace(criterion, on=("points",))
+    same = trial_id(spec, Registry(entries), "faces") == trial_id(spec, REGISTRY, "faces")
+    assert same
+
+
 def test_only_a_neutral_field_at_its_default_changes_no_id() -> None:
     @dataclasses.dataclass(frozen=True)
     class Fog(AugmentSpec):

@@ -9,6 +9,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, get_at, to_mapping
 from odnbench.plan.entries import (
     Buildable,
+    Head,
     LossWeight,
     Published,
     PublishedRow,
@@ -101,6 +102,38 @@ def test_an_override_sets_its_field(text: str, key: str, value: object) -> None:
 def test_a_wrong_override_names_key_rule_and_cure(text: str, told: str) -> None:
     with pytest.raises(OdnbenchError, match=told):
         one(text)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["head=simcc", "criterion=l1"], r"'l1' would do nothing: .* leave loss\.criterion out"),
+        (["head=heatmap", "criterion=l1"], "compares maps; choose one of l2, adaptive-wing-maps"),
+        (["criterion=adaptive-wing-maps"], "compares maps, but head 'regression' compares points"),
+        (["head=heatmap", "unit=pixels"], r"compares none; leave loss\.unit out"),
+        (["head=rle", "unit=pixels"], r"compares none; leave loss\.unit out"),
+        (["criterion=soft-wing"], r"add -s loss\.unit=pixels"),
+        (["head=local", "low_rank=lm"], "takes their map; add -s low_rank=none"),
+    ],
+)
+def test_a_criterion_that_does_not_fit_the_head_is_refused(overrides: list[str], told: str) -> None:
+    if "low_rank=lm" not in overrides:
+        overrides = ["variant=gm-dm", *overrides]
+    with pytest.raises(OdnbenchError, match=told):
+        one(*overrides)
+
+
+@pytest.mark.parametrize("head", REGISTRY.all(Head))
+def test_every_head_goes_with_the_default_criterion(head: str) -> None:
+    assert one("variant=gm-dm", f"head={head}").loss.criterion == "l2"
+
+
+def test_a_criterion_on_maps_has_no_unit(tmp_path: Path) -> None:
+    (tmp_path / "criteria.toml").write_text(
+        '[mine]\ntitle = ""\ntarget = "a:b"\non = ["points", "maps"]\nunit = "pixels"\n'
+    )
+    with pytest.raises(OdnbenchError, match="maps have no unit, but unit is 'pixels'; leave out"):
+        Registry.load([tmp_path])
 
 
 def test_the_later_decides(tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ PLAIN = Predictions(
 MAP = Occlusion(RNG.random((2, 5)), RNG.random((2, 4)), None)
 
 
+def test_confidence_is_a_column_where_there_is_one(tmp_path: Path) -> None:
+    path, confidence = tmp_path / "predictions.parquet", RNG.random((2, 5))
+    write_predictions(dataclasses.replace(PLAIN, confidence=confidence), path)
+    np.testing.assert_array_equal(read_predictions(path).confidence, confidence)
+    write_predictions(PLAIN, path)
+    assert read_predictions(path).confidence is None
+
+
 @pytest.mark.parametrize(
     "occlusion",
     [None, MAP, dataclasses.replace(MAP, covered=RNG.random((2, 4)))],

@@ -23,8 +23,8 @@ ROOT = Path(odnbench.__file__).parents[1]
 PLUGIN = Path(__file__).parents[1] / "plugin"
 TINY = ["input_size=64", "batch_size=8", "epochs=2", "pretrained=none"]
 OF_PLUGIN = [
-    "variant=odn", "backbone=plain", "attach=stride-16", "head=soft-argmax", "low_rank=none",
-    "attention=channel-gate",
+    "variant=odn", "backbone=plain", "attach=stride-16", "head=example-soft-argmax",
+    "low_rank=none", "attention=channel-gate",
 ]  # fmt: skip
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -98,7 +98,7 @@ def test_what_a_plugin_brings_is_listed_with_its_name(command: Command) -> None:
     brought = [line.split()[:2] for line in listed if line.rstrip().endswith("plug-in example")]
     assert brought == [
         ["backbones", "plain"], ["slots", "attention"], ["modules", "channel-gate"],
-        ["heads", "soft-argmax"], ["metrics", "worst"], ["formats", "example-csv"],
+        ["heads", "example-soft-argmax"], ["metrics", "worst"], ["formats", "example-csv"],
     ]  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def test_a_plugin_that_keeps_its_contracts_is_told_so(command: Command) -> None:
 def test_a_trial_is_made_of_what_a_plugin_brings(trained: Path) -> None:
     model = json.loads((trained / "trial.json").read_text())["trial"]["spec"]["model"]
     assert model["attention"] == "channel-gate"
-    assert (model["backbone"], model["head"]) == ("plain", "soft-argmax")
+    assert (model["backbone"], model["head"]) == ("plain", "example-soft-argmax")
 
 
 def test_the_metric_of_a_plugin_is_in_the_report(command: Command, trained: Path) -> None:
