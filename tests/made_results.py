@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,7 @@ class Made:
     spectrum: tuple[float, ...] = ()
     product_spectrum: tuple[float, ...] = ()
     shapes: Shapes | None = None
+    penalties: Mapping[str, float] = field(default_factory=dict)  # of every epoch
     pasted: Faces | None = None
     validation_nme_percent: float = 5.0
 
@@ -160,7 +161,7 @@ def _write(folder: TrialFolder, trial: Trial, made: Made) -> None:
     folder.start(trial)
     for index, shares in enumerate(made.shares, 1):
         rank = 3.0 if made.spectrum else None
-        folder.append(Epoch(index, 1, 1, 1e-3, 5, 1, rank, rank, shares))
+        folder.append(Epoch(index, 1, 1, 1e-3, 5, 1, rank, rank, shares, made.penalties))
     write_picture(np.zeros((8, 8, 3), np.uint8), folder.examples)
     numbers = (10, 1, made.validation_nme_percent, 1.0, 1.0, "float32", "cpu", "")
     result = Result(*numbers, made.spectrum, made.product_spectrum, made.shapes)

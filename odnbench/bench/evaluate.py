@@ -5,8 +5,9 @@ import torch
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
 from odnbench.engine.augment import central_crop, normalise
+from odnbench.engine.build import build_network
 from odnbench.engine.evaluate import predict
-from odnbench.engine.training import build_network, on_device, own_device, use_bf16
+from odnbench.engine.training import on_device, own_device, use_bf16
 
 BATCHED, ONE_BY_ONE = "predict", "one face at a time, float32"
 

@@ -234,6 +234,9 @@ def plan_of(
 
 def print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> None:
     """Prints what will be run, on which faces, with which resources, and where results go."""
+    from odnbench.plan.protocols import FLIP_TEST
+    from odnbench.plan.specs import later_settings
+
     first, pipeline = plan.trials[0], plan.pipeline
     spec = first.spec
     count = "1 trial" if len(plan.trials) == 1 else f"{len(plan.trials)} trials"
@@ -247,12 +250,17 @@ def print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> N
     covered = "; ".join(f"{coverage.split} {coverage}" for coverage in first.coverage)
     say(f"  faces      {covered}")
     protocol = first.protocol
-    say(f"  protocol   {protocol.name}: {protocol.describe()}; {first.box.describe()}")
+    flipped = sum(trial.spec.data.flip_test for trial in plan.trials)
+    flip_test = f"; {FLIP_TEST}" if flipped else ""
+    if 0 < flipped < len(plan.trials):
+        flip_test += f" ({flipped} of the trials)"
+    say(f"  protocol   {protocol.name}: {protocol.describe()}; {first.box.describe()}{flip_test}")
     train = plan.trials[-1].spec.train  # the first may be the mean shape, which is not trained
     say(
         f"  training   {spec.model.backbone} (weights: {spec.model.pretrained}), "
         f"{spec.data.input_size} px, {train.epochs} epochs, batch {train.batch_size}, "
         f"{train.optimizer} {train.learning_rate:g}"
+        + "".join(f", {name} {value}" for name, value in later_settings(train).items())
     )
     gpus = (
         "a share of a GPU where there is one" if options.gpus is None else f"{options.gpus:g} GPUs"

@@ -5,9 +5,10 @@ objective, forward and backward. That happens on the CPU and in float32 whatever
 so that a plan is checked on any machine, without taking a GPU from a trial.
 
 The memory that training takes is estimated, not measured: weights, gradients, moments of the
-optimiser, and what autograd keeps for the backward pass. Memory that is soon freed, as gradients of
-features and scratch space of convolutions, comes on top: on the CPU the peak of a step was 1.1 to
-1.4 times the estimate at 224 pixels, and about 30 MB above it for small networks.
+optimiser, an average of the weights, the weights of a teacher, and what autograd keeps for the
+backward pass. Memory that is soon freed, as gradients of features and scratch space of
+convolutions, comes on top: on the CPU the peak of a step was 1.1 to 1.4 times the estimate at 224
+pixels, and about 30 MB above it for small networks.
 """
 
 # B images, L landmarks, h×w occlusion map
@@ -22,8 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from odnbench.engine.build import build_network
 from odnbench.engine.fit import shapes_of
-from odnbench.engine.training import build_network, build_optimizer, own_device, use_bf16
+from odnbench.engine.optimisation import build_optimizer
+from odnbench.engine.teacher import Teacher
+from odnbench.engine.training import own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.losses.objective import build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
@@ -80,8 +84,9 @@ def kind_of(trial: Trial) -> tuple[Any, ...]:
     """A key that is equal for trials of one network that train equally fast, in equal memory."""
     spec, train = trial.spec, trial.spec.train
     how = (train.batch_size, train.optimizer, train.precision, train.compile, train.epochs > 0)
-    data = (spec.data.input_size, trial.scheme.name)
-    return spec.variant, spec.model, spec.loss.criterion, *data, *how
+    recipe = (train.ema > 0, train.clip > 0, train.backbone_rate, train.teacher)
+    data = (spec.data.input_size, spec.data.flip_test, trial.scheme.name)
+    return spec.variant, spec.model, spec.loss.criterion, *data, *how, *recipe
 
 
 def check_trial(trial: Trial, registry: Registry) -> Footprint:
@@ -141,6 +146,13 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
     idle = objective.idle_weights(prediction, covered)
     if not spec.train.epochs:
         return Footprint(_parameter_count(network), 0, shapes_of(network), idle)
+    teacher = Teacher.of(trial, registry, torch.device("cpu"))
+    if teacher is not None and not prediction.points.requires_grad:
+        raise OdnbenchError(
+            f"train.teacher: head '{spec.model.head}' decodes points without a gradient, by which "
+            "a teacher could teach it; take a head that is trained on coordinates, or leave out "
+            "train.teacher"
+        )
     with _errors_at(lambda: "backward pass"):
         torch.stack(list(terms.values())).sum().backward()
         objective.add_nuclear_gradient()
@@ -151,7 +163,8 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
 
     kept = images.nbytes + _kept_bytes(forward, [images, *network.parameters(), *network.buffers()])
     weights = sum(p.nbytes for p in network.parameters())
-    needed = _COPIES[spec.train.optimizer] * weights
+    needed = (_COPIES[spec.train.optimizer] + (spec.train.ema > 0)) * weights
+    needed += sum(p.nbytes for p in teacher.network.parameters()) if teacher is not None else 0
     if use_bf16(spec.train.precision, own_device()):
         kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
     batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces

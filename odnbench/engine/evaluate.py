@@ -1,5 +1,11 @@
 """Predictions of a network for prepared faces, in the image frame.
 
+A flip test predicts each face as it is and mirrored; the prediction for the mirror image is
+mirrored back, and the mean of both counts, of points as of occlusion maps. A network that was
+trained with the annotation offset of its faces (engine/augment.py) predicts the points of any
+picture as if they were published, off by +o in x. Those of a mirror image are off by −o once they
+are mirrored back, to which 2 o is added.
+
 `with_occluders` gives the same faces with occluders pasted on them, for which the masks are known
 on any data set.
 """
@@ -8,6 +14,7 @@ on any data set.
 # h×w occlusion map P
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -23,10 +30,25 @@ from odnbench.engine.occluders import TEST_SEED, Occluders
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.protocols import Protocol, Scheme
+from odnbench.plan.trials import Trial
 from odnbench.results.predictions import Occlusion, Predictions
 
 BATCH = 256
 _POINTS_PER_CELL = 8  # along a side of a cell of P, where masks are looked up
+
+
+class FlipTest(NamedTuple):
+    """How the mirror image of a face is predicted beside the face."""
+
+    flip: tuple[int, ...]  # (L,) the scheme's permutation
+    annotation_offset: bool  # whether the network was trained with it
+
+    @classmethod
+    def of(cls, trial: Trial) -> "FlipTest | None":
+        """What the spec of `trial` asks for; None where faces are predicted once."""
+        if not trial.spec.data.flip_test:
+            return None
+        return cls(trial.scheme.flip, trial.spec.augment.annotation_offset)
 
 
 class Predicted(NamedTuple):
@@ -38,12 +60,18 @@ class Predicted(NamedTuple):
 
 
 def predict(
-    network: LandmarkNetwork, faces: FaceSet, images: Tensor, size: int, bf16: bool
+    network: LandmarkNetwork,
+    faces: FaceSet,
+    images: Tensor,
+    size: int,
+    bf16: bool,
+    flip_test: FlipTest | None = None,
 ) -> Predicted:
     """Predictions for `faces`.
 
     images: (N, S, S, 3) uint8, the pictures of `faces` on the network's device or the host. size:
-    side of the network's input in px.
+    side of the network's input in px. flip_test: if given, the mean of what the network says of each
+    face and of its mirror image counts.
     """
     network.eval()
     stored, device = images.shape[1], network.mean_shape.device
@@ -52,19 +80,53 @@ def predict(
         for batch in images.split(BATCH):
             inputs = normalise(central_crop(batch.to(device, non_blocking=True), size))
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                prediction = network(inputs)
-            batches.append(prediction.points)
-            if prediction.occlusion_map is not None:
-                maps.append(prediction.occlusion_map.float())
-            if (confidence := network.confidence(prediction)) is not None:
-                confidences.append(confidence)
+                answer = _answer(network, inputs, flip_test)
+            batches.append(answer.points)
+            if answer.occlusion_map is not None:
+                maps.append(answer.occlusion_map)
+            if answer.confidence is not None:
+                confidences.append(answer.confidence)
         unit = torch.cat(batches).double().cpu()  # (N, L, 2) in [-1, 1] over the crop
-    points = faces.to_image(to_pixels(unit * (size / stored), stored).numpy())
+    points_crop = to_pixels(unit * (size / stored), stored).numpy()
+    if flip_test is not None and flip_test.annotation_offset:
+        points_crop[..., 0] += faces.offsets_crop[:, None, 0]  # half of 2 o
     return Predicted(
-        points,
+        faces.to_image(points_crop),
         torch.cat(maps).cpu() if maps else None,
         torch.cat(confidences).double().cpu().numpy() if confidences else None,
     )
+
+
+class _Answer(NamedTuple):
+    """What a network says of a batch; see Prediction, and LandmarkNetwork.confidence."""
+
+    points: Tensor
+    occlusion_map: Tensor | None
+    confidence: Tensor | None
+
+
+def _answer(network: LandmarkNetwork, inputs: Tensor, flip_test: FlipTest | None) -> _Answer:
+    """What `network` says of inputs (B, 3, s, s), and of their mirror images if asked for."""
+    prediction = network(inputs)
+    P, confidence = prediction.occlusion_map, network.confidence(prediction)
+    answer = _Answer(prediction.points, None if P is None else P.float(), confidence)
+    if flip_test is None:
+        return answer
+    mirrored = _answer(network, inputs.flip(-1), None)
+    flip = list(flip_test.flip)
+    back = mirrored.points[:, flip]
+    return _Answer(
+        (answer.points + torch.stack([-back[..., 0], back[..., 1]], dim=-1)) / 2,
+        _mean(answer.occlusion_map, mirrored.occlusion_map, lambda P: P.flip(-1)),
+        _mean(answer.confidence, mirrored.confidence, lambda values: values[:, flip]),
+    )
+
+
+def _mean(
+    one: Tensor | None, other: Tensor | None, turned_back: Callable[[Tensor], Tensor]
+) -> Tensor | None:
+    """The mean of `one` and `other` turned back; None where there is none."""
+    return None if one is None or other is None else (one + turned_back(other)) / 2
 
 
 def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
@@ -98,6 +160,8 @@ def predictions_of(
     predicted: Floats,
     occlusion: Occlusion | None = None,
     confidence: Floats | None = None,
+    *,
+    flip_test: bool = False,
 ) -> Predictions:
     """What a trial saves: predicted (N, L, 2), image frame, with its confidence (N, L) if there is
     one, and the annotation of `faces`.
@@ -112,6 +176,7 @@ def predictions_of(
         faces.labels,
         occlusion,
         confidence,
+        flip_test,
     )
 
 

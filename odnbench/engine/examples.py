@@ -16,14 +16,19 @@ from torch.nn import functional
 from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.inspection.contact_sheet import TILE_PX, draw_landmarks
-from odnbench.engine.augment import central_crop, normalise
+from odnbench.engine.evaluate import FlipTest, predict
 from odnbench.networks.base import LandmarkNetwork
 
 FACES = 8
 
 
 def draw_examples(
-    network: LandmarkNetwork, faces: FaceSet, images: Tensor, predicted: Floats, size: int
+    network: LandmarkNetwork,
+    faces: FaceSet,
+    images: Tensor,
+    predicted: Floats,
+    size: int,
+    flip_test: FlipTest | None = None,
 ) -> Bytes:
     """One or two rows of tiles, RGB.
 
@@ -38,14 +43,11 @@ def draw_examples(
             shown.images, found, shown.occluded, shown.points_crop, strict=True
         )
     ]
-    network.eval()
-    with torch.inference_mode():
-        pictures = images[torch.from_numpy(chosen).to(images.device)]
-        inputs = normalise(central_crop(pictures.to(network.mean_shape.device), size))
-        P = network(inputs).occlusion_map
+    pictures = images[torch.from_numpy(chosen).to(images.device)]
+    P = predict(network, shown, pictures, size, bf16=False, flip_test=flip_test).occlusion_map
     if P is None:
         return np.hstack(upper)
-    maps = functional.interpolate(P.float(), (size, size), mode="bilinear").cpu().numpy()[:, 0]
+    maps = functional.interpolate(P, (size, size), mode="bilinear").numpy()[:, 0]
     lower = [_heat(picture, trust) for picture, trust in zip(shown.images, maps, strict=True)]
     return np.vstack([np.hstack(upper), np.hstack(lower)])
 

@@ -5,8 +5,8 @@
 from torch import Tensor, nn
 
 from odnbench.engine.augment import central_crop, normalise, to_pixels
+from odnbench.engine.build import build_network
 from odnbench.engine.checkpoint import load_checkpoint
-from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.conversion import replace_at
@@ -16,7 +16,10 @@ from odnbench.results.folder import CHECKPOINT, TrialFolder
 
 
 class ServedNetwork(nn.Module):
-    """(B, s, s, 3) uint8 RGB crops → (B, L, 2) landmarks, x y in pixels of the crop."""
+    """(B, s, s, 3) uint8 RGB crops → (B, L, 2) landmarks, x y in pixels of the crop.
+
+    Each crop is predicted once, also where the trial's numbers are those of a flip test.
+    """
 
     def __init__(self, network: LandmarkNetwork, size: int):
         super().__init__()

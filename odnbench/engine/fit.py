@@ -18,6 +18,7 @@ from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import TrialFaces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
 from odnbench.engine.evaluate import (
+    FlipTest,
     mean_nme_percent,
     occlusion_of,
     predict,
@@ -48,12 +49,14 @@ def fit(
     folder: TrialFolder,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     weights: Path | None = None,
+    teacher: Path | None = None,
 ) -> Result:
     """Trains, selects and predicts; writes the trial's folder.
 
     Goes on from the progress that the folder holds. on_epoch is called after each epoch that is
-    trained, and may raise to stop the trial. weights: path of the spec's weights file on this
-    machine, if it differs from the spec's. Raises TrialFailed where the loss is not finite.
+    trained, and may raise to stop the trial. weights, teacher: paths of the spec's weights file and
+    of its teacher's folder on this machine, if they differ from the spec's. Raises TrialFailed
+    where the loss is not finite.
     """
     started = time.perf_counter()
     file = ProgressFile(folder.progress)
@@ -64,14 +67,14 @@ def fit(
     spec, size = trial.spec, trial.spec.data.input_size
     device = own_device()
     rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
-    training = Training.of(trial, faces.train, rows, registry, device, weights)
-    network, bf16 = training.network, training.bf16
+    training = Training.of(trial, faces.train, rows, registry, device, weights, teacher)
+    network, bf16, flip_test = training.kept, training.bf16, FlipTest.of(trial)
     judged = faces.test if spec.train.select == "test" else faces.train[validation_rows]
     judged_images = on_device(judged.images, device)
 
     def judge() -> float:
         """NME of the network as it is now, in percent, on the faces that choose the epoch."""
-        found = predict(network, judged, judged_images, size, bf16).points
+        found = predict(network, judged, judged_images, size, bf16, flip_test).points
         return mean_nme_percent(found, judged, trial.protocol, trial.scheme)
 
     if progress.epoch:
@@ -97,11 +100,13 @@ def fit(
     save_checkpoint(network.state_dict(), folder.checkpoint)
     test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
     began = time.perf_counter()
-    predictions = _predictions(network, faces.test, test_images, size, bf16)
+    predictions = _predictions(network, faces.test, test_images, size, bf16, flip_test)
     predict_ms = 1000 * (time.perf_counter() - began) / len(faces.test)
-    examples = draw_examples(network, faces.test, test_images, predictions.predicted, size)
+    examples = draw_examples(
+        network, faces.test, test_images, predictions.predicted, size, flip_test
+    )
     write_picture(examples, folder.examples)
-    pasted = _pasted(network, faces.test, size, bf16) if spec.data.pasted_test else None
+    pasted = _pasted(network, faces.test, size, bf16, flip_test) if spec.data.pasted_test else None
     seconds = progress.seconds + time.perf_counter() - started
     result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds, predict_ms)
     folder.finish(result, predictions, pasted)
@@ -148,7 +153,7 @@ def _result(
     predict_ms: float,
 ) -> Result:
     """The result of a trial of `epochs` epochs, whose network has the selected weights."""
-    network = training.network
+    network = training.kept
     M, W_fc = network.structural_matrix, network.regression_matrix
     seen = epochs * len(training.batches) * training.batches.size
     sigma = spectrum(network)
@@ -171,21 +176,29 @@ def _result(
 
 
 def _predictions(
-    network: LandmarkNetwork, test: FaceSet, images: Tensor, size: int, bf16: bool
+    network: LandmarkNetwork,
+    test: FaceSet,
+    images: Tensor,
+    size: int,
+    bf16: bool,
+    flip_test: FlipTest | None,
 ) -> Predictions:
     """The predictions for `test`; raises TrialFailed where one is not finite."""
-    predicted, P, confidence = predict(network, test, images, size, bf16)
+    predicted, P, confidence = predict(network, test, images, size, bf16, flip_test)
     if not np.isfinite(predicted).all():
         raise TrialFailed("a prediction for a test face is not finite")
     occlusion = None if P is None else occlusion_of(P, test, size)
-    return predictions_of(test, predicted, occlusion, confidence)
+    flipped = flip_test is not None
+    return predictions_of(test, predicted, occlusion, confidence, flip_test=flipped)
 
 
-def _pasted(network: LandmarkNetwork, test: FaceSet, size: int, bf16: bool) -> Predictions:
+def _pasted(
+    network: LandmarkNetwork, test: FaceSet, size: int, bf16: bool, flip_test: FlipTest | None
+) -> Predictions:
     """The predictions for `test` with occluders pasted on the pictures."""
     faces = with_occluders(test, size)
     images = on_device(faces.images, network.mean_shape.device)
-    return _predictions(network, faces, images, size, bf16)
+    return _predictions(network, faces, images, size, bf16, flip_test)
 
 
 def shapes_of(network: LandmarkNetwork) -> Shapes:

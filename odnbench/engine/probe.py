@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from odnbench.datasets.sources import TrialFaces, split_validation
-from odnbench.engine.evaluate import predict
+from odnbench.engine.evaluate import FlipTest, predict
 from odnbench.engine.fit import spectrum
 from odnbench.engine.training import Batch, Training, on_device, own_device
 from odnbench.plan.conversion import replace_at
@@ -85,7 +85,7 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
     images, size = on_device(few.images, device), trial.spec.data.input_size
 
     def predict_few() -> None:
-        predict(training.network, few, images, size, training.bf16)
+        predict(training.network, few, images, size, training.bf16, FlipTest.of(trial))
 
     def end_epoch() -> None:
         training.objective.penalties(spectrum(training.network))

@@ -28,13 +28,16 @@ from torch.optim.lr_scheduler import LRScheduler
 from odnbench.arrays import Bytes, Rows
 from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import normalise, resample, sample_transforms, to_unit
+from odnbench.engine.averaging import Average
+from odnbench.engine.build import build_network
 from odnbench.engine.occluders import TRAINING_SEED, Occluders
+from odnbench.engine.optimisation import build_optimizer, clip_gradient
+from odnbench.engine.teacher import Teacher
 from odnbench.losses.objective import Objective, Terms, build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.plan.conversion import replace_at
-from odnbench.plan.entries import Variant
-from odnbench.plan.registry import Registry, import_target
-from odnbench.plan.specs import AugmentSpec, TrainSpec, TrialSpec
+from odnbench.plan.registry import Registry
+from odnbench.plan.specs import AugmentSpec
 from odnbench.plan.trials import Trial
 
 _DEVICE_SHARE = 0.25  # of a GPU's free memory, up to which pictures are kept on it
@@ -142,6 +145,9 @@ class Training:
     batches: Batches
     generator: torch.Generator  # of batches and transforms
     bf16: bool
+    clip: float = 0.0  # largest norm of the gradient; 0: no limit
+    average: Average | None = None  # of the network's weights, where the spec asks for it
+    teacher: Teacher | None = None  # whose predictions are targets too, where the spec names one
 
     @classmethod
     def of(
@@ -152,10 +158,13 @@ class Training:
         registry: Registry,
         device: torch.device,
         weights: Path | None = None,
+        teacher: Path | None = None,
     ) -> "Training":
         """The training of `trial` on the faces at `rows` of `faces`, before the first step.
 
-        weights: path of the spec's weights file on this machine, if it differs from the spec's.
+        weights, teacher: paths of the spec's weights file and of its teacher's folder on this
+        machine, if they differ from the spec's. Raises OdnbenchError for a teacher that cannot
+        teach this network.
         """
         spec = trial.spec
         if weights is not None:
@@ -185,7 +194,15 @@ class Training:
             batches,
             torch.Generator().manual_seed(spec.seed),
             use_bf16(spec.train.precision, device),
+            spec.train.clip,
+            Average(network, spec.train.ema) if spec.train.ema else None,
+            Teacher.of(trial, registry, device, teacher),
         )
+
+    @property
+    def kept(self) -> LandmarkNetwork:
+        """The network that is validated, kept and tested: the average where there is one."""
+        return self.network if self.average is None else self.average.network
 
     def epoch(self) -> tuple[dict[str, float], dict[str, float]]:
         """Trains on every batch once.
@@ -210,14 +227,21 @@ class Training:
         with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=self.bf16):
             prediction = self.forward(batch.inputs)
         terms = self.objective(prediction, batch.targets, batch.covered)
+        if self.teacher is not None:
+            taught = self.teacher.points(batch.inputs, bf16=self.bf16)
+            terms["teacher"] = self.teacher.term(self.objective, prediction.points, taught)
         if measure and prediction.occlusion_map is not None:
             prediction.occlusion_map.retain_grad()
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         shares = self.objective.gradient_shares(prediction, batch.covered) if measure else {}
         self.objective.add_nuclear_gradient()
+        if self.clip:
+            clip_gradient(self.optimizer, self.clip)
         self.optimizer.step()
         self.schedule.step()
+        if self.average is not None:
+            self.average.update(self.network)
         return Step({name: value.detach() for name, value in terms.items()}, shares)
 
     def state_dict(self) -> dict[str, Any]:
@@ -229,6 +253,7 @@ class Training:
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+            "average": None if self.average is None else self.average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -240,45 +265,8 @@ class Training:
         torch.set_rng_state(state["torch"])
         if state["cuda"] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda"])
-
-
-def build_network(spec: TrialSpec, registry: Registry, landmarks: int) -> LandmarkNetwork:
-    """The network of `spec`, with fresh or pretrained weights."""
-    variant = registry.get(Variant, spec.variant)
-    network: LandmarkNetwork = import_target(variant.network)(
-        model=spec.model,
-        registry=registry,
-        landmarks=landmarks,
-        input_size=spec.data.input_size,
-        **variant.options,
-    )
-    return network
-
-
-def build_optimizer(
-    objective: Objective, train: TrainSpec, steps_per_epoch: int
-) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """Optimiser and per-step schedule.
-
-    The only weight decay is that of Eq. (3), which enters the gradient. The schedule changes the
-    learning rate alone: momentum and Adam's betas stay at 0.9 and (0.9, 0.999).
-    """
-    nothing = torch.nn.Parameter(torch.zeros(0))  # an optimiser refuses to be without parameters
-    groups = objective.parameter_groups() or [{"params": [nothing]}]
-    total = max(1, train.epochs * steps_per_epoch)
-    rate = train.learning_rate
-    optimizer: torch.optim.Optimizer
-    if train.optimizer == "sgd":
-        optimizer = torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)
-    else:
-        optimizer = torch.optim.Adam(groups, rate, fused=True)
-    if train.schedule == "one-cycle":
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rate, total, cycle_momentum=False
-        )
-    if train.schedule == "cosine":
-        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
-    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
 
 
 def own_device() -> torch.device:

@@ -61,15 +61,17 @@ class Objective:
         true_points (B, L, 2) in [-1, 1] over the crop. covered (B, 1, s, s), 1 where an occluder
         was pasted on the input and else 0; None where none were.
         """
-        unit = self.crop_size_px / 2
-
-        def in_pixels(predicted: Tensor, true: Tensor) -> Tensor:
-            return self.criterion(predicted * unit, true * unit)
-
-        criterion = in_pixels if self.spec.unit == "pixels" else self.criterion
-        data = self.network.data_term(prediction, true_points, criterion).mean()
+        data = self.network.data_term(prediction, true_points, self.distance).mean()
         P = prediction.occlusion_map
         return {"data": data} | ({} if P is None else self._penalties_of(P, covered))
+
+    def distance(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """(B,) the criterion of shapes (B, L, 2) in [-1, 1] over the crop, in the spec's unit, or of
+        maps (B, L, h, w), which have none.
+        """
+        if self.spec.unit == "pixels":
+            predicted, true = (one * (self.crop_size_px / 2) for one in (predicted, true))
+        return self.criterion(predicted, true)
 
     def _penalties_of(self, P: Tensor, covered: Tensor | None) -> Terms:
         """The penalties of P (B, 1, h, w), weighted. covered: see __call__."""
@@ -87,7 +89,8 @@ class Objective:
         η and ζ on P.
 
         To be called between the backward pass and `add_nuclear_gradient`, with the gradient of P
-        retained. On W_c the gradient that comes from the penalties of P counts as the data term's.
+        retained. On W_c the gradient that comes from the penalties of P counts as the data term's;
+        so does that of a teacher's term everywhere (engine/teacher.py).
         A weight whose data gradient is zero is left out.
         """
         spec, network = self.spec, self.network

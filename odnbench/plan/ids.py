@@ -1,8 +1,8 @@
 """Content ids: the name of a trial is the hash of all that decides its numbers.
 
 What decides the numbers: the trial's spec, the registry entries that the spec names, the source
-code of entries from outside odnbench, the content of a weights file, the lists of faces, and the
-version of the engine. Paths, devices and titles do not, and are left out.
+code of entries from outside odnbench, the contents of a weights file and of a teacher, the lists of
+faces, and the version of the engine. Paths, devices and titles do not, and are left out.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from odnbench.plan.foreign import source_digest
 from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import NEUTRAL, NONE, TrialSpec
+from odnbench.plan.specs import NEUTRAL, NONE, TrainSpec, TrialSpec
 
 ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
 
@@ -27,11 +27,15 @@ ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
 _PROSE = ("title", "layers", "criterion", "on")
 
 
-def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str) -> str:
+def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str, teacher: str = "") -> str:
     """The content id of a trial; `fingerprint` is that of the lists of its faces.
 
-    Raises OdnbenchError where the weights file of `spec` is absent.
+    teacher: the content of the spec's teacher (results/teachers.py), if it has one. Raises
+    OdnbenchError where the weights file of `spec` is absent.
     """
+    spec = replace_at(spec, "train.teacher", teacher)
+    if not teacher:  # whose weight then decides nothing
+        spec = replace_at(spec, "train.teacher_weight", TrainSpec.teacher_weight)
     if weights := weights_file(spec):
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
@@ -40,6 +44,14 @@ def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str) -> str:
         _deciding_entries(spec, registry),
         fingerprint,
         ENGINE_VERSION,
+    )
+
+
+def network_id(spec: TrialSpec, registry: Registry, weights: str) -> str:
+    """The content id of a trained network; `weights` is a hash of its weights."""
+    spec = replace_at(spec, "model.pretrained", NONE)
+    return content_id(
+        _canonical_spec(spec, registry)["model"], _deciding_entries(spec, registry), weights
     )
 
 

@@ -41,7 +41,7 @@ from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
-from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrialSpec
+from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrainSpec, TrialSpec
 from odnbench.plan.toml import read_toml
 
 _MOST_TRIALS = 10_000
@@ -267,6 +267,7 @@ def _check_spec(spec: TrialSpec, registry: Registry) -> None:
             f"loss.zeta {spec.loss.zeta:g} compares P with the masks of pasted occluders, but "
             "augment.occluders is 0; add -s occluders=0.5, or leave out loss.zeta"
         )
+    _check_warmup(spec.train)
     protocol = registry.get(Protocol, spec.data.protocol)
     registry.get(BoxRule, protocol.box)
     for split in (spec.data.train, *spec.data.test):
@@ -308,6 +309,20 @@ def _check_criterion(loss: LossSpec, head: Head, registry: Registry) -> None:
         raise OdnbenchError(
             f"loss.criterion '{criterion.name}' has its options in {criterion.unit}, but loss.unit "
             f"is '{loss.unit}'; add -s loss.unit={criterion.unit}"
+        )
+
+
+def _check_warmup(train: TrainSpec) -> None:
+    """Raises OdnbenchError where the schedule has no place for the warm-up."""
+    if train.warmup_epochs and train.schedule == "one-cycle":
+        raise OdnbenchError(
+            f"train.warmup_epochs is {train.warmup_epochs:g}, but the one-cycle schedule has a "
+            "warm-up of its own; add -s schedule=cosine, or leave out train.warmup_epochs"
+        )
+    if 0 < train.epochs <= train.warmup_epochs:
+        raise OdnbenchError(
+            f"train.warmup_epochs must be below train.epochs ({train.epochs}), got "
+            f"{train.warmup_epochs:g}"
         )
 
 

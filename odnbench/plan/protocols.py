@@ -7,6 +7,9 @@ from typing import Literal
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import bound
 
+# What two predictions for each face make of a number, in words for people; `DataSpec.flip_test`.
+FLIP_TEST = "flip test: the mean of the predictions for a face and for its mirror image"
+
 # Distances by which errors are divided: between the outer eye corners, between the pupils, and
 # width, √(width · height) and diagonal of the face box.
 Normaliser = Literal["inter-ocular", "inter-pupil", "box-width", "box-area", "box-diagonal"]

@@ -7,7 +7,7 @@ network in registry/slots.toml, everything else here; pipelines state only diffe
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import INLINE, Names, bound
@@ -16,6 +16,15 @@ NONE = "none"  # in place of a module: the slot stays empty
 # Metadata of a field whose default does what was done before there was the field: with its default
 # it is no part of a trial's id, so that results of before keep theirs.
 NEUTRAL = {"neutral": True}
+
+
+def later_settings(part: Any) -> dict[str, Any]:
+    """Name → value of the neutral fields of a part of a spec that are not at their defaults."""
+    return {
+        f.name: value
+        for f in dataclasses.fields(part)
+        if f.metadata == NEUTRAL and (value := getattr(part, f.name)) != f.default
+    }
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,9 @@ class DataSpec:
     rendered_test: int = 400  # per test split
     # Whether the test faces are predicted a second time, with occluders pasted on them.
     pasted_test: bool = False
+    # Whether validation and test faces are predicted as they are and mirrored, so that the mean of
+    # both predictions counts (engine/evaluate.py).
+    flip_test: bool = field(default=False, metadata=NEUTRAL)
 
     def __post_init__(self) -> None:
         if self.input_size < 32 or self.input_size % 32:
@@ -124,7 +136,11 @@ class AugmentSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How the objective is minimised. The paper gives none of this."""
+    """How the objective is minimised. The paper gives none of this.
+
+    What is minimised is Eq. (3) exactly, whatever stands here, but with a teacher, whose term is
+    added to it.
+    """
 
     epochs: int = 60
     batch_size: int = 32
@@ -137,11 +153,32 @@ class TrainSpec:
     select: Literal["validation", "last", "test"] = "validation"
     # The mode of torch.compile; the last two use CUDA graphs.
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
+    # Epochs in which the learning rate of "cosine" and "constant" rises linearly to its full value;
+    # 0: none. "one-cycle" has a rise of its own and takes no other.
+    warmup_epochs: float = field(default=0.0, metadata=NEUTRAL)
+    # Decay of the moving average of the weights that is validated, kept and tested in place of the
+    # weights themselves, as 0.999 (engine/averaging.py); 0: there is no average.
+    ema: float = field(default=0.0, metadata=NEUTRAL)
+    # The largest norm of the gradient of all terms of Eq. (3) together, to which a longer one is
+    # shortened (engine/optimisation.py); 0: no limit.
+    clip: float = field(default=0.0, metadata=NEUTRAL)
+    # Factor of the learning rate for the parameters of the backbone; 0 leaves them as they are.
+    backbone_rate: float = field(default=1.0, metadata=NEUTRAL)
+    # The folder of a finished trial, or the checkpoint in it, whose predictions for each training
+    # picture the network is to come near (engine/teacher.py); "": none.
+    teacher: str = field(default="", metadata=NEUTRAL)
+    # Weight of the distance between the network's points and the teacher's, beside the data term.
+    teacher_weight: float = field(default=1.0, metadata=NEUTRAL)
 
     def __post_init__(self) -> None:
         bound("train", self, "epochs", 0)
         bound("train", self, "batch_size", 2)
         bound("train", self, "learning_rate", 1e-12)
+        bound("train", self, "warmup_epochs", 0)
+        bound("train", self, "ema", 0, 0.99999)
+        bound("train", self, "clip", 0)
+        bound("train", self, "backbone_rate", 0)
+        bound("train", self, "teacher_weight", 0)
 
 
 @dataclass(frozen=True)

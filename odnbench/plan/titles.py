@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import PurePath
 
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.plan.conversion import leaves
@@ -27,10 +28,12 @@ def distinguishing_keys(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
 
 
 def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
-    """The variant's title, the modules that stand in the slots in place of the variant's own, and
-    the values at `keys`.
+    """The variant's title, the modules that stand in the slots in place of the variant's own,
+    whether there is a flip test or a teacher, and the values at `keys`.
 
-    The variant's name takes the place of its title where `registry` does not know the variant.
+    A number of a flip test is unlike one without, and a teacher is more than the variant: each row
+    says so, whether the others have it or not. The variant's name takes the place of its title
+    where `registry` does not know the variant.
     """
     title, own = spec.variant, set[str]()
     with suppress(OdnbenchError):
@@ -43,8 +46,13 @@ def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str
         if slot not in own and module != (slots[slot].default if slot in slots else NONE)
     ]
     values = leaves(spec)
-    said = dict.fromkeys([*others, *keys])
-    told = [title, *(f"{k.rpartition('.')[2]} {values.get(k, NONE)}" for k in said)]
+    told = [title]
+    if spec.data.flip_test:
+        told.append("flip test")
+    if spec.train.teacher and spec.train.epochs:
+        told.append(f"taught by {PurePath(spec.train.teacher).name}")
+    said = [key for key in dict.fromkeys([*others, *keys]) if key != "data.flip_test"]
+    told += [f"{key.rpartition('.')[2]} {values.get(key, NONE)}" for key in said]
     return one_line(", ".join(told))
 
 

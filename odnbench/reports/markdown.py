@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from odnbench.metrics.intervals import FEWEST_FACES
+from odnbench.plan.protocols import FLIP_TEST
 from odnbench.plan.shipped import shipped
 from odnbench.reports import sentences, texts
 from odnbench.reports.escaping import Markdown, code, escaped, picture
@@ -59,6 +60,7 @@ def as_markdown(report: Report, figures: Sequence[str]) -> str:
         examples=_examples_name(report),
         inert_below=texts.inert_below(),
         fewest_faces=FEWEST_FACES,
+        flip_test=FLIP_TEST,
     )
 
 

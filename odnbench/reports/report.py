@@ -107,6 +107,17 @@ class Report:
             if row.base is not None and not row.base.is_like(own)
         )
 
+    @property
+    def flip_tested(self) -> tuple[Row, ...]:
+        """The rows whose faces were predicted mirrored as well; their titles say so."""
+        return tuple(row for row in self.rows if row.trials[0].trial.spec.data.flip_test)
+
+    @property
+    def taught(self) -> tuple[Row, ...]:
+        """The rows whose networks had a teacher; their titles say so."""
+        trained = (row for row in self.rows if row.is_trained)
+        return tuple(row for row in trained if row.trials[0].trial.spec.train.teacher)
+
     @cached_property
     def trials(self) -> list[ScoredTrial]:
         """All finished trials, in the order of the plan."""

@@ -295,6 +295,10 @@ def _beyond(report: Report) -> str:
         3: "three seeds show their spread only roughly",
     }.get(seeds):
         parts.append(f"whether new trainings give the same: {limit}")
+    if report.flip_tested not in ((), report.rows):
+        parts.append(
+            "what networks alone differ by where one has a flip test and the other has none"
+        )
     if report.rendered:
         parts.append("anything about real faces: some or all of these are drawn")
     return _sentence(parts)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError
 
+_FLIP_TEST = b"odnbench.flip_test"  # a key of the file's metadata
+
 
 @dataclass(frozen=True)
 class Occlusion:
@@ -43,6 +45,8 @@ class Predictions:
     # (N, L) how sure the network's head is of each point (`LandmarkHead.confidence`), in [0, 1] and
     # not calibrated; None for a head that does not tell it.
     confidence: Floats | None = None
+    # Whether the mean of the predictions for each face and for its mirror image is given.
+    flip_test: bool = False
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -87,7 +91,13 @@ def _predictions_in(table: Any) -> Predictions:
         if "occlusion" in table.column_names
         else None,
         confidence=numbers("confidence") if "confidence" in table.column_names else None,
+        flip_test=is_flip_test(table),
     )
+
+
+def is_flip_test(table: Any) -> bool:
+    """Whether a table of pyarrow, read from predictions.parquet, says that it is of a flip test."""
+    return (table.schema.metadata or {}).get(_FLIP_TEST) == b"true"
 
 
 def is_parquet(path: Path) -> bool:
@@ -124,4 +134,5 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
             columns["covered"] = lists(occlusion.covered_landmarks)
     if predictions.confidence is not None:
         columns["confidence"] = lists(predictions.confidence)
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    metadata = {_FLIP_TEST: b"true"} if predictions.flip_test else None
+    pq.write_table(pa.table(columns, metadata=metadata), path, compression="zstd")

@@ -39,7 +39,7 @@ class Epoch:
     # The name of each weight that acts → the norm of its gradient over that of the data term's
     # gradient, both on the tensor that the weight acts on, in the last batch of the epoch.
     gradient_shares: Mapping[str, float] = field(default_factory=dict)
-    # The name of each weight of Eq. (3) → its penalty.
+    # The name of each weight of Eq. (3) → its penalty; "teacher" → the weighted term of a teacher.
     penalties: Mapping[str, float] = field(default_factory=dict, metadata=INLINE)
 
 

@@ -26,6 +26,7 @@ from odnbench.plan.titles import distinguishing_keys, trial_title
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import ALL, TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
+from odnbench.results.teachers import teacher_content, teacher_files, teacher_folder
 from odnbench.sweep import damage
 
 
@@ -83,9 +84,12 @@ class Plan:
 
     @property
     def weights_files(self) -> set[str]:
-        """Paths of the local weights files that the plan's trials start from."""
-        files = (weights_file(trial.spec) for trial in self.trials)
-        return {str(file) for file in files if file is not None}
+        """Paths of the local files that the plan's trials need beside faces: of weights that they
+        start from, and of their teachers.
+        """
+        files = {weights_file(trial.spec) for trial in self.trials} - {None}
+        teachers = {teacher_folder(trial.spec) for trial in self.trials} - {None}
+        return {str(file) for file in files.union(*map(teacher_files, filter(None, teachers)))}
 
     @property
     def file(self) -> Path:
@@ -199,13 +203,14 @@ def make_plan(
     varied = distinguishing_keys(specs)
     notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
+    notes += _taught({(spec, by_data[spec.data].fingerprint) for spec in specs})
     trials = []
     for spec in specs:
         protocol = registry.get(Protocol, spec.data.protocol)
         fingerprint = by_data[spec.data].fingerprint
         trials.append(
             Trial(
-                id=trial_id(spec, registry, fingerprint),
+                id=trial_id(spec, registry, fingerprint, teacher_content(spec, registry)),
                 pipeline=pipeline.name,
                 title=trial_title(spec, registry, varied),
                 spec=spec,
@@ -226,15 +231,42 @@ def make_plan(
 
 
 def _with_whole_path(spec: TrialSpec) -> TrialSpec:
-    """`spec` with the whole path of its weights file: a worker stands in another folder."""
-    path = weights_file(spec)
-    return spec if path is None else replace_at(spec, "model.pretrained", str(path.resolve()))
+    """`spec` with the whole paths of its weights file and of its teacher's folder: a worker stands
+    in another folder.
+    """
+    if (path := weights_file(spec)) is not None:
+        spec = replace_at(spec, "model.pretrained", str(path.resolve()))
+    if (teacher := teacher_folder(spec)) is not None:
+        spec = replace_at(spec, "train.teacher", str(teacher.path.resolve()))
+    return spec
 
 
 def _at_hand(spec: TrialSpec, registry: Registry, places: Places) -> bool:
     """Whether the data set that `spec` trains on lies below the data root."""
     dataset, _ = registry.split(spec.data.train)
     return find_root(dataset, places.data_root) is not None
+
+
+def _taught(specs: Iterable[tuple[TrialSpec, str]]) -> list[str]:
+    """A note for each teacher: what it knows of the faces of the specs that it teaches.
+
+    specs: each with the fingerprint of the lists of its faces.
+    """
+    notes = set()
+    for spec, faces in specs:
+        if (folder := teacher_folder(spec)) is None:
+            continue
+        teacher = folder.trial
+        known = "trained on the same faces"
+        if teacher.faces != faces:
+            known = (
+                f"trained on {teacher.spec.data.train}, by other lists of faces than this plan's: "
+                "it may have seen test faces"
+            )
+        elif teacher.spec.train.select == "test":
+            known += ", its epoch chosen on the test set"
+        notes.add(f"teacher {folder.path.name} ({teacher.title}): {known}")
+    return sorted(notes)
 
 
 def _not_shown(pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registry) -> Iterator[str]:

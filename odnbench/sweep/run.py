@@ -91,12 +91,13 @@ def run_trial(
     on_epoch: Callable[[Epoch], None],
     threads: int,
     weights: Path | None = None,
+    teacher: Path | None = None,
 ) -> str:
     """Trains one trial. Returns "" if the trial is done, else the reason why it failed.
 
     threads: of torch on the CPU. With another number of threads, torch takes sums in another order,
     so that only trials with the same number agree to the last bit.
-    weights: see `fit`.
+    weights, teacher: see `fit`.
 
     Whatever exception ends the trial becomes the reason, which `folder` keeps as well. Where the
     exception is neither the user's mistake nor a number that is not finite, `folder` also keeps the
@@ -104,7 +105,7 @@ def run_trial(
     """
     torch.set_num_threads(threads)
     try:
-        fit(trial, faces, registry, folder, on_epoch, weights=weights)
+        fit(trial, faces, registry, folder, on_epoch, weights, teacher)
     except (OdnbenchError, TrialFailed) as error:
         reason, trace = str(error), ""
         folder.forget_progress()  # going on from the progress would lead to the same end

@@ -26,6 +26,7 @@ from odnbench.results.observers import Observer
 from odnbench.results.plans import alone_in
 from odnbench.results.records import State
 from odnbench.results.searches import OBJECTIVES, Candidate, SearchRecord, SearchSettings
+from odnbench.results.teachers import teacher_content
 from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import Executor, Outcome, carry_out
 
@@ -303,7 +304,7 @@ def trial_at(base: Trial, registry: Registry, point: Point, repeat: int = 0) -> 
     """The trial at a point of the space around `base`, with the `repeat`-th seed from its own."""
     spec = apply(base.spec, point)
     spec = dataclasses.replace(spec, seed=base.spec.seed + repeat)
-    identity = trial_id(spec, registry, base.faces)
+    identity = trial_id(spec, registry, base.faces, teacher_content(spec, registry))
     title = title_of(point, base, registry, repeat)
     return dataclasses.replace(base, id=identity, spec=spec, title=title)
 

@@ -10,6 +10,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from odnbench.plan.conversion import leaves, to_mapping
+from odnbench.plan.protocols import FLIP_TEST
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.reports.escaping import escaped
@@ -56,6 +57,7 @@ def trial_tags(trial: Trial) -> dict[str, str]:
         "dataset": _datasets(trial),
         "protocol": trial.protocol.name,
         "faces": faces_tag(trial),
+        **({"test": FLIP_TEST} if trial.spec.data.flip_test else {}),
         **{f"coverage.{_metric_name(c.split).replace('/', '.')}": str(c) for c in trial.coverage},
     }
 

@@ -77,8 +77,24 @@ class Killed(BaseException):
 def test_a_killed_trial_goes_on_to_the_same_bits(
     tmp_path: Path, schedule: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ProgressFile, "due", True)
     overrides = ["epochs=5", f"optimizer={optimizer}", f"schedule={schedule}", "learning_rate=3e-3"]
+    kill_twice(tmp_path, overrides, monkeypatch)
+
+
+def test_a_killed_trial_with_all_of_the_recipe_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = run(tmp_path / "teacher", "cut", "epochs=1")
+    overrides = [
+        "epochs=5", "schedule=cosine", "warmup_epochs=1.5", "ema=0.99", "clip=0.5",
+        "backbone_rate=0.5", "flip_test=true", f"teacher={teacher.path}",
+    ]  # fmt: skip
+    kill_twice(tmp_path, overrides, monkeypatch)
+
+
+def kill_twice(tmp_path: Path, overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that is killed after epochs 1 and 3, beside one that is not."""
+    monkeypatch.setattr(ProgressFile, "due", True)
     trial, broken = trial_of("odn", overrides), TrialFolder(tmp_path / "broken")
     whole = run(tmp_path / "whole", "odn", *overrides)
     told: list[int] = []
@@ -100,6 +116,36 @@ def test_a_killed_trial_goes_on_to_the_same_bits(
         assert dataclasses.replace(a, seconds=0) == dataclasses.replace(b, seconds=0)
     assert broken.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
     assert not broken.progress.exists()
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(tmp_path: Path) -> None:
+    """Where it decays slowly, it stays near the first weights, beside a network that has left."""
+    overrides = ("epochs=1", "schedule=constant", "learning_rate=1e-2", "precision=float32")
+    trial = trial_of("odn", [*overrides, "ema=0.999"])
+    folder = TrialFolder(tmp_path / "a")
+    fit(trial, FACES, REGISTRY, folder)
+    rows, validation_rows = split_validation(FACES.train, 0.1)
+    training = Training.of(trial, FACES.train, rows, REGISTRY, torch.device("cpu"))
+    average = {k: v.clone() for k, v in training.network.state_dict().items()}
+    training.network.train()
+    for step, batch in enumerate(training.batches.epoch(training.generator), 1):
+        training.step(batch)
+        decay = (1 + step) / (10 + step)
+        for name, now in training.network.state_dict().items():
+            counted = not now.is_floating_point()
+            average[name] = now if counted else decay * average[name] + (1 - decay) * now
+    kept = load_file(folder.checkpoint)
+    for name, tensor in average.items():
+        torch.testing.assert_close(kept[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
+    sigma = np.linalg.svd(average["low_rank.M"].numpy(), compute_uv=False)
+    np.testing.assert_allclose(folder.result.spectrum, sigma, rtol=1e-4)
+    network = build_network(trial.spec, REGISTRY, 68)
+    load_checkpoint(network, folder.checkpoint)
+    for faces, nme in ((FACES.train[validation_rows], folder.epochs[0].validation_nme_percent),):
+        images = on_device(faces.images, torch.device("cpu"))
+        found = predict(network, faces, images, 32, bf16=False).points
+        expected = mean_nme_percent(found, faces, trial.protocol, trial.scheme)
+        assert nme == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no progress", None], ids=["empty", "foreign", "cut"])

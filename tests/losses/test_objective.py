@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from odnbench.engine.build import build_network
 from odnbench.engine.fit import spectrum
-from odnbench.engine.training import build_network, build_optimizer
+from odnbench.engine.optimisation import build_optimizer, clip_gradient
 from odnbench.losses.nuclear import _inverse_root, add_nuclear_subgradient, singular_values
 from odnbench.losses.objective import Objective, build_objective
 from odnbench.networks.base import LandmarkNetwork
@@ -110,6 +111,29 @@ def test_training_minimises_equation_3(optimizer: Literal["adam", "sgd"]) -> Non
         plain.step()
     for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize("share", [0.01, 2.0])
+def test_a_gradient_is_shortened_as_that_of_equation_3_is(share: float) -> None:
+    """With all penalties in it: the direction stays that of Eq. (3)."""
+    spec = dataclasses.replace(ZERO, **LARGE)
+    ours, theirs = network_of("odn"), network_of("odn")
+    images = torch.randn(3, 3, SIZE, SIZE, dtype=torch.float64)
+    true = torch.rand(3, 68, 2, dtype=torch.float64)
+    naive(theirs, spec, images, true).backward()
+    gradients = [p.grad for p in theirs.parameters() if p.grad is not None]
+    norm = float(torch.cat([g.flatten() for g in gradients]).norm())
+
+    objective = build_objective(spec, ours, REGISTRY, SIZE)
+    train = TrainSpec(optimizer="sgd", schedule="constant", clip=share * norm)
+    optimizer, _ = build_optimizer(objective, train, 1)
+    sum(objective(ours(images), true).values()).backward()  # type: ignore[union-attr]
+    objective.add_nuclear_gradient()
+    clip_gradient(optimizer, train.clip)
+    found = [p.grad for p in ours.parameters() if p.grad is not None]
+    for a, b in zip(found, gradients, strict=True):
+        torch.testing.assert_close(a, min(1.0, share) * b, rtol=1e-4, atol=1e-7)
+    assert all(group["weight_decay"] == 0 for group in optimizer.param_groups)
 
 
 def matrix(d: int, k: int, singular_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -53,3 +53,21 @@ def test_a_variant_may_fill_a_slot_that_is_empty_by_default(tmp_path: Path) -> N
         '[gated]\ntitle = "Gated"\nchanges = { "model.attention" = "gate" }\n'
     )
     assert titles(Registry.load([tmp_path]), "variant=gated,gm") == ["Gated", "BRNet+GM"]
+
+
+def test_a_flip_test_and_a_teacher_are_in_every_title(registry: Registry) -> None:
+    flip_test = ("variant=brnet,gm", "flip_test=true")
+    assert titles(registry, *flip_test) == ["BRNet, flip test", "BRNet+GM, flip test"]
+    taught = ("variant=mean-shape,gm", "teacher=runs/a/0123")
+    assert titles(registry, *taught) == [
+        "Mean shape of the training set",
+        "BRNet+GM, taught by 0123",
+    ]
+    both = load_pipeline("ablation")
+    specs = [
+        resolve(both, registry, overrides=["variant=gm", f"flip_test={answer}"])[0]
+        for answer in ("true", "false")
+    ]
+    keys = distinguishing_keys(specs)
+    told = [trial_title(spec, registry, keys) for spec in specs]
+    assert told == ["BRNet+GM, flip test", "BRNet+GM"]

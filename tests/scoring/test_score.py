@@ -15,6 +15,7 @@ from odnbench.metrics.nme import mean_terms
 from odnbench.metrics.summaries import failures_percent
 from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.plan.registry import Registry
+from odnbench.results.predictions import Predictions, read_predictions, write_predictions
 from odnbench.scoring.pairing import pair
 from odnbench.scoring.prediction_files import (
     PredictionFile,
@@ -392,3 +393,16 @@ def test_the_interval_of_a_mean_over_points_has_the_right_width() -> None:
     assert terms.mean() == pytest.approx((weights * nme).sum())
     expected = np.sqrt((weights**2 * (nme - terms.mean()) ** 2).sum())  # of a ratio estimator
     assert terms.std(ddof=1) / np.sqrt(500) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("flip_test", [True, False])
+def test_a_trials_file_says_whether_it_is_of_a_flip_test(tmp_path: Path, flip_test: bool) -> None:
+    boxes = np.full((4, 4), np.nan)
+    held = Predictions(NAMES, NAMES, POINTS, POINTS, FLAGS, boxes, ("",) * 4, flip_test=flip_test)
+    path = tmp_path / "predictions.parquet"
+    write_predictions(held, path)
+    assert read_predictions(path).flip_test == flip_test
+    (scored,) = score_files([read_prediction_file(path)], TRUTH, PUPILS, REGISTRY)
+    told = [note for note in scored.notes if note.startswith("flip test: the mean")]
+    assert len(told) == flip_test
+    assert not any("flip" in n for n in read_prediction_file(path, truth=True).notes)

@@ -10,6 +10,7 @@ from helpers import plan_in
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord
 from odnbench.results.searches import SearchRecord, SearchSettings
+from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import run
 from odnbench.sweep.search import Confirmation, Searching, design_of, search
 from odnbench.sweep.study import open_study
@@ -53,6 +54,24 @@ def test_trials_share_a_gpu_as_measuring_says(
 
     one = plan_in(tmp_path / "one", cache, "variant=brnet")
     assert gpu_share.gpu_share(one, cpus=1.0) == 1.0
+
+
+def test_a_worker_gets_the_files_of_a_teacher_by_their_content(
+    tmp_path: Path, cache: Path, finished: Plan
+) -> None:
+    from odnbench.sweep.on_ray.worker import teacher_from
+
+    source = finished.folder(finished.trials[1])
+    plan = plan_in(tmp_path, cache, "variant=odn", f"teacher={source.path}")
+    (trial,), (plain,) = plan.trials, plan_in(tmp_path, cache, "variant=odn").trials
+    files = {path: Path(path).read_bytes() for path in plan.weights_files}
+    there = teacher_from(files, trial, tmp_path / "worker")
+    assert there == tmp_path / "worker"
+    copied = TrialFolder(there)
+    assert copied.trial == source.trial
+    assert copied.checkpoint.read_bytes() == source.checkpoint.read_bytes()
+    assert teacher_from(files, plain, tmp_path / "none") is None
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.slow

@@ -60,6 +60,22 @@ def test_a_weights_file_is_found_from_any_folder(
     assert run(plan, run_inline, []).complete
 
 
+def test_a_teacher_is_found_from_any_folder_and_told(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, finished: Plan
+) -> None:
+    teacher = finished.folder(finished.trials[1])
+    monkeypatch.chdir(teacher.path.parent)
+    overrides = ("variant=brnet", f"teacher={teacher.path.name}", "train.epochs=1")
+    plan = plan_in(tmp_path / "runs", cache, *overrides)
+    assert plan.trials[0].spec.train.teacher == str(teacher.path)
+    assert plan.weights_files == {str(teacher.path / "trial.json"), str(teacher.checkpoint)}
+    assert f"teacher {teacher.path.name} (BRNet): trained on the same faces" in plan.notes
+    other = plan_in(tmp_path / "runs", cache, *overrides, "data.rendered_test=7")
+    assert any("it may have seen test faces" in note for note in other.notes)
+    monkeypatch.chdir(cache)
+    assert run(plan, run_inline, []).complete
+
+
 def test_trials_that_differ_in_a_weight_are_told_apart_by_their_titles(
     tmp_path: Path, cache: Path
 ) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import REGISTRY
+from helpers import REGISTRY, trial_of
 from made_results import CELLS, COLUMN, LANDMARKS, Faces, Made, report_of, spread_errors
 
 from odnbench.results.predictions import Occlusion
-from odnbench.tracking.entries import result_metrics
+from odnbench.tracking.entries import parameters, result_metrics, trial_tags
 
 N = 20
 
@@ -50,3 +50,11 @@ def test_a_trial_without_pasted_faces_has_no_such_metrics(tmp_path: Path) -> Non
     names = [m.key for m in result_metrics(trial.trial, trial.folder, REGISTRY, [COLUMN])]
     assert f"test_nme_percent.{COLUMN}" in names
     assert not [name for name in names if "pasted" in name or "occlusion" in name]
+
+
+def test_a_run_says_that_its_numbers_are_those_of_a_flip_test() -> None:
+    flipped, plain = trial_of("odn", ["flip_test=true"]), trial_of("odn")
+    assert trial_tags(flipped)["test"].startswith("flip test: the mean of the predictions")
+    assert "test" not in trial_tags(plain)
+    held = {param.key: param.value for param in parameters(flipped)}
+    assert held["data.flip_test"] == "True"

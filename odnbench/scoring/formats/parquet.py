@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from odnbench.errors import OdnbenchError, one_line, some
+from odnbench.plan.protocols import FLIP_TEST
+from odnbench.results.predictions import is_flip_test
 from odnbench.scoring.formats.content import Content
 
 
@@ -22,7 +24,8 @@ def read_parquet(path: Path, *, truth: bool) -> Content:
     try:
         # Not by its path: pyarrow would take "~" or "s3:" in it for another place.
         with path.open("rb") as file:
-            columns = pq.read_table(file).to_pydict()
+            table = pq.read_table(file)
+            columns = table.to_pydict()
     except (pa.ArrowException, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
@@ -38,4 +41,5 @@ def read_parquet(path: Path, *, truth: bool) -> Content:
         columns[wanted],
         columns.get("occluded") if truth else None,
         columns.get("box"),
+        notes=[FLIP_TEST] if is_flip_test(table) and not truth else [],
     )

@@ -16,6 +16,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.records import Epoch
+from odnbench.results.teachers import teacher_files
 from odnbench.sweep.environment import openmp_threads
 from odnbench.sweep.on_ray.folders import KeptFolder
 from odnbench.sweep.run import run_trial
@@ -44,7 +45,7 @@ def train(
     the files of the trial's folder to the driver after each epoch.
 
     faces: by the fingerprint that `Trial.faces` names.
-    weights: path of a weights file on the driver's disk → content of the file.
+    weights: path of a file on the driver's disk, of weights or of a teacher → its content.
     keeper: handle of the `Keeper` actor.
     cpus: cores of each trial.
     """
@@ -66,6 +67,7 @@ def train(
             file.write_bytes(content)
         else:
             file = None
+        teacher = teacher_from(weights, trial, Path(temporary) / "teacher")
 
         def on_epoch(epoch: Epoch) -> None:
             kept.send()
@@ -74,7 +76,7 @@ def train(
 
         try:
             reason = run_trial(
-                trial, faces[trial.faces], registry, folder, on_epoch, threads, weights=file
+                trial, faces[trial.faces], registry, folder, on_epoch, threads, file, teacher
             )
             kept.send()
         except RayTaskError as error:  # the keeper could not write, as on a full disk
@@ -83,6 +85,22 @@ def train(
             tune.report({FAILED: reason})
             return
         _report_end(folder)
+
+
+def teacher_from(files: Mapping[str, bytes], trial: Trial, folder: Path) -> Path | None:
+    """`folder`, with the files of the teacher of `trial` in it; None where `files` holds none.
+
+    files: path on the driver's disk → content.
+    """
+    if not trial.spec.train.teacher:
+        return None
+    own = teacher_files(TrialFolder(Path(trial.spec.train.teacher)))
+    if not all(str(file) in files for file in own):
+        return None
+    folder.mkdir()
+    for file in own:
+        (folder / file.name).write_bytes(files[str(file)])
+    return folder
 
 
 def _report_end(folder: TrialFolder) -> None:
