@@ -17,7 +17,7 @@ def bench_augment(subject: Subject, *, repeats: int) -> Benchmark:
     device = own_device()
     trial, faces = subject.trial, subject.faces.train
     rows = np.arange(min(trial.spec.train.batch_size, len(faces)))
-    batches = Batches.of(faces, rows, trial, device)
+    batches = Batches.of(faces, rows, trial, subject.registry, device)
     size, stored = batches.input_size, faces.images.shape[1]
     generator = torch.Generator().manual_seed(0)
 
@@ -27,7 +27,7 @@ def bench_augment(subject: Subject, *, repeats: int) -> Benchmark:
                 torch.cuda.synchronize()
 
     def by_sample() -> None:
-        transforms, _ = sample_transforms(len(rows), trial.spec.augment, generator)
+        transforms, _ = sample_transforms(len(rows), batches.augment, generator)
         samples = []
         for row, transform in zip(rows, transforms.double().numpy(), strict=True):
             # from [-1, 1] over the input to pixels of the prepared picture

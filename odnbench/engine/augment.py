@@ -1,5 +1,8 @@
-"""Augmentation: one random similarity transform per face, drawn and applied for a whole batch at
-once.
+"""Augmentation of geometry: one random affine transform per face, drawn and applied for a whole
+batch at once.
+
+A transform takes a window of the crop: its sides are the crop's, scaled by `scale` together and by
+`aspect` each on its own, sheared along the width, turned, moved, and mirrored or not.
 
 The prepared picture is larger than the network's input by the margin, so that rotation, scale and
 translation find pixels there. Without augmentation the resampling is the exact central crop.
@@ -23,10 +26,11 @@ IDENTITY = AugmentSpec(rotation_deg=0.0, scale=0.0, translation=0.0, flip=0.0)
 def sample_transforms(
     count: int, spec: AugmentSpec, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Similarities (B, 2, 3) from the input's [-1, 1] to the crop's [-1, 1], and (B,) whether each
+    """Affine maps (B, 2, 3) from the input's [-1, 1] to the crop's [-1, 1], and (B,) whether each
     is a mirror image.
 
-    They are drawn on the CPU, so that a seed means the same on every device.
+    spec: as from `plan.effects.resolved`. Drawn on the CPU, so that a seed means the same on every
+    device; what is off draws no number, so that the others stay what they are without it.
     """
 
     def uniform(width: float) -> Tensor:
@@ -36,9 +40,15 @@ def sample_transforms(
     scale = 1 + uniform(spec.scale)
     shift = torch.stack([uniform(2 * spec.translation), uniform(2 * spec.translation)], dim=1)
     mirrored = torch.rand(count, generator=generator) < spec.flip
+    slope = torch.deg2rad(uniform(spec.shear_deg)).tan() if spec.shear_deg else torch.zeros(count)
+    width, height = (
+        1 + uniform(spec.aspect) if spec.aspect else torch.ones(count) for _ in range(2)
+    )
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    sign = torch.where(mirrored, -1.0, 1.0)
-    rows = [cos * sign, -sin, shift[:, 0], sin * sign, cos, shift[:, 1]]
+    across = torch.where(mirrored, -width, width)
+    # The rotation, times [[width, slope · height], [0, height]] and the mirror image.
+    x_of_y, y_of_y = (cos * slope - sin) * height, (sin * slope + cos) * height
+    rows = [cos * across, x_of_y, shift[:, 0], sin * across, y_of_y, shift[:, 1]]
     return torch.stack(rows, dim=1).unflatten(1, (2, 3)), mirrored
 
 

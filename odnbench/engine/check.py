@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from odnbench.engine.build import build_network
+from odnbench.engine.effects.apply import RANDOM
 from odnbench.engine.fit import shapes_of
 from odnbench.engine.optimisation import build_optimizer
 from odnbench.engine.teacher import Teacher
@@ -31,7 +33,8 @@ from odnbench.engine.training import own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.losses.objective import build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
-from odnbench.plan.entries import Module, Variant
+from odnbench.plan.effects import resolved
+from odnbench.plan.entries import Augmentation, Module, Variant
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import ModelSpec
 from odnbench.plan.trials import Trial
@@ -85,8 +88,9 @@ def kind_of(trial: Trial) -> tuple[Any, ...]:
     spec, train = trial.spec, trial.spec.train
     how = (train.batch_size, train.optimizer, train.precision, train.compile, train.epochs > 0)
     recipe = (train.ema > 0, train.clip > 0, train.backbone_rate, train.teacher)
+    effects = (spec.augment.strength > 0, *sorted(spec.augment.effects))
     data = (spec.data.input_size, spec.data.flip_test, trial.scheme.name)
-    return spec.variant, spec.model, spec.loss.criterion, *data, *how, *recipe
+    return spec.variant, spec.model, spec.loss.criterion, effects, *data, *how, *recipe
 
 
 def check_trial(trial: Trial, registry: Registry) -> Footprint:
@@ -134,6 +138,7 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
         objective = build_objective(spec.loss, network, registry, size)
         build_optimizer(objective, spec.train, steps_per_epoch=1)
 
+    _check_effects(resolved(spec.augment, registry).effects, registry, size)
     # No occluder on either picture, where some are pasted.
     covered = torch.zeros(_IMAGES, 1, size, size) if spec.augment.occluders else None
     prediction = _valid(_predict(network, images, spec.model), landmarks)
@@ -155,7 +160,7 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
         )
     with _errors_at(lambda: "backward pass"):
         torch.stack(list(terms.values())).sum().backward()
-        objective.add_nuclear_gradient()
+        objective.add_spectral_gradient()
 
     def forward() -> Tensor:
         terms = objective(network(images), points, covered)
@@ -170,6 +175,21 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
     batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces
     training_bytes = needed + kept * batch // _IMAGES
     return Footprint(_parameter_count(network), training_bytes, shapes_of(network), idle)
+
+
+def _check_effects(names: Iterable[str], registry: Registry, size: int) -> None:
+    """Each effect takes its options, and gives pictures of the shape that it gets."""
+    images, random = torch.full((_IMAGES, 3, size, size), 128.0), torch.rand(_IMAGES, RANDOM)
+    for name in names:
+        with _errors_at(partial("augment.{}".format, name)):
+            changed = registry.build(
+                Augmentation, name, images=images, amounts=torch.ones(_IMAGES), random=random
+            )
+            if changed.shape != images.shape:
+                raise OdnbenchError(
+                    f"augment.{name}: its pictures must have the shape (n, 3, s, s), here "
+                    f"{tuple(images.shape)}, got {tuple(changed.shape)}"
+                )
 
 
 def _check_memory(trial: Trial, footprint: Footprint | None, memory_bytes: int | None) -> None:

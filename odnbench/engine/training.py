@@ -30,12 +30,14 @@ from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import normalise, resample, sample_transforms, to_unit
 from odnbench.engine.averaging import Average
 from odnbench.engine.build import build_network
+from odnbench.engine.effects.apply import Effect, effects_of
 from odnbench.engine.occluders import TRAINING_SEED, Occluders
 from odnbench.engine.optimisation import build_optimizer, clip_gradient
 from odnbench.engine.teacher import Teacher
 from odnbench.losses.objective import Objective, Terms, build_objective
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.plan.conversion import replace_at
+from odnbench.plan.effects import resolved
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import AugmentSpec
 from odnbench.plan.trials import Trial
@@ -68,15 +70,18 @@ class Batches:
     offsets: Tensor  # (N, 2), how far the annotation lies off, in pixels of the prepared pictures
     rows: Tensor  # (n,) indices of the faces that are trained on
     flip: Tensor  # (L,)
-    augment: AugmentSpec
+    augment: AugmentSpec  # resolved
     input_size: int  # s
     size: int  # B
     occluders: Occluders | None  # that are pasted on the faces
+    effects: tuple[Effect, ...]  # on the pictures, with the occluders on them
 
     @classmethod
-    def of(cls, faces: FaceSet, rows: Rows, trial: Trial, device: torch.device) -> "Batches":
+    def of(
+        cls, faces: FaceSet, rows: Rows, trial: Trial, registry: Registry, device: torch.device
+    ) -> "Batches":
         """Batches of the faces at `rows` of `faces`."""
-        augment = trial.spec.augment
+        augment = resolved(trial.spec.augment, registry)
         offsets = faces.offsets_crop if augment.annotation_offset else np.zeros((len(faces), 2))
         return cls(
             images=on_device(faces.images, device),
@@ -90,6 +95,7 @@ class Batches:
             occluders=Occluders.of(TRAINING_SEED, augment.occluders, device)
             if augment.occluders
             else None,
+            effects=effects_of(augment.effects, registry),
         )
 
     def __len__(self) -> int:
@@ -108,7 +114,7 @@ class Batches:
     ) -> Batch:
         """The faces at `rows` (B,), moved by `transforms` and `mirrored` of `sample_transforms`.
 
-        generator: of the occluders.
+        generator: of the occluders and the effects.
         """
         device = self.points.device
         there = _move(rows, device)
@@ -124,6 +130,8 @@ class Batches:
         covered = None
         if self.occluders is not None:
             inputs, covered = self.occluders.paste(inputs, targets, generator)
+        for effect in self.effects:
+            effect(inputs, covered, generator)
         return Batch(normalise(inputs), targets, covered)
 
     def mean_shape(self) -> Tensor:
@@ -176,7 +184,7 @@ class Training:
             # slow without it is in bf16.
             torch.set_float32_matmul_precision("highest")
             torch.backends.cudnn.allow_tf32 = False
-        batches = Batches.of(faces, rows, trial, device)
+        batches = Batches.of(faces, rows, trial, registry, device)
         network = build_network(spec, registry, trial.scheme.points)
         network.set_mean_shape(batches.mean_shape())
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -235,7 +243,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         shares = self.objective.gradient_shares(prediction, batch.covered) if measure else {}
-        self.objective.add_nuclear_gradient()
+        self.objective.add_spectral_gradient()
         if self.clip:
             clip_gradient(self.optimizer, self.clip)
         self.optimizer.step()

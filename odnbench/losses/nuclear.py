@@ -10,11 +10,28 @@ within 1e-4 of the SVD's, in the spectral norm.
 
 # M (d, k) with d ≥ k, MᵀM = V Σ² Vᵀ
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from odnbench.arrays import Floats
+
 _WELL_CONDITIONED = 16.0  # σ_max / σ_min up to which single precision is enough for the Gram matrix
 _SMALLEST = 1e-5  # singular values below it, relative to the largest, count as zero
+
+
+@dataclass(frozen=True)
+class NuclearNorm:
+    """‖M‖_*, as one of the penalties of losses/spectral.py."""
+
+    def value(self, sigma: Floats) -> float:
+        """See Spectral."""
+        return float(sigma.sum())
+
+    def add_gradient(self, gradient: Tensor, M: Tensor, weight: float) -> None:
+        """See Spectral."""
+        add_nuclear_subgradient(gradient, M, weight)
 
 
 @torch.no_grad()

@@ -11,8 +11,9 @@ for the occluders that augmentation pastes, whose masks are known. The other fou
 parameters alone, and their gradients are known in closed form. Those of the quadratic terms are
 weight decay as SGD and Adam define it: 2 · weight · W added to the gradient. An optimiser with
 decoupled weight decay would minimise something else.
-The nuclear norm's is added to the gradient of M after the backward pass. ‖P_i‖_1 carries the index
-of the image, so its mean over the batch is taken, as for the data term.
+The nuclear norm's is added to the gradient of M after the backward pass; a module may name another
+function of M's singular values for β to weigh, or none (losses/spectral.py). ‖P_i‖_1 carries the
+index of the image, so its mean over the batch is taken, as for the data term.
 """
 
 # B images, L landmarks
@@ -21,11 +22,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from odnbench.arrays import Floats
-from odnbench.losses.nuclear import add_nuclear_subgradient
+from odnbench.losses.spectral import Spectral, build_spectral
 from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.networks.heads.head import CriterionFunction
 from odnbench.plan.conversion import get_at
@@ -88,22 +89,21 @@ class Objective:
         term's gradient, on the tensors that the weight acts on: α on W_c, β and γ on M, λ on W_fc,
         η and ζ on P.
 
-        To be called between the backward pass and `add_nuclear_gradient`, with the gradient of P
+        To be called between the backward pass and `add_spectral_gradient`, with the gradient of P
         retained. On W_c the gradient that comes from the penalties of P counts as the data term's;
         so does that of a teacher's term everywhere (engine/teacher.py).
         A weight whose data gradient is zero is left out.
         """
-        spec, network = self.spec, self.network
-        M, W_fc = network.structural_matrix, network.regression_matrix
+        spec, network, W_fc = self.spec, self.network, self.network.regression_matrix
         norms: dict[str, tuple[Tensor, Tensor]] = {}  # name → of the penalty, of the data term
         pairs = [(w, w.grad) for w in network.convolution_weights if w.grad is not None]
         if pairs:
             W_c, gradients = map(list, zip(*pairs, strict=True))
             norms["alpha"] = 2 * spec.alpha * _norm(W_c), _norm(gradients)
-        if M is not None and M.grad is not None:
-            subgradient = torch.zeros_like(M)
-            add_nuclear_subgradient(subgradient, M, spec.beta)
-            norms["beta"] = _norm([subgradient]), _norm([M.grad])
+        if (found := self._penalised) is not None and (M := found[0]).grad is not None:
+            gradient = torch.zeros_like(M)
+            found[1].add_gradient(gradient, M, spec.beta)
+            norms["beta"] = _norm([gradient]), _norm([M.grad])
             norms["gamma"] = 2 * spec.gamma * _norm([M]), _norm([M.grad])
         if W_fc is not None and W_fc.grad is not None:
             norms["lambda"] = 2 * spec.lambda_ * _norm([W_fc]), _norm([W_fc.grad])
@@ -126,7 +126,7 @@ class Objective:
         network, idle = self.network, set[str]()
         if not list(network.convolution_weights):
             idle |= {"alpha"}
-        if network.structural_matrix is None:
+        if network.penalised_matrix is None:
             idle |= {"beta", "gamma"}
         if network.regression_matrix is None:
             idle |= {"lambda"}
@@ -145,8 +145,8 @@ class Objective:
         decay = dict.fromkeys(network.parameters(), 0.0)
         for weight in network.convolution_weights:
             decay[weight] += 2 * spec.alpha
-        if network.structural_matrix is not None:
-            decay[network.structural_matrix] += 2 * spec.gamma
+        if (found := network.penalised_matrix) is not None:
+            decay[found[0]] += 2 * spec.gamma
         if network.regression_matrix is not None:
             decay[network.regression_matrix] += 2 * spec.lambda_
         return [
@@ -155,13 +155,15 @@ class Objective:
         ]
 
     @torch.no_grad()
-    def add_nuclear_gradient(self) -> None:
-        """Adds the gradient of β ‖M‖_* to that of M, after the backward pass."""
-        M = self.network.structural_matrix
-        if M is not None and self.spec.beta:
+    def add_spectral_gradient(self) -> None:
+        """Adds the gradient of β ‖M‖_*, or of what stands in its place, to that of M, after the
+        backward pass.
+        """
+        if (found := self._penalised) is not None and self.spec.beta:
+            M, penalty = found
             if M.grad is None:
                 M.grad = torch.zeros_like(M)
-            add_nuclear_subgradient(M.grad, M, self.spec.beta)
+            penalty.add_gradient(M.grad, M, self.spec.beta)
 
     @torch.no_grad()
     def penalties(self, sigma: Floats | None) -> dict[str, float]:
@@ -169,15 +171,24 @@ class Objective:
 
         sigma: (k,) singular values of M, where the network has one.
         """
-        spec, network = self.spec, self.network
-        M, W_fc = network.structural_matrix, network.regression_matrix
+        spec, network, W_fc = self.spec, self.network, self.network.regression_matrix
         convolutions = sum(float(weight.square().sum()) for weight in network.convolution_weights)
+        spectral = squares = 0.0
+        if sigma is not None and (found := self._penalised) is not None:
+            M, penalty = found
+            spectral, squares = penalty.value(sigma), float(M.square().sum())
         return {
             "alpha": spec.alpha * convolutions,
-            "beta": spec.beta * float(sigma.sum()) if sigma is not None else 0.0,
-            "gamma": spec.gamma * float(M.square().sum()) if M is not None else 0.0,
+            "beta": spec.beta * spectral,
+            "gamma": spec.gamma * squares,
             "lambda": spec.lambda_ * float(W_fc.square().sum()) if W_fc is not None else 0.0,
         }
+
+    @property
+    def _penalised(self) -> tuple[nn.Parameter, Spectral] | None:
+        """M and what β weighs, where β and γ act on M."""
+        found = self.network.penalised_matrix
+        return None if found is None else (found[0], build_spectral(found[1]))
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:

@@ -2,7 +2,9 @@
 
 # B images, L landmarks, H×W image, h×w feature map
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,19 @@ class Prediction(NamedTuple):
     points: Tensor
     occlusion_map: Tensor | None = None
     output: Any = None
+
+
+SpectralName = Literal["nuclear", "log-det", "schatten"]
+
+
+@dataclass(frozen=True)
+class SpectralPenalty:
+    """What β of Eq. (3) weighs: a function of the singular values of M, by its name and with its
+    options (losses/spectral.py); by default the paper's nuclear norm.
+    """
+
+    name: SpectralName = "nuclear"
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
 class LandmarkNetwork(nn.Module):
@@ -55,8 +70,15 @@ class LandmarkNetwork(nn.Module):
         return None
 
     @property
-    def structural_matrix(self) -> nn.Parameter | None:
-        """M (d, k) of the low-rank module, where the network has one."""
+    def structural_matrix(self) -> Tensor | None:
+        """M (d, k) of the low-rank module, a parameter or a product of several, where the network
+        has one.
+        """
+        return None
+
+    @property
+    def penalised_matrix(self) -> tuple[nn.Parameter, SpectralPenalty] | None:
+        """M where β and γ act on it, and what β weighs."""
         return None
 
     @property

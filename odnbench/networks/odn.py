@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from odnbench.errors import OdnbenchError
-from odnbench.networks.base import LandmarkNetwork, Prediction
+from odnbench.networks.base import LandmarkNetwork, Prediction, SpectralPenalty
 from odnbench.networks.heads.head import CriterionFunction, LandmarkHead
 from odnbench.plan.entries import Backbone, Head, Module, Slot
 from odnbench.plan.registry import Registry
@@ -144,10 +144,27 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         return X
 
     @property
-    def structural_matrix(self) -> nn.Parameter | None:
+    def structural_matrix(self) -> Tensor | None:
         """See LandmarkNetwork: M of the first module in a vector slot that has an M."""
-        found = (getattr(self.get_submodule(slot), "M", None) for slot in self._vector)
-        return next((M for M in found if M is not None), None)
+        found = self._structural
+        return None if found is None else found[1]
+
+    @property
+    def penalised_matrix(self) -> tuple[nn.Parameter, SpectralPenalty] | None:
+        """See LandmarkNetwork: M if it is a parameter, and its module's `penalty`, by default the
+        nuclear norm; None where that is None.
+        """
+        if (found := self._structural) is None or not isinstance(found[1], nn.Parameter):
+            return None
+        penalty = getattr(found[0], "penalty", SpectralPenalty())
+        return None if penalty is None else (found[1], penalty)
+
+    @property
+    def _structural(self) -> tuple[nn.Module, Tensor] | None:
+        """The first module in a vector slot that has an M, and its M."""
+        modules = [self.get_submodule(slot) for slot in self._vector]
+        found = ((module, getattr(module, "M", None)) for module in modules)
+        return next(((module, M) for module, M in found if M is not None), None)
 
     @property
     def regression_matrix(self) -> nn.Parameter | None:

@@ -28,6 +28,13 @@ class Names(dict[str, str]):
         return hash(frozenset(self.items()))
 
 
+class Amounts(dict[str, float]):
+    """A mapping from name to number that nobody changes once it is made, so that it has a hash."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """An instance of dataclass `cls` from `values`; `where` names their source in errors.
 
@@ -104,9 +111,11 @@ def convert(value: Any, wanted: Any, where: str) -> Any:
     elif origin in (dict, Mapping):
         if isinstance(value, Mapping):
             return {key: convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
-    elif wanted is Names:
+    elif wanted in (Names, Amounts):
         if isinstance(value, Mapping):
-            return Names({key: convert(item, str, f"{where}.{key}") for key, item in value.items()})
+            kind = str if wanted is Names else float
+            items = {key: convert(item, kind, f"{where}.{key}") for key, item in value.items()}
+            return wanted(items)
     elif wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise OdnbenchError(f"{where}: expected {_type_name(wanted)}, got {value!r}")

@@ -96,6 +96,24 @@ class Criterion(Buildable):
 
 
 @dataclass(frozen=True)
+class Augmentation(Buildable):
+    """An effect on pictures.
+
+    A face gets the effect with a probability equal to the trial's `amount` of it. The target is
+    called with the pictures that get it, an amount for each, uniform from 0 to that of the trial,
+    and eight random numbers for each: pictures (n, 3, s, s) float32 in grey levels, amounts (n,) in
+    [0, 1], random (n, 8) in [0, 1). It returns pictures of the same shape.
+    """
+
+    reference: float = field(kw_only=True)  # the amount that augment.strength = 1 stands for
+    # Whether what the effect changes is hidden, and belongs to the masks of pasted occluders.
+    occludes: bool = False
+
+    def __post_init__(self) -> None:
+        bound("augmentation", self, "reference", 0, 0.5)  # strength is at most 2, an amount 1
+
+
+@dataclass(frozen=True)
 class Variant:
     """A network of the ablation: what differs from a default trial."""
 

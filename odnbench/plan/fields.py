@@ -1,11 +1,12 @@
 """The fields of a trial's spec, by the keys under which people name them."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
 from odnbench.errors import OdnbenchError, unknown
 from odnbench.plan.conversion import leaf_types
-from odnbench.plan.entries import Slot
+from odnbench.plan.entries import Augmentation, Slot
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 
@@ -13,9 +14,16 @@ Fields = Mapping[str, Any]  # dotted key → type
 
 
 def spec_fields(registry: Registry) -> Fields:
-    """Dotted key → type, of every field of a trial's spec; each slot of `registry` is a field."""
+    """Dotted key → type, of every field of a trial's spec; each slot and each effect of `registry`
+    is a field. A field that need not be set has the type that it has where it is.
+    """
     slots = {f"model.{slot}": str for slot in registry.all(Slot)}
-    return {**leaf_types(TrialSpec), **slots}
+    effects = {f"augment.{effect}": float for effect in registry.all(Augmentation)}
+    kinds = {
+        key: next(iter({*get_args(kind)} - {NoneType})) if get_origin(kind) is UnionType else kind
+        for key, kind in leaf_types(TrialSpec).items()
+    }
+    return {**kinds, **slots, **effects}
 
 
 def full_key(key: str, fields: Fields, where: str) -> str:

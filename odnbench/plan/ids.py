@@ -13,7 +13,17 @@ from typing import Any
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import public_name, replace_at, to_mapping
-from odnbench.plan.entries import Backbone, Buildable, Criterion, Head, Module, Slot, Variant
+from odnbench.plan.effects import resolved
+from odnbench.plan.entries import (
+    Augmentation,
+    Backbone,
+    Buildable,
+    Criterion,
+    Head,
+    Module,
+    Slot,
+    Variant,
+)
 from odnbench.plan.foreign import source_digest
 from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
@@ -23,8 +33,8 @@ from odnbench.plan.specs import NEUTRAL, NONE, TrainSpec, TrialSpec
 ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
 
 # Keys of entries that decide no number: what fits together is checked before, and the layer that
-# model.attach means stands in the spec.
-_PROSE = ("title", "layers", "criterion", "on")
+# model.attach means, and the amount that augment.strength means, stand in the spec.
+_PROSE = ("title", "layers", "criterion", "on", "reference")
 
 
 def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str, teacher: str = "") -> str:
@@ -36,6 +46,7 @@ def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str, teacher: str
     spec = replace_at(spec, "train.teacher", teacher)
     if not teacher:  # whose weight then decides nothing
         spec = replace_at(spec, "train.teacher_weight", TrainSpec.teacher_weight)
+    spec = dataclasses.replace(spec, augment=resolved(spec.augment, registry))
     if weights := weights_file(spec):
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
@@ -107,6 +118,7 @@ def _deciding_entries(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
         *(registry.get(Module, model.module(slot.name)) for slot in filled),
         registry.get(Head, model.head),
         registry.get(Criterion, spec.loss.criterion),
+        *(registry.get(Augmentation, effect) for effect in spec.augment.effects),
     ]
     rules = [protocol, registry.get(BoxRule, protocol.box), registry.get(Scheme, protocol.scheme)]
     used: dict[str, Any] = {

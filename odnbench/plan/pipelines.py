@@ -26,6 +26,7 @@ from odnbench.plan.conversion import (
     replace_at,
 )
 from odnbench.plan.entries import (
+    Augmentation,
     Backbone,
     Criterion,
     Head,
@@ -268,6 +269,8 @@ def _check_spec(spec: TrialSpec, registry: Registry) -> None:
             "augment.occluders is 0; add -s occluders=0.5, or leave out loss.zeta"
         )
     _check_warmup(spec.train)
+    for effect in spec.augment.effects:
+        registry.get(Augmentation, effect)
     protocol = registry.get(Protocol, spec.data.protocol)
     registry.get(BoxRule, protocol.box)
     for split in (spec.data.train, *spec.data.test):

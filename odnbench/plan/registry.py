@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeVar
 from odnbench.errors import OdnbenchError, unknown
 from odnbench.plan.conversion import from_mapping
 from odnbench.plan.entries import (
+    Augmentation,
     Backbone,
     Buildable,
     Criterion,
@@ -49,6 +50,7 @@ FAMILIES: dict[str, type] = {
     "variants": Variant,
     "criteria": Criterion,
     "weights": LossWeight,
+    "augmentations": Augmentation,
     "spaces": Space,
     "datasets": Dataset,
     "schemes": Scheme,

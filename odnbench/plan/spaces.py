@@ -115,7 +115,8 @@ class Space:
         point: dict[str, Any] = {}
         values = leaves(spec)
         for key, parameter in self.active(point):
-            value = values.get(key, NONE)  # a slot that is not spoken of is empty
+            # A slot that is not spoken of is empty, an effect has no amount.
+            value = values.get(key, NONE if key.startswith("model.") else 0.0)
             if not parameter.has(value):
                 raise OdnbenchError(
                     f"search space {self.name}: {key} is {value!r} in the pipeline, which the "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import INLINE, Names, bound
+from odnbench.plan.conversion import INLINE, Amounts, Names, bound
 
 NONE = "none"  # in place of a module: the slot stays empty
 # Metadata of a field whose default does what was done before there was the field: with its default
@@ -125,8 +125,22 @@ class AugmentSpec:
     # Whether the targets of a mirror image take the data set's annotation offset into account.
     annotation_offset: bool = True
     occluders: float = 0.0  # probability that an occluder is pasted on the face
+    # Of all that the fields below do not name, as a share of its reference (plan/effects.py).
+    strength: float = field(default=0.0, metadata=NEUTRAL)
+    shear_deg: float | None = field(default=None, metadata=NEUTRAL)  # uniform within ± this
+    # Width and height of the crop, each uniform within 1 ± this, on top of its scale.
+    aspect: float | None = field(default=None, metadata=NEUTRAL)
+    # Effect (registry/augmentations.toml) → amount, as augment.blur = 0.5.
+    effects: Amounts = field(default_factory=Amounts, metadata=INLINE)
 
     def __post_init__(self) -> None:
+        bound("augment", self, "strength", 0, 2)
+        for name, high in (("shear_deg", 45), ("aspect", 0.5)):
+            if getattr(self, name) is not None:
+                bound("augment", self, name, 0, high)
+        for effect, amount in self.effects.items():
+            if not 0 <= amount <= 1:
+                raise OdnbenchError(f"augment.{effect} must be between 0 and 1, got {amount}")
         bound("augment", self, "rotation_deg", 0, 180)
         bound("augment", self, "scale", 0, 0.9)
         bound("augment", self, "translation", 0, 0.5)

@@ -9,6 +9,7 @@ import torch
 from odnbench.engine.check import in_threads
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import FAMILIES, Registry
+from odnbench.testing.augmentations import check_augmentation
 from odnbench.testing.data import check_box, check_dataset, check_protocol, check_scheme
 from odnbench.testing.networks import (
     check_backbone,
@@ -34,6 +35,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "variants": check_variant,
     "criteria": check_criterion,
     "weights": check_weight,
+    "augmentations": check_augmentation,
     "spaces": check_space,
     "datasets": check_dataset,
     "schemes": check_scheme,

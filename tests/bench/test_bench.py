@@ -35,7 +35,7 @@ def test_the_habit_sees_the_same_faces_as_the_engine(subject: Subject) -> None:
     spec = replace_at(subject.trial.spec, "augment", IDENTITY)
     trial = dataclasses.replace(subject.trial, spec=spec)
     faces, device = subject.faces.train, torch.device("cpu")
-    batches = Batches.of(faces, np.arange(len(faces)), trial, device)
+    batches = Batches.of(faces, np.arange(len(faces)), trial, subject.registry, device)
     by_id = {face.id: face for face in subject.files}
     samples = PerSample([by_id[name] for name in faces.ids[:8]], trial)
     still = torch.eye(2, 3).expand(8, -1, -1)

@@ -29,6 +29,7 @@ STORED, SIZE = 80, 64
 FLIP = torch.tensor(Registry.load().get(Scheme, "68").flip)
 NO_OFFSET = torch.zeros(1, 2)
 STRONG = AugmentSpec(rotation_deg=40.0, scale=0.25, translation=0.1, flip=0.5)
+STRETCHED = dataclasses.replace(STRONG, scale=0.1, shear_deg=20.0, aspect=0.2)
 
 
 def batch(count: int = 6) -> tuple[Tensor, Tensor]:
@@ -56,13 +57,14 @@ def test_the_network_sees_zero_mean_and_unit_deviation_channels_last() -> None:
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_points_follow_their_pixels() -> None:
+@pytest.mark.parametrize("spec", [STRONG, STRETCHED])
+def test_points_follow_their_pixels(spec: AugmentSpec) -> None:
     rng = np.random.default_rng(1)
     points = torch.from_numpy(rng.uniform(30, 50, (32, 68, 2))).float()
     images = np.zeros((32, STORED, STORED, 3), np.uint8)
     for image, (x, y) in zip(images, points[:, 30].tolist(), strict=True):  # the nose's tip
         cv2.circle(image, (round(16 * x), round(16 * y)), 48, (255,) * 3, -1, cv2.LINE_AA, 4)
-    transforms, mirrored = sample_transforms(32, STRONG, torch.Generator().manual_seed(2))
+    transforms, mirrored = sample_transforms(32, spec, torch.Generator().manual_seed(2))
     assert 0 < int(mirrored.sum()) < 32
     inputs, targets = resample(
         torch.from_numpy(images),
@@ -126,13 +128,17 @@ def test_a_flip_is_the_mirror_image() -> None:
     torch.testing.assert_close(to_pixels(targets, STORED)[0], by_hand)
 
 
+@pytest.mark.parametrize("shear_deg", [None, 15.0])
 @pytest.mark.parametrize("rotation_deg", [0.0, 30.0])
-def test_the_mirror_image_of_an_offset_annotation_has_the_same_offset(rotation_deg: float) -> None:
+def test_the_mirror_image_of_an_offset_annotation_has_the_same_offset(
+    rotation_deg: float, shear_deg: float | None
+) -> None:
     """A mirrored face is annotated where an annotator with the same habit would have clicked."""
     face = render_face(0, 3, size=STORED)
     images, meant = torch.from_numpy(face.image[None]), torch.from_numpy(face.points[None]).float()
     offset = torch.tensor([[1.5, 0.75]])
     spec = AugmentSpec(rotation_deg=rotation_deg, scale=0.1, translation=0.05, flip=1.0)
+    spec = dataclasses.replace(spec, shear_deg=shear_deg, aspect=shear_deg and 0.2)
     transforms, mirrored = sample_transforms(1, spec, torch.Generator().manual_seed(2))
     none = torch.zeros(1, 2)
     _, targets = resample(
@@ -177,3 +183,34 @@ def test_transforms_stay_within_their_limits() -> None:
     assert 38 < angle.abs().max() <= 40.001
     assert transforms[:, :, 2].abs().max() <= 0.2
     assert float(mirrored.float().mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_window_is_stretched_then_sheared_then_turned_and_scaled() -> None:
+    """Each factor found by a QR decomposition lies within its limits and reaches them."""
+    count = 4000
+    transforms, mirrored = sample_transforms(count, STRETCHED, torch.Generator().manual_seed(5))
+    A = transforms[:, :, :2].double().numpy()
+    A[mirrored.numpy(), :, 0] *= -1
+    Q, R = np.linalg.qr(A)
+    signs = np.sign(np.diagonal(R, axis1=1, axis2=2))
+    Q, R = Q * signs[:, None], R * signs[:, :, None]  # a rotation, and a positive diagonal
+    angle = np.degrees(np.arctan2(Q[:, 1, 0], Q[:, 0, 0]))
+    slope = np.degrees(np.arctan(R[:, 0, 1] / R[:, 1, 1]))
+    assert 38 < np.abs(angle).max() <= 40.001
+    assert 19 < np.abs(slope).max() <= 20.001
+    for side in (R[:, 0, 0], R[:, 1, 1]):
+        assert 0.9 * 0.8 - 1e-6 <= side.min() < 0.75 and 1.27 < side.max() <= 1.1 * 1.2 + 1e-6
+    ratio = R[:, 0, 0] / R[:, 1, 1]
+    assert 0.8 / 1.2 - 1e-6 <= ratio.min() < 0.7 and 1.4 < ratio.max() <= 1.2 / 0.8 + 1e-6
+
+
+def test_shear_and_aspect_leave_the_other_draws_as_they_are() -> None:
+    plain = dataclasses.replace(STRETCHED, shear_deg=None, aspect=None)
+    generators = [torch.Generator().manual_seed(7) for _ in range(2)]
+    without, mirrored = sample_transforms(16, plain, generators[0])
+    stretched, also_mirrored = sample_transforms(16, STRETCHED, generators[1])
+    assert torch.equal(mirrored, also_mirrored)
+    assert torch.equal(without[:, :, 2], stretched[:, :, 2])
+    # The direction of the window's width is that of the rotation, which neither of them changes.
+    first = [A[:, :, 0] / A[:, :, 0].norm(dim=1, keepdim=True) for A in (without, stretched)]
+    torch.testing.assert_close(*first)

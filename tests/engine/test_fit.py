@@ -193,10 +193,10 @@ def test_pictures_that_stay_on_the_host_train_the_same(monkeypatch: pytest.Monke
     """As on a GPU whose memory they do not fit: batches are copied one at a time."""
     trial, device = trial_of(), torch.device("cpu")
     rows = np.arange(24)[::2]
-    here = Batches.of(FACES.train, rows, trial, device)
+    here = Batches.of(FACES.train, rows, trial, REGISTRY, device)
     sent: list[torch.device] = []
     monkeypatch.setattr(training, "_move", lambda tensor, to: sent.append(to) or tensor.clone())
-    there = list(Batches.of(FACES.train, rows, trial, device).epoch(torch.Generator()))
+    there = list(Batches.of(FACES.train, rows, trial, REGISTRY, device).epoch(torch.Generator()))
     monkeypatch.undo()
     assert len(there) == len(here) == 1 and len(sent) == 5
     for a, b in zip(here.epoch(torch.Generator()), there, strict=True):

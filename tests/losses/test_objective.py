@@ -75,7 +75,7 @@ def test_objective_and_gradient_equal_autograd(variant: str, term: str, unit: st
     penalties = objective.penalties(spectrum(network))
     terms = objective(network(images), true)
     sum(terms.values()).backward()  # type: ignore[union-attr]
-    objective.add_nuclear_gradient()
+    objective.add_spectral_gradient()
     torch.optim.SGD(objective.parameter_groups(), lr=1.0).step()  # moves by the gradient it sees
     value = float(sum(terms.values()).detach()) + sum(penalties.values())
 
@@ -104,7 +104,7 @@ def test_training_minimises_equation_3(optimizer: Literal["adam", "sgd"]) -> Non
         true = torch.rand(3, 68, 2, dtype=torch.float64)
         own.zero_grad()
         sum(objective(ours(images), true).values()).backward()  # type: ignore[union-attr]
-        objective.add_nuclear_gradient()
+        objective.add_spectral_gradient()
         own.step()
         plain.zero_grad()
         naive(theirs, spec, images, true).backward()
@@ -278,7 +278,7 @@ def test_wing_is_continuous_where_it_turns_linear() -> None:
 def test_an_objective_of_zero_weights_leaves_gradients_alone() -> None:
     network = network_of("odn")
     objective = Objective(ZERO, network, torch.nn.functional.mse_loss, SIZE)
-    objective.add_nuclear_gradient()
+    objective.add_spectral_gradient()
     assert all(p.grad is None for p in network.parameters())
     (group,) = objective.parameter_groups()
     assert group["weight_decay"] == 0.0

@@ -73,7 +73,7 @@ def gradients(network: LandmarkNetwork, spec: LossSpec, precision: str) -> dict[
     with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bf16"):
         prediction = network(images)
     sum(objective(prediction, true, covered).values()).backward()  # type: ignore[union-attr]
-    objective.add_nuclear_gradient()
+    objective.add_spectral_gradient()
     decay = {p: g["weight_decay"] for g in objective.parameter_groups() for p in g["params"]}
     return {
         name: p.grad.add(p.detach(), alpha=decay[p])

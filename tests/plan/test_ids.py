@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from odnbench.plan.entries import Augmentation
 from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
@@ -116,3 +117,20 @@ def test_only_a_neutral_field_at_its_default_changes_no_id() -> None:
     assert identity(Fog()) == before
     assert identity(Fog(fog=0.5)) != before
     assert identity(Snow()) != before
+
+
+def identity(*overrides: str) -> str:
+    overrides = ("variant=odn", "pretrained=none", *overrides)
+    (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
+    return trial_id(spec, REGISTRY, "faces")
+
+
+def test_an_effect_of_no_amount_changes_no_id() -> None:
+    assert identity("blur=0", "shear_deg=0", "aspect=0", "strength=0") == identity()
+    assert len({identity(), identity("blur=0.5"), identity("blur=0.6"), identity("grey=0.5")}) == 4
+
+
+def test_a_strength_has_the_id_of_the_amounts_that_it_stands_for() -> None:
+    amounts = [f"{n}={0.5 * e.reference!r}" for n, e in REGISTRY.all(Augmentation).items()]
+    assert identity("strength=0.5") == identity(*amounts, "shear_deg=5", "aspect=0.05")
+    assert identity("strength=0.5", "blur=0") != identity("strength=0.5")

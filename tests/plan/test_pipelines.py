@@ -8,6 +8,7 @@ import pytest
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, get_at, to_mapping
 from odnbench.plan.entries import (
+    Augmentation,
     Buildable,
     Head,
     LossWeight,
@@ -289,6 +290,8 @@ CHANGED = {
     "augment.scale": "0.2", "augment.translation": "0.2", "augment.flip": "0.2",
     "data.margin": "1.5", "data.validation_fraction": "0.2", "train.compile": "default",
     "data.pasted_test": "false", "augment.annotation_offset": "false", "augment.occluders": "0.5",
+    "augment.strength": "0.5", "augment.aspect": "0.2",
+    **{f"augment.{effect}": "0.5" for effect in REGISTRY.all(Augmentation)},
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from odnbench.datasets.faces import Face
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.summaries import FaceErrors
 from odnbench.networks.heads.regression import Regression
-from odnbench.plan.entries import Dataset, Format, Head, Metric, Module, Slot, Variant
+from odnbench.plan.entries import Augmentation, Dataset, Format, Head, Metric, Module, Slot, Variant
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import FAMILIES, Registry
 from odnbench.reports.report import Report
@@ -420,3 +420,51 @@ def test_a_check_leaves_the_random_numbers_of_its_caller_alone() -> None:
     before = torch.get_rng_state()
     check_entry(REGISTRY, "modules", "gm")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def smaller(images: Tensor, amounts: Tensor, random: Tensor) -> Tensor:
+    return images[:, :, 1:]
+
+
+def idle(images: Tensor, amounts: Tensor, random: Tensor) -> Tensor:
+    return images
+
+
+def writing(images: Tensor, amounts: Tensor, random: Tensor) -> Tensor:
+    return images.mul_(0.5)
+
+
+def lucky(images: Tensor, amounts: Tensor, random: Tensor) -> Tensor:
+    return images + torch.rand(())
+
+
+def social(images: Tensor, amounts: Tensor, random: Tensor) -> Tensor:
+    return images - images.mean()
+
+
+def infinite(images: Tensor, amounts: Tensor, random: Tensor) -> Tensor:
+    return images / 0
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("smaller", "must return pictures (n, 3, s, s), here (3, 3, 32, 32), got (3, 3, 31, 32)"),
+        ("idle", "changes nothing"),
+        ("writing", "must not write to images"),
+        ("lucky", "all that is random must come from `random`"),
+        ("social", "must not depend on the others of its batch"),
+        ("infinite", "float32 and finite"),
+    ],
+)
+def test_a_fault_of_an_effect_is_told(target: str, told: str) -> None:
+    assert told in fault_of(
+        "augmentations", Augmentation(target, "", f"{HERE}:{target}", reference=0.3)
+    )
+
+
+def test_an_effect_needs_a_name_of_its_own_and_options_that_it_takes() -> None:
+    entry = Augmentation("scale", "", f"{HERE}:idle", reference=0.3)
+    assert "the name 'scale' is taken" in fault_of("augmentations", entry)
+    wrong = Augmentation("mine", "", f"{HERE}:idle", {"strenght": 1}, reference=0.3)
+    assert "unknown option 'strenght'" in fault_of("augmentations", wrong)

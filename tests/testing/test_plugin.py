@@ -1,4 +1,4 @@
-"""A plug-in package beside the wheel: entries of six families, added without touching odnbench.
+"""A plug-in package beside the wheel: entries of seven families, added without touching odnbench.
 
 Both are built and installed in an environment of their own; torch and the other libraries are those
 of the environment that runs the tests.
@@ -24,7 +24,7 @@ PLUGIN = Path(__file__).parents[1] / "plugin"
 TINY = ["input_size=64", "batch_size=8", "epochs=2", "pretrained=none"]
 OF_PLUGIN = [
     "variant=odn", "backbone=plain", "attach=stride-16", "head=example-soft-argmax",
-    "low_rank=none", "attention=channel-gate",
+    "low_rank=none", "attention=channel-gate", "vignette=0.5",
 ]  # fmt: skip
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -98,20 +98,23 @@ def test_what_a_plugin_brings_is_listed_with_its_name(command: Command) -> None:
     brought = [line.split()[:2] for line in listed if line.rstrip().endswith("plug-in example")]
     assert brought == [
         ["backbones", "plain"], ["slots", "attention"], ["modules", "channel-gate"],
-        ["heads", "example-soft-argmax"], ["metrics", "worst"], ["formats", "example-csv"],
+        ["heads", "example-soft-argmax"], ["augmentations", "vignette"], ["metrics", "worst"],
+        ["formats", "example-csv"],
     ]  # fmt: skip
 
 
 def test_a_plugin_that_keeps_its_contracts_is_told_so(command: Command) -> None:
     done = command("registry", "check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.rpartition(": ")[2] for line in done.stdout.splitlines()] == ["ok"] * 6
+    assert [line.rpartition(": ")[2] for line in done.stdout.splitlines()] == ["ok"] * 7
 
 
 def test_a_trial_is_made_of_what_a_plugin_brings(trained: Path) -> None:
-    model = json.loads((trained / "trial.json").read_text())["trial"]["spec"]["model"]
+    spec = json.loads((trained / "trial.json").read_text())["trial"]["spec"]
+    model = spec["model"]
     assert model["attention"] == "channel-gate"
     assert (model["backbone"], model["head"]) == ("plain", "example-soft-argmax")
+    assert spec["augment"]["vignette"] == 0.5
 
 
 def test_the_metric_of_a_plugin_is_in_the_report(command: Command, trained: Path) -> None:

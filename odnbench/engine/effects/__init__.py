@@ -1,0 +1,1 @@
+"""Effects on pictures that augmentation may have (registry/augmentations.toml)."""
