@@ -40,6 +40,7 @@ HOMES = {
         "tracking.network",
     ),
     "torchvision": ("networks.torchvision_import",),
+    "timm": ("networks.backbones.timm_features",),
     "ray": ("sweep.on_ray",),
     "optuna": ("sweep.study",),
     "mlflow": ("tracking",),

@@ -6,7 +6,7 @@ import torch
 
 from odnbench.bench.subject import Subject
 from odnbench.bench.timing import Benchmark, in_turns, machine_of
-from odnbench.engine.augment import IMAGENET_MEAN, IMAGENET_STD, sample_transforms
+from odnbench.engine.augment import IMAGENET, sample_transforms
 from odnbench.engine.training import Batches, own_device
 
 BATCH, LOOP = "one resampling per batch", "cv2.warpAffine per sample"
@@ -36,7 +36,7 @@ def bench_augment(subject: Subject, *, repeats: int) -> Benchmark:
             to_stored = np.column_stack([A, t - A @ np.full(2, (size - 1) / 2)])
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             crop = cv2.warpAffine(faces.images[row], to_stored, (size, size), flags=flags)
-            image = (crop.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+            image = (crop.astype(np.float32) / 255 - IMAGENET.mean) / IMAGENET.std
             samples.append(torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32)))
         torch.stack(samples).to(device).contiguous(memory_format=torch.channels_last)
 

@@ -26,8 +26,8 @@ def bench_evaluate(subject: Subject, *, repeats: int) -> Benchmark:
         plain.eval()
         with torch.no_grad():
             for image in images:
-                inputs = normalise(central_crop(image[None].to(device), size)).contiguous()
-                plain(inputs).points.cpu()
+                crop = central_crop(image[None].to(device), size)
+                plain(normalise(crop, plain.normalisation).contiguous()).points.cpu()
 
     contenders = {
         BATCHED: lambda: predict(network, faces, images, size, bf16),

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from odnbench.datasets.crop import window_of
 from odnbench.datasets.faces import Face
-from odnbench.engine.augment import IMAGENET_MEAN, IMAGENET_STD, to_unit
+from odnbench.engine.augment import IMAGENET, to_unit
 from odnbench.plan.trials import Trial
 
 
@@ -47,7 +47,7 @@ class PerSample(Dataset[tuple[Tensor, Tensor]]):
         picture = cv2.cvtColor(cv2.imread(str(face.image)), cv2.COLOR_BGR2RGB)  # type: ignore[arg-type]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         crop = cv2.warpAffine(picture, to_image, (size, size), flags=flags)
-        image = (crop.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+        image = (crop.astype(np.float32) / 255 - IMAGENET.mean) / IMAGENET.std
         points = (face.points - to_image[:, 2]) @ np.linalg.inv(to_image[:, :2]).T
         points = points[self.flip] if mirrored else points
         return (

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from odnbench.networks.base import IMAGENET as IMAGENET
+from odnbench.networks.base import Normalisation
 from odnbench.plan.specs import AugmentSpec
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 IDENTITY = AugmentSpec(rotation_deg=0.0, scale=0.0, translation=0.0, flip=0.0)
 
 
@@ -92,9 +92,9 @@ def central_crop(images: Tensor, size: int) -> Tensor:
     return _channels_first(images[:, start : start + size, start : start + size])
 
 
-def normalise(images: Tensor) -> Tensor:
-    """(B, 3, s, s) RGB in grey levels → zero mean and unit deviation on ImageNet, channels-last."""
-    shift, scale = _imagenet_scaling(images.device)
+def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
+    """(B, 3, s, s) RGB in grey levels → zero mean and unit deviation, channels-last."""
+    shift, scale = _scaling(normalisation, images.device)
     normalised = torch.empty_like(images, memory_format=torch.channels_last)
     return torch.addcmul(shift, images, scale, out=normalised)  # one pass for layout and values
 
@@ -110,9 +110,9 @@ def to_pixels(points_unit: Tensor, size: int) -> Tensor:
 
 
 @cache
-def _imagenet_scaling(device: torch.device) -> tuple[Tensor, Tensor]:
+def _scaling(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
     """(3, 1, 1) shift and scale that `normalise` applies to grey levels, on `device`."""
-    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
+    mean, deviation = torch.tensor(normalisation)[:, :, None, None]
     return (-mean / deviation).to(device), (1 / (255 * deviation)).to(device)
 
 

@@ -70,15 +70,16 @@ def predict(
     """Predictions for `faces`.
 
     images: (N, S, S, 3) uint8, the pictures of `faces` on the network's device or the host. size:
-    side of the network's input in px. flip_test: if given, the mean of what the network says of each
-    face and of its mirror image counts.
+    side of the network's input in px. flip_test: if given, the mean of what the network says of
+    each face and of its mirror image counts.
     """
     network.eval()
     stored, device = images.shape[1], network.mean_shape.device
     batches, maps, confidences = [], [], []
     with torch.inference_mode():
         for batch in images.split(BATCH):
-            inputs = normalise(central_crop(batch.to(device, non_blocking=True), size))
+            crops = central_crop(batch.to(device, non_blocking=True), size)
+            inputs = normalise(crops, network.normalisation)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 answer = _answer(network, inputs, flip_test)
             batches.append(answer.points)

@@ -26,7 +26,8 @@ class ServedNetwork(nn.Module):
         self.network, self.size = network, size
 
     def forward(self, images: Tensor) -> Tensor:
-        points: Tensor = self.network(normalise(central_crop(images, self.size))).points
+        inputs = normalise(central_crop(images, self.size), self.network.normalisation)
+        points: Tensor = self.network(inputs).points
         return to_pixels(points, self.size)
 
 

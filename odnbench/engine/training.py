@@ -12,7 +12,7 @@ waits for the device.
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ from odnbench.engine.occluders import TRAINING_SEED, Occluders
 from odnbench.engine.optimisation import build_optimizer, clip_gradient
 from odnbench.engine.teacher import Teacher
 from odnbench.losses.objective import Objective, Terms, build_objective
-from odnbench.networks.base import LandmarkNetwork, Prediction
+from odnbench.networks.base import IMAGENET, LandmarkNetwork, Normalisation, Prediction
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.effects import resolved
 from odnbench.plan.registry import Registry
@@ -75,6 +75,7 @@ class Batches:
     size: int  # B
     occluders: Occluders | None  # that are pasted on the faces
     effects: tuple[Effect, ...]  # on the pictures, with the occluders on them
+    normalisation: Normalisation = IMAGENET  # of the network that is trained
 
     @classmethod
     def of(
@@ -132,7 +133,7 @@ class Batches:
             inputs, covered = self.occluders.paste(inputs, targets, generator)
         for effect in self.effects:
             effect(inputs, covered, generator)
-        return Batch(normalise(inputs), targets, covered)
+        return Batch(normalise(inputs, self.normalisation), targets, covered)
 
     def mean_shape(self) -> Tensor:
         """(L, 2): mean of the points in [-1, 1] over the crop."""
@@ -186,6 +187,7 @@ class Training:
             torch.backends.cudnn.allow_tf32 = False
         batches = Batches.of(faces, rows, trial, registry, device)
         network = build_network(spec, registry, trial.scheme.points)
+        batches = replace(batches, normalisation=network.normalisation)
         network.set_mean_shape(batches.mean_shape())
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = build_objective(spec.loss, network, registry, spec.data.input_size)

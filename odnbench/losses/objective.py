@@ -67,8 +67,8 @@ class Objective:
         return {"data": data} | ({} if P is None else self._penalties_of(P, covered))
 
     def distance(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """(B,) the criterion of shapes (B, L, 2) in [-1, 1] over the crop, in the spec's unit, or of
-        maps (B, L, h, w), which have none.
+        """(B,) the criterion of shapes (B, L, 2) in [-1, 1] over the crop, in the spec's unit, or
+        of maps (B, L, h, w), which have none.
         """
         if self.spec.unit == "pixels":
             predicted, true = (one * (self.crop_size_px / 2) for one in (predicted, true))

@@ -38,9 +38,20 @@ class SpectralPenalty:
     options: Mapping[str, float] = field(default_factory=dict)
 
 
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of R, G and B on [0, 1], by which inputs are normalised."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
 class LandmarkNetwork(nn.Module):
     """A network that predicts landmarks; it knows the mean shape of its training set."""
 
+    normalisation = IMAGENET  # of the images that it takes
     mean_shape: Tensor  # (L, 2) in [-1, 1] over the crop
     # (h, w) of the feature map Z that modules take; None where there is none.
     feature_map: tuple[int, int] | None = None
@@ -54,7 +65,7 @@ class LandmarkNetwork(nn.Module):
         self.mean_shape.copy_(mean_shape)
 
     def forward(self, images: Tensor) -> Prediction:
-        """images (B, 3, H, W), normalised by ImageNet's mean and deviation → Prediction."""
+        """images (B, 3, H, W), normalised by `normalisation` → Prediction."""
         raise NotImplementedError
 
     def data_term(

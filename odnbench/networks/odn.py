@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from odnbench.errors import OdnbenchError
-from odnbench.networks.base import LandmarkNetwork, Prediction, SpectralPenalty
+from odnbench.networks.base import (
+    IMAGENET,
+    LandmarkNetwork,
+    Normalisation,
+    Prediction,
+    SpectralPenalty,
+)
 from odnbench.networks.heads.head import CriterionFunction, LandmarkHead
 from odnbench.plan.entries import Backbone, Head, Module, Slot
 from odnbench.plan.registry import Registry
@@ -48,8 +54,10 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         self.backbone: nn.Module = registry.build(
             Backbone, model.backbone, attach=entry.layer(model.attach), pretrained=model.pretrained
         )
-        channels = size_of(self.backbone, "out_channels", f"backbone '{model.backbone}'")
-        stride = size_of(self.backbone, "stride", f"backbone '{model.backbone}'")
+        what = f"backbone '{model.backbone}'"
+        channels = size_of(self.backbone, "out_channels", what)
+        stride = size_of(self.backbone, "stride", what)
+        self.normalisation = normalisation_of(self.backbone, what)
         filled = [
             (slot, model.module(name))
             for name, slot in registry.all(Slot).items()
@@ -74,7 +82,9 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         channels = sizes[-1] if sizes else channels
         self._branches, sizes = fill("branch", "in_channels", channels)
         channels = sum(sizes) or channels
-        side = -(-input_size // stride)  # of Z, in cells
+        side = input_size // stride  # of Z, in cells
+        if input_size % stride:  # each network rounds in its own way
+            side = _side_of(self.backbone, input_size)
         self._takes_map = registry.get(Head, model.head).takes == "map"
         self._vector: list[str] = []
         if self._takes_map or not pool:
@@ -170,6 +180,35 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
     def regression_matrix(self) -> nn.Parameter | None:
         """See LandmarkNetwork."""
         return self.head.regression_matrix
+
+
+def _side_of(backbone: nn.Module, input_size: int) -> int:
+    """Side in cells of the map that `backbone` makes of images of side `input_size`."""
+    training = backbone.training
+    with torch.no_grad():
+        side: int = backbone.eval()(torch.zeros(1, 3, input_size, input_size)).shape[-1]
+    backbone.train(training)
+    return side
+
+
+def normalisation_of(backbone: nn.Module, what: str) -> Normalisation:
+    """How the inputs of `backbone` are normalised: by its `input_mean` and `input_std`, or as
+    ImageNet's where it has neither.
+
+    Raises OdnbenchError that begins with `what` unless both are three numbers, the second above 0.
+    """
+    mean = getattr(backbone, "input_mean", IMAGENET.mean)
+    std = getattr(backbone, "input_std", IMAGENET.std)
+    try:
+        found = Normalisation(tuple(map(float, mean)), tuple(map(float, std)))
+    except (TypeError, ValueError):
+        found = Normalisation((), ())
+    if len(found.mean) == len(found.std) == 3 and min(found.std) > 0:
+        return found
+    raise OdnbenchError(
+        f"{what}: input_mean and input_std must be three numbers each, for R, G and B on [0, 1], "
+        f"input_std above 0; they are {mean!r} and {std!r}"
+    )
 
 
 def size_of(module: nn.Module, attribute: str, what: str) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from odnbench.errors import OdnbenchError, unknown
 from odnbench.plan.conversion import bound
@@ -12,12 +12,30 @@ from odnbench.plan.specs import NONE
 
 @dataclass(frozen=True)
 class Buildable:
-    """Something that is built by calling `target`, a `package.module:Name`, with `options`."""
+    """Something that is built by calling `target`, a `package.module:Name`, with `options`.
+
+    An entry with `member`, the name of an option, stands for a family: "entry:x" names the member
+    whose option is "x". `example` is a small member, by which the family's contract is checked.
+    """
 
     name: str
     title: str
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    member: str = field(default="", kw_only=True)
+    example: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if bool(self.member) != bool(self.example):
+            raise OdnbenchError(
+                f"member and example must be given together, got '{self.member}' and "
+                f"'{self.example}'; give both or neither"
+            )
+
+    def of_member(self, member: str) -> Self:
+        """The entry of one member of the family."""
+        options = {**self.options, self.member: member}
+        return replace(self, name=f"{self.name}:{member}", options=options)
 
 
 # What `model.attach` may be of every backbone; any other word names a layer of a single one.

@@ -8,10 +8,8 @@ faces, and the version of the engine. Paths, devices and titles do not, and are 
 import dataclasses
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
-from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import public_name, replace_at, to_mapping
 from odnbench.plan.effects import resolved
 from odnbench.plan.entries import (
@@ -25,30 +23,30 @@ from odnbench.plan.entries import (
     Variant,
 )
 from odnbench.plan.foreign import source_digest
-from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NEUTRAL, NONE, TrainSpec, TrialSpec
+from odnbench.plan.weights import weights_digest
 
 ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
 
-# Keys of entries that decide no number: what fits together is checked before, and the layer that
-# model.attach means, and the amount that augment.strength means, stand in the spec.
-_PROSE = ("title", "layers", "criterion", "on", "reference")
+# Keys of entries that decide no number: what fits together is checked before; the layer that
+# model.attach means and the amount that augment.strength means stand in the spec, the member of a
+# family in the options.
+_PROSE = ("title", "layers", "criterion", "on", "reference", "member", "example")
 
 
 def trial_id(spec: TrialSpec, registry: Registry, fingerprint: str, teacher: str = "") -> str:
     """The content id of a trial; `fingerprint` is that of the lists of its faces.
 
     teacher: the content of the spec's teacher (results/teachers.py), if it has one. Raises
-    OdnbenchError where the weights file of `spec` is absent.
+    OdnbenchError where the weights file of `spec` is absent, or its URL has no checksum.
     """
     spec = replace_at(spec, "train.teacher", teacher)
     if not teacher:  # whose weight then decides nothing
         spec = replace_at(spec, "train.teacher_weight", TrainSpec.teacher_weight)
     spec = dataclasses.replace(spec, augment=resolved(spec.augment, registry))
-    if weights := weights_file(spec):
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if digest := weights_digest(spec.model.pretrained):
         spec = replace_at(spec, "model.pretrained", f"sha256:{digest}")
     return content_id(
         _canonical_spec(spec, registry),
@@ -64,22 +62,6 @@ def network_id(spec: TrialSpec, registry: Registry, weights: str) -> str:
     return content_id(
         _canonical_spec(spec, registry)["model"], _deciding_entries(spec, registry), weights
     )
-
-
-def weights_file(spec: TrialSpec) -> Path | None:
-    """The weights file that `spec` starts from, or None; OdnbenchError if the file is absent."""
-    if spec.model.pretrained in ("none", "imagenet"):
-        return None
-    path = path_of(spec.model.pretrained)
-    try:
-        there = path.is_file()
-    except OSError:  # a name that no file can have
-        there = False
-    if not there:
-        raise OdnbenchError(
-            f"model.pretrained: {path} is not there; give 'none', 'imagenet' or a weights file"
-        )
-    return path
 
 
 def canonical_json(value: Any) -> str:

@@ -140,8 +140,15 @@ class Registry:
         return [key for key, origin in self.origins.items() if origin.source]
 
     def get(self, kind: type[E], name: str) -> E:
-        """The entry `name` of the family of dataclass `kind`; OdnbenchError for an unknown name."""
+        """The entry `name` of the family of dataclass `kind`; OdnbenchError for an unknown name.
+
+        "entry:x" is the member x of an entry that has members (`Buildable.member`).
+        """
         family = self.entries[self.family_of[kind]]
+        head, _, member = name.partition(":")
+        if member and getattr(family.get(head), "member", ""):
+            of_member: E = family[head].of_member(member)
+            return of_member
         if name not in family:
             raise unknown(_in_words(kind.__name__), name, family)
         entry: E = family[name]
@@ -159,6 +166,11 @@ class Registry:
         entry = self.get(kind, name)
         target = import_target(entry.target)
         where = f"{self.family_of[kind]}: {name}: {entry.target}"
+        if entry.member and entry.member not in entry.options:
+            raise OdnbenchError(
+                f"{self.family_of[kind]}: '{name}' stands for many; name one of them, as "
+                f"{name}:{entry.example}"
+            )
         signature = inspect.signature(target)
         everything = {**arguments, **entry.options}
         known = signature.parameters.keys() - arguments.keys()

@@ -86,7 +86,7 @@ def _from_registry(key: str, parameter: Parameter, registry: Registry, where: st
             parameter, low=weight.low, high=weight.high, scale="log", zero=True
         )
     choices: tuple[str, ...] = {
-        "model.backbone": tuple(registry.all(Backbone)),
+        "model.backbone": tuple(n for n, b in registry.all(Backbone).items() if not b.member),
         "model.head": tuple(registry.all(Head)),
         "loss.criterion": tuple(registry.all(Criterion)),
     }.get(key, ())

@@ -32,7 +32,8 @@ class ModelSpec:
     """The network, by names of registry/; a slot that is "none" is left out."""
 
     backbone: str = "resnet18"
-    # "none", "imagenet" (torchvision's), or a local weights file.
+    # "none", "imagenet" (the library's default weights), the name of other weights of the library,
+    # a local weights file, or a URL that ends in "#sha256=" and a checksum (plan/weights.py).
     pretrained: str = "imagenet"
     # Where the feature map Z leaves the backbone: "whole", "last-unit", "stride-8", "stride-16",
     # "stride-32", or the name of a layer of that backbone.

@@ -16,14 +16,16 @@ from odnbench.datasets.archives.archive import find_root
 from odnbench.datasets.sources import TrialFaces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.errors import OdnbenchError
+from odnbench.files.download import download
 from odnbench.plan.conversion import replace_at
-from odnbench.plan.ids import content_id, trial_id, weights_file
+from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title
 from odnbench.plan.trials import Trial
+from odnbench.plan.weights import weights_file, weights_url
 from odnbench.results.folder import ALL, TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
 from odnbench.results.teachers import teacher_content, teacher_files, teacher_folder
@@ -36,7 +38,7 @@ class Places:
 
     # Results, in <storage>/<pipeline>/<trial id>/.
     storage: Path
-    # Prepared faces.
+    # Prepared faces, and weights files that were downloaded.
     cache: Path
     # Data sets as they were downloaded; None: there are none.
     data_root: Path | None = None
@@ -87,7 +89,7 @@ class Plan:
         """Paths of the local files that the plan's trials need beside faces: of weights that they
         start from, and of their teachers.
         """
-        files = {weights_file(trial.spec) for trial in self.trials} - {None}
+        files = {weights_file(trial.spec.model.pretrained) for trial in self.trials} - {None}
         teachers = {teacher_folder(trial.spec) for trial in self.trials} - {None}
         return {str(file) for file in files.union(*map(teacher_files, filter(None, teachers)))}
 
@@ -182,7 +184,7 @@ def make_plan(
             notes.append(
                 f"settings for rendered faces: {pipeline.rendered} (small network, few epochs)"
             )
-    specs = [_with_whole_path(spec) for spec in specs]
+    specs = [_with_files_here(spec, places.cache) for spec in specs]
     faces: dict[str, TrialFaces] = {}
     by_data = {}
     for data in dict.fromkeys(spec.data for spec in specs):
@@ -230,11 +232,14 @@ def make_plan(
     return dataclasses.replace(plan, footprints=footprints)
 
 
-def _with_whole_path(spec: TrialSpec) -> TrialSpec:
-    """`spec` with the whole paths of its weights file and of its teacher's folder: a worker stands
-    in another folder.
+def _with_files_here(spec: TrialSpec, cache: Path) -> TrialSpec:
+    """`spec` with the whole paths of its weights file and of its teacher's folder, since a worker
+    stands in another folder; weights behind a URL are downloaded to a folder of `cache`, unless they
+    are there.
     """
-    if (path := weights_file(spec)) is not None:
+    remote = weights_url(spec.model.pretrained)
+    path = download(*remote, cache / "weights") if remote else weights_file(spec.model.pretrained)
+    if path is not None:
         spec = replace_at(spec, "model.pretrained", str(path.resolve()))
     if (teacher := teacher_folder(spec)) is not None:
         spec = replace_at(spec, "train.teacher", str(teacher.path.resolve()))

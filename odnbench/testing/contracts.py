@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -59,18 +60,23 @@ class Finding:
 
 
 def check_entry(registry: Registry, family: str, name: str) -> str:
-    """Runs the contract of `family` on its entry `name`.
+    """Runs the contract of `family` on its entry `name`, or on the example of an entry that has
+    members.
 
-    Returns what of the entry cannot be checked, or "". Raises OdnbenchError that names the entry,
-    its file, and the rule that it breaks; an exception of the entry's own code is its cause.
+    Returns what of the entry cannot be checked, or ""; an entry with members may need a library
+    that is absent. Raises OdnbenchError that names the entry, its file, and the rule that it
+    breaks; an exception of the entry's own code is its cause.
     """
-    registry.get(FAMILIES[family], name)
+    entry: Any = registry.get(FAMILIES[family], name)
+    example = getattr(entry, "example", "")
     try:
         # Tiny inputs are not worth more threads, and a contract finds the same each time.
         with in_threads(1), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return CONTRACTS[family](registry, name)
+            return CONTRACTS[family](registry, f"{name}:{example}" if example else name)
     except Exception as error:
+        if example and (absent := _absent_library(error)):
+            return f"not tried: {absent}"
         reason = " ".join(str(error).split())  # a fault is one line
         reason = reason.removeprefix(f"{family}: {name}: ")
         if not isinstance(error, OdnbenchError):
@@ -78,6 +84,15 @@ def check_entry(registry: Registry, family: str, name: str) -> str:
         origin = registry.origins.get((family, name))
         where = f"{origin.file}: {name}" if origin else f"{family} '{name}'"
         raise OdnbenchError(f"{where}: {reason}") from error
+
+
+def _absent_library(error: BaseException | None) -> str:
+    """What a library's import told that led to `error`; "" where none did."""
+    while error is not None:
+        if isinstance(error, ImportError):
+            return str(error)
+        error = error.__cause__
+    return ""
 
 
 def check_registry(

@@ -12,8 +12,6 @@ from odnbench.datasets.rendering.face_parameters import FaceParameters
 from odnbench.datasets.rendering.render import draw, render_face
 from odnbench.engine.augment import (
     IDENTITY,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     central_crop,
     normalise,
     resample,
@@ -21,6 +19,7 @@ from odnbench.engine.augment import (
     to_pixels,
     to_unit,
 )
+from odnbench.networks.base import IMAGENET, Normalisation
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import AugmentSpec
@@ -48,11 +47,16 @@ def test_without_augmentation_the_central_crop_comes_out() -> None:
     torch.testing.assert_close(to_pixels(targets, SIZE), points - (STORED - SIZE) / 2)
 
 
-def test_the_network_sees_zero_mean_and_unit_deviation_channels_last() -> None:
+@pytest.mark.parametrize(
+    "normalisation", [IMAGENET, Normalisation((0.5, 0.4, 0.3), (0.5, 0.25, 0.2))]
+)
+def test_the_network_sees_zero_mean_and_unit_deviation_channels_last(
+    normalisation: Normalisation,
+) -> None:
     images, _ = batch()
-    found = normalise(central_crop(images, SIZE))
+    found = normalise(central_crop(images, SIZE), normalisation)
     centre = images[:, 8:72, 8:72].permute(0, 3, 1, 2) / 255
-    mean, deviation = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
+    mean, deviation = torch.tensor(normalisation)[:, :, None, None]
     torch.testing.assert_close(found, (centre - mean) / deviation, atol=1e-5, rtol=1e-5)
     assert found.is_contiguous(memory_format=torch.channels_last)
 

@@ -11,9 +11,11 @@ from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry, import_target
-from odnbench.plan.searches import space_of
+from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, TrialSpec
+from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.testing import check_entry
 
 SHIPPED = Registry.load()
 GM = "odnbench.networks.modules.geometry:GeometryModule"
@@ -32,6 +34,9 @@ def module(options: str, title: str = "Mine", name: str = "mine") -> str:
         f'[{name}]\ntitle = "{title}"\nslot = "geometry"\n'
         f'target = "{GM}"\noptions = {{ {options} }}\n'
     )
+
+
+FAMILY = module("hidden = 0.25, out = 0.5", name="many") + 'member = "product"\nexample = "outer"\n'
 
 
 def odn(registry: Registry, *overrides: str) -> TrialSpec:
@@ -120,6 +125,44 @@ def test_options_that_a_target_does_not_take_are_told_with_the_entry(tmp_path: P
 def test_an_unknown_name_gets_the_nearest_one() -> None:
     with pytest.raises(OdnbenchError, match="unknown backbone 'resnet81'; did you mean 'resnet18'"):
         SHIPPED.get(Backbone, "resnet81")
+
+
+def test_an_entry_with_members_stands_for_each_of_them(tmp_path: Path) -> None:
+    registry = registry_with(tmp_path, modules=FAMILY)
+    member = registry.get(Module, "many:matmul")
+    assert member.name == "many:matmul"
+    assert member.options == {"hidden": 0.25, "out": 0.5, "product": "matmul"}
+    built = registry.build(Module, "many:matmul", in_channels=8)
+    alone = registry_with(tmp_path, modules=module('product = "matmul", hidden = 0.25, out = 0.5'))
+    assert str(built) == str(alone.build(Module, "mine", in_channels=8))
+    with pytest.raises(OdnbenchError, match=r"'many' stands for many; name one.*as many:outer"):
+        registry.build(Module, "many", in_channels=8)
+    assert check_entry(registry, "modules", "many") == ""
+    with pytest.raises(OdnbenchError, match="unknown module 'gm:matmul'"):
+        registry.get(Module, "gm:matmul")  # which has no members
+    with pytest.raises(OdnbenchError, match="member and example must be given together"):
+        registry_with(tmp_path, modules=FAMILY.replace('example = "outer"', ""))
+
+
+def test_members_have_ids_and_titles_of_their_own_and_are_no_choice_of_a_search(
+    tmp_path: Path,
+) -> None:
+    specs = [odn(SHIPPED, f"backbone=timm:{name}", "pretrained=none") for name in ("a", "b")]
+    assert len({trial_id(spec, SHIPPED, "faces") for spec in specs}) == 2
+    keys = distinguishing_keys(specs)
+    assert [trial_title(spec, SHIPPED, keys) for spec in specs] == [
+        "BRNet+GM+LM+DM (ODN), backbone timm:a", "BRNet+GM+LM+DM (ODN), backbone timm:b",
+    ]  # fmt: skip
+    space = space_of(Search(space="weights", parameters=("backbone",)), SHIPPED)
+    assert "timm" not in space.parameters["model.backbone"].choices
+
+
+def test_what_makes_an_entry_a_family_is_no_part_of_an_id(tmp_path: Path) -> None:
+    ids = set()
+    for example in ("outer", "matmul"):
+        registry = registry_with(tmp_path, modules=FAMILY.replace('"outer"', f'"{example}"'))
+        ids.add(trial_id(odn(registry, "geometry=many:matmul"), registry, "faces"))
+    assert len(ids) == 1
 
 
 def test_an_entry_of_other_content_moves_the_content_id_and_its_title_does_not(

@@ -1,7 +1,9 @@
 """Plans and executors, over tiny rendered faces."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from helpers import TINY, plan_in
 
 from odnbench.engine.fit import shapes_of
 from odnbench.engine.training import build_network
+from odnbench.errors import OdnbenchError
+from odnbench.plan.entries import Backbone
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage
@@ -52,7 +56,9 @@ def test_a_weights_file_is_found_from_any_folder(
 ) -> None:
     """Ray's workers do not stand in the folder in which the command was given."""
     monkeypatch.chdir(tmp_path)
-    np.savez("start.npz", **{"conv1.weight": np.zeros((16, 3, 7, 7), np.float32)})
+    registry = Registry.load()
+    slim = registry.build(Backbone, "resnet18-slim", attach="layer4", pretrained="none")
+    np.savez("start.npz", **{name: own.numpy() for name, own in slim.state_dict().items()})
     overrides = ("variant=brnet", "model.pretrained=start.npz", "train.epochs=1")
     plan = plan_in(tmp_path / "runs", cache, *overrides)
     assert plan.trials[0].spec.model.pretrained == str(tmp_path / "start.npz")
@@ -74,6 +80,38 @@ def test_a_teacher_is_found_from_any_folder_and_told(
     assert any("it may have seen test faces" in note for note in other.notes)
     monkeypatch.chdir(cache)
     assert run(plan, run_inline, []).complete
+
+
+def test_weights_behind_a_url_have_the_id_of_the_same_file(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry.load()
+    slim = registry.build(Backbone, "resnet18-slim", attach="layer4", pretrained="none")
+    file = tmp_path / "start.npz"
+    np.savez(file, **{name: own.numpy() for name, own in slim.state_dict().items()})
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    asked = []
+
+    def urlopen(url: str, **_: object) -> BinaryIO:
+        asked.append(url)
+        return file.open("rb")
+
+    monkeypatch.setattr("odnbench.files.download.urlopen", urlopen)
+    url = f"https://host/start.npz#sha256={sha256.upper()}"
+    plans = [
+        plan_in(tmp_path / "runs", cache, "variant=brnet", f"pretrained={pretrained}")
+        for pretrained in (url, url, str(file))
+    ]
+    assert asked == ["https://host/start.npz"]
+    assert len({plan.trials[0].id for plan in plans}) == 1
+    kept = str(cache / "weights" / sha256 / "start.npz")
+    assert plans[0].trials[0].spec.model.pretrained == kept
+    assert plans[0].weights_files == {kept}  # which go to the workers
+
+
+def test_a_url_without_checksum_is_refused(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(OdnbenchError, match=r"as https://host/a.npz#sha256=HEX with 64 hex digits"):
+        plan_in(tmp_path, cache, "variant=brnet", "pretrained=https://host/a.npz")
 
 
 def test_trials_that_differ_in_a_weight_are_told_apart_by_their_titles(
