@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from helpers import REGISTRY, TINY_TRIAL, trial_of
@@ -20,7 +21,7 @@ from odnbench.reports.report import Report
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord
 from odnbench.results.predictions import Occlusion, Predictions
-from odnbench.results.records import Epoch, Result, State
+from odnbench.results.records import Cost, Epoch, Result, State
 from odnbench.results.searches import SearchRecord
 from odnbench.results.shapes import Shapes
 
@@ -54,6 +55,8 @@ class Made:
     penalties: Mapping[str, float] = field(default_factory=dict)  # of every epoch
     pasted: Faces | None = None
     validation_nme_percent: float = 5.0
+    cost: Cost | None = None
+    device: str = "cpu"
 
 
 def registry_with(*variants: Variant) -> Registry:
@@ -80,7 +83,7 @@ def report_of(
     folder: Path,
     *trials: Made,
     registry: Registry = REGISTRY,
-    reference: str = "odn",
+    reference: str | Mapping[str, Any] = "odn",
     failed: Sequence[str] = (),
     rendered: bool = True,
 ) -> Report:
@@ -163,8 +166,9 @@ def _write(folder: TrialFolder, trial: Trial, made: Made) -> None:
         rank = 3.0 if made.spectrum else None
         folder.append(Epoch(index, 1, 1, 1e-3, 5, 1, rank, rank, shares, made.penalties))
     write_picture(np.zeros((8, 8, 3), np.uint8), folder.examples)
-    numbers = (10, 1, made.validation_nme_percent, 1.0, 1.0, "float32", "cpu", "")
-    result = Result(*numbers, made.spectrum, made.product_spectrum, made.shapes)
+    numbers = (10, 1, made.validation_nme_percent, 1.0, 1.0, "float32", made.device, "")
+    spectra = (made.spectrum, made.product_spectrum)
+    result = Result(*numbers, *spectra, made.shapes, cost=made.cost)
     pasted = None if made.pasted is None else _predictions(made.pasted)
     folder.finish(result, _predictions(made.faces), pasted)
 

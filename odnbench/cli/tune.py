@@ -63,6 +63,7 @@ class ObjectiveName(StrEnum):
     nme = "nme"
     ms = "ms"
     params = "params"
+    madds = "madds"
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,14 @@ def normalise(images: Tensor, normalisation: Normalisation) -> Tensor:
     return torch.addcmul(shift, images, scale, out=normalised)  # one pass for layout and values
 
 
+def renormalise(inputs: Tensor, before: Normalisation, after: Normalisation) -> Tensor:
+    """Inputs (B, 3, s, s) that are normalised by `before`, normalised by `after` instead."""
+    (shift, scale), (new_shift, new_scale) = (
+        _scaling(one, inputs.device) for one in (before, after)
+    )
+    return (inputs - shift) * (new_scale / scale) + new_shift
+
+
 def to_unit(points_px: Tensor, size: int) -> Tensor:
     """Pixels of a picture of side `size` → [-1, 1], from its left edge to its right edge."""
     return (2 * points_px + 1) / size - 1

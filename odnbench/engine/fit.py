@@ -17,6 +17,7 @@ from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import TrialFaces, split_validation
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
+from odnbench.engine.cost import cost_of
 from odnbench.engine.evaluate import (
     FlipTest,
     mean_nme_percent,
@@ -172,6 +173,7 @@ def _result(
         product_spectrum=() if product is None else tuple(product.tolist()),
         shapes=shapes_of(network),
         predict_ms=predict_ms,
+        cost=cost_of(network, training.batches.input_size, training.bf16),
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from odnbench.datasets.sources import TrialFaces, split_validation
+from odnbench.engine.cost import seconds_of
 from odnbench.engine.evaluate import FlipTest, predict
 from odnbench.engine.fit import spectrum
 from odnbench.engine.training import Batch, Training, on_device, own_device
@@ -76,11 +77,11 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
         def step() -> None:
             training.step(next(batches))
 
-        _seconds_of(step, device)
+        seconds_of(step, device)
         steps.clear()
         start_seconds = time.perf_counter() - started
         while not steps or (sum(steps) < seconds and len(steps) < _MOST_STEPS - 1):
-            steps.append(_seconds_of(step, device))
+            steps.append(seconds_of(step, device))
     few = faces.test[np.arange(min(len(faces.test), trial.spec.train.batch_size))]
     images, size = on_device(few.images, device), trial.spec.data.input_size
 
@@ -90,12 +91,12 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
     def end_epoch() -> None:
         training.objective.penalties(spectrum(training.network))
 
-    _seconds_of(predict_few, device)  # the first picks its algorithms
+    seconds_of(predict_few, device)  # the first picks its algorithms
     return Probe(
         start_seconds=start_seconds,
         step_seconds=median(steps),
-        epoch_seconds=_seconds_of(end_epoch, device),
-        face_seconds=_seconds_of(predict_few, device) / len(few),
+        epoch_seconds=seconds_of(end_epoch, device),
+        face_seconds=seconds_of(predict_few, device) / len(few),
         peak_bytes=peak.bytes(),
     )
 
@@ -121,15 +122,6 @@ def _batches(training: Training) -> Iterator[Batch]:
     """Batches of one epoch after the other, without end."""
     for _ in count():
         yield from training.batches.epoch(training.generator)
-
-
-def _seconds_of(run: Callable[[], None], device: torch.device) -> float:
-    """Seconds that `run` takes, until `device` has finished the work too."""
-    started = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
 
 
 class _MemoryPeak:

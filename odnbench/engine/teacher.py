@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from odnbench.engine.augment import renormalise
 from odnbench.engine.export import load_network
 from odnbench.errors import OdnbenchError
 from odnbench.losses.objective import Objective
-from odnbench.networks.base import LandmarkNetwork
+from odnbench.networks.base import LandmarkNetwork, Normalisation
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
@@ -61,8 +62,12 @@ class Teacher:
         return cls(network, trial.spec.train.teacher_weight)
 
     @torch.no_grad()
-    def points(self, inputs: Tensor, *, bf16: bool) -> Tensor:
-        """(B, L, 2) in [-1, 1] over the inputs (B, 3, s, s), normalised."""
+    def points(self, inputs: Tensor, normalisation: Normalisation, *, bf16: bool) -> Tensor:
+        """(B, L, 2) in [-1, 1] over the inputs (B, 3, s, s), which are normalised by
+        `normalisation`, that of another network maybe.
+        """
+        if normalisation != self.network.normalisation:
+            inputs = renormalise(inputs, normalisation, self.network.normalisation)
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
             points: Tensor = self.network(inputs).points
         return points

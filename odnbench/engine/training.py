@@ -238,7 +238,8 @@ class Training:
             prediction = self.forward(batch.inputs)
         terms = self.objective(prediction, batch.targets, batch.covered)
         if self.teacher is not None:
-            taught = self.teacher.points(batch.inputs, bf16=self.bf16)
+            normalisation = self.network.normalisation
+            taught = self.teacher.points(batch.inputs, normalisation, bf16=self.bf16)
             terms["teacher"] = self.teacher.term(self.objective, prediction.points, taught)
         if measure and prediction.occlusion_map is not None:
             prediction.occlusion_map.retain_grad()

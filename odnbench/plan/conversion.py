@@ -100,8 +100,8 @@ def convert(value: Any, wanted: Any, where: str) -> Any:
     elif origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        (inner,) = (arg for arg in args if arg is not type(None))
-        return convert(value, inner, where)
+        kinds = [arg for arg in args if arg is not type(None)]  # one, or a text and a table
+        return convert(value, kinds[-1 if isinstance(value, Mapping) else 0], where)
     elif origin is tuple:
         if isinstance(value, list | tuple):
             if args[-1] is Ellipsis:

@@ -34,3 +34,15 @@ def full_key(key: str, fields: Fields, where: str) -> str:
     if len(matches) == 1:
         return matches[0]
     raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
+
+
+def flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = "") -> dict[str, Any]:
+    """A nested TOML table as dotted key of a trial's spec → value."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and key not in fields:
+            found |= flat(value, fields, where, f"{key}.")
+        else:
+            found[full_key(key, fields, where)] = value
+    return found

@@ -7,7 +7,6 @@ pipeline's `[axes]`; the variant's `changes`. An override of an axis replaces th
 `-s variant=odn,brnet -s seed=0,1,2` picks trials.
 """
 
-import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from odnbench.errors import OdnbenchError, unknown
+from odnbench.plan.axes import combinations, keys_of, read_axes, with_axis
 from odnbench.plan.conversion import (
     Names,
     convert,
@@ -36,9 +36,10 @@ from odnbench.plan.entries import (
     Slot,
     Variant,
 )
-from odnbench.plan.fields import Fields, full_key, spec_fields
+from odnbench.plan.fields import Fields, flat, full_key, spec_fields
 from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol
+from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
@@ -59,7 +60,8 @@ class Pipeline:
     name: str
     title: str
     published: tuple[str, ...] = ()  # tables of registry/published/
-    reference: str = ""  # the variant that others are compared with
+    # What the other rows of the report are compared with: plan/reference.py.
+    reference: str | Mapping[str, Any] = ""
     columns: tuple[str, ...] = ()  # splits of the data set that the report shows
     rendered: str = ""  # settings for rendered faces, where the data set is absent
     base: Mapping[str, Any] = field(default_factory=dict)
@@ -121,14 +123,9 @@ def _resolve(
 ) -> list[TrialSpec]:
     fields = spec_fields(registry)
     _check_pipeline(pipeline, registry, fields)
-    changes = _flat(pipeline.base, fields, f"pipeline {pipeline.name}, [base]")
-    axes = {
-        key: [
-            convert(value, fields[key], f"pipeline {pipeline.name}, [axes] {key}")
-            for value in values
-        ]
-        for key, values in _flat(pipeline.axes, fields, "[axes]").items()
-    }
+    changes = flat(pipeline.base, fields, f"pipeline {pipeline.name}, [base]")
+    axes = read_axes(pipeline.axes, fields, f"pipeline {pipeline.name}, [axes]")
+    on_axes = keys_of(axes)
     for name in (pipeline.rendered if rendered else "", settings):
         if name:
             changes |= _read_settings(name, fields)
@@ -136,8 +133,9 @@ def _resolve(
     for text in overrides:
         key, value = _split_override(text, fields)
         asked[key] = value
-        if key in axes:
-            axes[key] = [parse(item, fields[key], f"-s {key}") for item in value.split(",")]
+        if key in on_axes:
+            values = [parse(item, fields[key], f"-s {key}") for item in value.split(",")]
+            axes = with_axis(axes, key, values)
         else:
             changes[key] = parse(value, fields[key], f"-s {key}")
 
@@ -149,15 +147,16 @@ def _resolve(
         base = replace_at(base, key, convert(value, fields[key], key))
     trials = []
     reached: dict[str, bool] = dict.fromkeys(asked, False)
-    for point in itertools.product(*axes.values()):
+    varied = keys_of({name: points for name, points in axes.items() if len(points) > 1})
+    for point in combinations(axes):
         plain = base
-        for key, value in zip(axes, point, strict=True):
+        for key, value in point.items():
             plain = replace_at(plain, key, value)
         trial, before = plain, leaves(plain)
         for key, value in _changes_of(plain.variant, registry, fields).items():
             trial = replace_at(trial, key, value)
             wanted = before.get(key, NONE)  # a slot that is not spoken of is empty
-            if value not in (wanted, *_OFF) and (key in asked or len(axes.get(key, ())) > 1):
+            if value not in (wanted, *_OFF) and (key in asked or key in varied):
                 source = f"-s {key}={wanted}" if key in asked else f"[axes] {key} = {wanted!r}"
                 raise OdnbenchError(_contradiction(source, key, value, plain.variant))
         for key in asked:
@@ -170,6 +169,10 @@ def _resolve(
         )
     for trial in trials:
         _check_spec(trial, registry)
+    if pipeline.reference and not overrides:  # which may leave the reference out
+        fault = Reference(pipeline.reference, fields).fault(trials)
+        if fault:
+            raise OdnbenchError(fault)
     if pipeline.search is not None:
         space = space_of(pipeline.search, registry)
         for key, neighbour in (near for trial in trials for near in space.neighbours(trial)):
@@ -231,20 +234,16 @@ def _default_spec(registry: Registry) -> TrialSpec:
 
 
 def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> None:
-    """Raises OdnbenchError unless every name in `pipeline` is known and every axis is a list."""
+    """Raises OdnbenchError unless every name in `pipeline` is known."""
     for table in pipeline.published:
         registry.get(Published, table)
     if pipeline.reference:
-        registry.get(Variant, pipeline.reference)
+        named = Reference(pipeline.reference, fields).values
+        registry.get(Variant, named.get("variant", TrialSpec.variant))
     for column in pipeline.columns:
         registry.split(column)
     if pipeline.rendered:
         _read_settings(pipeline.rendered, fields)
-    for key, values in _flat(pipeline.axes, fields, "[axes]").items():
-        if not isinstance(values, list) or not values:
-            raise OdnbenchError(
-                f"pipeline {pipeline.name}, [axes] {key}: expected a list of values, got {values!r}"
-            )
 
 
 def _check_spec(spec: TrialSpec, registry: Registry) -> None:
@@ -331,7 +330,7 @@ def _check_warmup(train: TrainSpec) -> None:
 
 def _read_settings(name: str, fields: Fields) -> dict[str, Any]:
     path = _toml_file(name, shipped("pipelines") / "settings", "settings")
-    return _flat(read_toml(path), fields, str(path))
+    return flat(read_toml(path), fields, str(path))
 
 
 def _split_override(text: str, fields: Fields) -> tuple[str, str]:
@@ -339,18 +338,6 @@ def _split_override(text: str, fields: Fields) -> tuple[str, str]:
     if not equals:
         raise OdnbenchError(f"-s {text}: expected key=value, as in -s train.epochs=24")
     return full_key(key.strip(), fields, "-s"), value.strip()
-
-
-def _flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = "") -> dict[str, Any]:
-    """A nested TOML table as dotted key of a trial's spec → value."""
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and key not in fields:
-            flat |= _flat(value, fields, where, f"{key}.")
-        else:
-            flat[full_key(key, fields, where)] = value
-    return flat
 
 
 def _toml_file(name_or_file: str, folder: Path, kind: str) -> Path:
@@ -368,10 +355,3 @@ def _toml_file(name_or_file: str, folder: Path, kind: str) -> Path:
     if name_or_file not in shipped_files:
         raise unknown(kind, name_or_file, shipped_files)
     return shipped_files[name_or_file]
-
-
-def differing_fields(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
-    """Dotted keys in which `specs` differ among themselves."""
-    values = [leaves(spec) for spec in specs]
-    keys = dict.fromkeys(key for one in values for key in one)
-    return tuple(key for key in keys if len({one.get(key) for one in values}) > 1)

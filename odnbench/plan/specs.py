@@ -6,11 +6,12 @@ network in registry/slots.toml, everything else here; pipelines state only diffe
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import INLINE, Amounts, Names, bound
+from odnbench.plan.conversion import INLINE, Amounts, Names, bound, leaves
 
 NONE = "none"  # in place of a module: the slot stays empty
 # Metadata of a field whose default does what was done before there was the field: with its default
@@ -210,3 +211,10 @@ class TrialSpec:
 
     def __post_init__(self) -> None:
         bound("trial", self, "seed", 0, 2**63 - 1)
+
+
+def differing_fields(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
+    """Dotted keys in which `specs` differ among themselves."""
+    values = [leaves(spec) for spec in specs]
+    keys = dict.fromkeys(key for one in values for key in one)
+    return tuple(key for key in keys if len({one.get(key) for one in values}) > 1)

@@ -8,10 +8,9 @@ from pathlib import PurePath
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.plan.conversion import leaves
 from odnbench.plan.entries import LossWeight, Slot, Variant
-from odnbench.plan.pipelines import differing_fields
 from odnbench.plan.registry import Registry
 from odnbench.plan.spaces import Point
-from odnbench.plan.specs import NONE, TrialSpec
+from odnbench.plan.specs import NONE, TrialSpec, differing_fields
 
 
 def distinguishing_keys(specs: Iterable[TrialSpec]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from odnbench.metrics.factorial import Effect, factorial_effects
 from odnbench.metrics.intervals import FEWEST_FACES
-from odnbench.plan.pipelines import differing_fields
+from odnbench.plan.specs import differing_fields
 from odnbench.reports.rows import Base, Row
 
 Cells = Mapping[frozenset[str], Row]

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from odnbench.metrics.ced import ced
 from odnbench.plan.trials import Coverage
+from odnbench.reports.cost_figure import cost_figure
 from odnbench.reports.looks import PALETTE, in_figure
 from odnbench.reports.ranks import RankRow
 from odnbench.reports.report import Report
@@ -55,6 +56,12 @@ def figures_of(report: Report) -> dict[str, Figure]:
     trained = [curve for curve in curves if curve.epochs]
     if trained:
         named[f"{report.pipeline.name}-training.png"] = training_figure(trained, label)
+    if report.front and report.main_column is not None:
+        titles = [row.title for row in report.table]
+        styles = dict(zip(titles, line_styles(curves), strict=True))
+        named[f"{report.pipeline.name}-cost.png"] = cost_figure(
+            report.costs, styles, report.main_column, label
+        )
     ranked = [rank for rank in report.ranks if rank.product_spectrum]
     if ranked:
         shown = next((rank for rank in ranked if rank.row is report.exemplar_row), ranked[0])

@@ -13,10 +13,12 @@ from odnbench.reports import sentences, texts
 from odnbench.reports.escaping import Markdown, code, escaped, picture
 from odnbench.reports.figures import figures_of
 from odnbench.reports.report import Report
+from odnbench.results.records import COST_BATCH
 
 _FILTERS = (
     texts.with_interval, texts.rounded, texts.counted, texts.relative, texts.points,
     texts.within_faces, texts.verdict_on_map, texts.share, texts.carrier, texts.matrix_size,
+    texts.millions, texts.megabytes, texts.milliseconds, texts.machine_name,
     texts.listed, texts.values_of, texts.conditions, texts.sampler, texts.pruner,
     sentences.found, sentences.not_shown, sentences.progress, code, picture,
 )  # fmt: skip
@@ -61,6 +63,7 @@ def as_markdown(report: Report, figures: Sequence[str]) -> str:
         inert_below=texts.inert_below(),
         fewest_faces=FEWEST_FACES,
         flip_test=FLIP_TEST,
+        cost_batch=COST_BATCH,
     )
 
 

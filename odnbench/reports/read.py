@@ -9,7 +9,9 @@ from pathlib import Path
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import LossWeight, Metric, Published, Variant
+from odnbench.plan.fields import spec_fields
 from odnbench.plan.protocols import Protocol
+from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.reports.report import Report
 from odnbench.reports.rows import Missing, Row, ScoredTrial
@@ -38,6 +40,12 @@ def read_report(
             search_record = read_search(plan_file.parent, record.trials)
         except OdnbenchError as error:
             notes = (*notes, f"without what the search has recorded: {error}")
+    reference: Reference | None = None
+    if pipeline.reference:
+        try:
+            reference = Reference(pipeline.reference, spec_fields(registry))
+        except OdnbenchError as error:  # results of a registry that is not there any more
+            notes = (*notes, f"no row is compared with another: {error}")
     titles = dict(zip(record.trials, record.titles, strict=True))
     reader = TrialReader(plan_file.parent, pipeline.columns, registry)
     search: Searched | None = None
@@ -46,7 +54,7 @@ def read_report(
         search, rows, missing = found.search, found.rows, found.missing
     else:
         finished, lacking = reader.read(titles)
-        rows = rows_of(list(finished.values()), pipeline.reference, registry)
+        rows = rows_of(list(finished.values()), reference, registry)
         missing = tuple(Missing(titles[i], standing) for i, standing in lacking.items())
     protocols = {scored.trial.protocol for row in rows for scored in row.trials}
     if len(protocols) > 1:

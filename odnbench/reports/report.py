@@ -17,6 +17,7 @@ from odnbench.plan.entries import LossWeight, Metric, Published
 from odnbench.plan.pipelines import Pipeline
 from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.trials import Coverage
+from odnbench.reports.costs import CostRow, costs_of, front_of
 from odnbench.reports.design import Design, design_of
 from odnbench.reports.occlusion import SmallMap, Told, maps_tell, small_maps
 from odnbench.reports.pasted import PastedLine, pasted_lines
@@ -98,11 +99,15 @@ class Report:
 
     @property
     def other_bases(self) -> tuple[Row, ...]:
-        """The trained rows whose networks differ from the reference's in more than modules."""
-        own = None if self.reference is None else self.reference.base
+        """The trained rows of other variants than the reference's, whose networks differ from its
+        network in more than modules.
+        """
+        reference = self.reference
+        own = None if reference is None else reference.base
         return tuple(
             row
             for row in self.rows
+            if reference is not None and row.variant != reference.variant
             if own is not None and row.is_trained
             if row.base is not None and not row.base.is_like(own)
         )
@@ -243,6 +248,26 @@ class Report:
     def ranks(self) -> tuple[RankRow, ...]:
         """The ranks of M and of M W_fcᵀ, for rows whose networks have a structural matrix M."""
         return ranks_of(self.rows)
+
+    @cached_property
+    def costs(self) -> tuple[CostRow, ...]:
+        """What predicting a face costs with the networks of each row, where that was measured."""
+        return costs_of(self.rows)
+
+    @property
+    def without_cost(self) -> tuple[Row, ...]:
+        """The rows of networks whose cost was not measured in all trials."""
+        measured = [cost.row.title for cost in self.costs]
+        return tuple(row for row in self.rows if row.parameters and row.title not in measured)
+
+    @property
+    def front(self) -> tuple[Row, ...]:
+        """The rows that no other one beats in multiply-adds and NME on the main column; () where
+        less than two rows have a cost.
+        """
+        if self.main_column is None or len(self.costs) < 2:
+            return ()
+        return front_of(self.costs, self.main_column)
 
     @property
     def limits(self) -> dict[str, tuple[Row, ...]]:

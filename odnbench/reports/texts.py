@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from odnbench.metrics.intervals import Interval
 from odnbench.metrics.significance import Comparison
 from odnbench.plan.spaces import Parameter
+from odnbench.reports.costs import Machine
 from odnbench.reports.occlusion import Told
 from odnbench.reports.ranks import RankRow
 from odnbench.reports.rows import Base, Measured
@@ -34,6 +35,27 @@ def rounded(number: Measured | None) -> str:
 def counted(number: int | None) -> str:
     """A whole number with commas between its thousands."""
     return NOTHING if number is None else f"{number:,}"
+
+
+def millions(number: float) -> str:
+    """A large number in millions."""
+    return f"{number / 1e6:,.1f} M"
+
+
+def megabytes(size: float | None) -> str:
+    """A size in bytes, in MB of a million bytes."""
+    return NOTHING if size is None else f"{size / 1e6:,.1f} MB"
+
+
+def milliseconds(time: float | None) -> str:
+    """A time in ms, without its unit."""
+    return NOTHING if time is None else f"{time:.2f}"
+
+
+def machine_name(machine: Machine) -> str:
+    """What a cost was measured on."""
+    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    return f"{machine.device}, {threads}, {machine.precision}"
 
 
 def relative(comparison: Comparison) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Backbone, Variant
+from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title
@@ -85,19 +86,24 @@ def _score_trial(
     )
 
 
-def rows_of(finished: Sequence[ScoredTrial], reference: str, registry: Registry) -> tuple[Row, ...]:
-    """A row for each group of trials that differ in nothing but the seed."""
+def rows_of(
+    finished: Sequence[ScoredTrial], reference: Reference | None, registry: Registry
+) -> tuple[Row, ...]:
+    """A row for each group of trials that differ in nothing but the seed.
+
+    The others are compared with the reference if it is one of the rows, and not several.
+    """
     groups: dict[TrialSpec, list[ScoredTrial]] = defaultdict(list)
     for scored in finished:
         groups[dataclasses.replace(scored.trial.spec, seed=0)].append(scored)
     keys = [key for key in distinguishing_keys(groups) if key != "seed"]
-    is_single = sum(spec.variant == reference for spec in groups) == 1
+    references = reference.rows(groups) if reference is not None else []
     return tuple(
         row_of(
             trial_title(spec, registry, keys),
             trials,
             registry,
-            is_reference=is_single and spec.variant == reference,
+            is_reference=references == [spec],
         )
         for spec, trials in groups.items()
     )

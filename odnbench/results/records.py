@@ -43,6 +43,28 @@ class Epoch:
     penalties: Mapping[str, float] = field(default_factory=dict, metadata=INLINE)
 
 
+# Faces in the larger of the two batches whose prediction is timed.
+COST_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it costs to predict a face with one pass of a network, on the device of the trial.
+
+    Times are medians of a few runs; other processes may have been at work beside.
+    """
+
+    # Of the convolutions and matrix products in float32, for one face.
+    multiply_adds: int
+    ms_single: float  # ms per face, one face at a time
+    ms_batched: float  # ms per face, in batches of COST_BATCH
+    # The most memory that predicting a batch of COST_BATCH takes: weights, pictures, and the
+    # features that are held at one time. On a GPU with the scratch space of its operations, by
+    # torch's allocator; on the CPU without.
+    peak_bytes: int
+    threads: int  # of the processor, in which the CPU computed or the GPU was fed
+
+
 @dataclass(frozen=True)
 class Result:
     """What a finished trial records beside its predictions, from which errors are computed."""
@@ -62,3 +84,5 @@ class Result:
     # Time to predict a test face, in ms, measured once over all of them in batches; other processes
     # may have been at work beside. None in results of earlier versions.
     predict_ms: float | None = None
+    # None in results of earlier versions, and for the mean shape, which no network predicts.
+    cost: Cost | None = None

@@ -18,9 +18,11 @@ from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.errors import OdnbenchError
 from odnbench.files.download import download
 from odnbench.plan.conversion import replace_at
+from odnbench.plan.fields import spec_fields
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
+from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title
@@ -206,6 +208,7 @@ def make_plan(
     notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
     notes += _taught({(spec, by_data[spec.data].fingerprint) for spec in specs})
+    notes += _not_compared(pipeline, specs, registry)
     trials = []
     for spec in specs:
         protocol = registry.get(Protocol, spec.data.protocol)
@@ -285,3 +288,16 @@ def _not_shown(pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registr
     for split in dict.fromkeys(split for spec in specs for split in spec.data.test):
         if not parts(split) <= shown:
             yield f"{split} is tested on, but no column of the report shows it"
+
+
+def _not_compared(
+    pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registry
+) -> Iterator[str]:
+    """A note where overrides have left no row of the report, or several, that could be the
+    reference.
+    """
+    rows = dict.fromkeys(dataclasses.replace(spec, seed=0) for spec in specs)
+    if pipeline.reference and len(rows) > 1:
+        fault = Reference(pipeline.reference, spec_fields(registry)).fault(rows)
+        if fault:
+            yield f"no row is compared with another: {fault}"

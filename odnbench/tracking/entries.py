@@ -108,6 +108,8 @@ def result_metrics(
         "best_epoch": float(result.best_epoch),
         "best_validation_nme_percent": result.validation_nme_percent,
     }
+    if result.cost is not None:
+        numbers |= {f"cost_{name}": float(value) for name, value in to_mapping(result.cost).items()}
     for score in scores(predictions, trial, registry, columns):
         for value in values_of(score, registry, [score.protocol.failure_percent]):
             name = _OLDER_NAMES.get(value.metric.name, value.metric.key)

@@ -17,7 +17,7 @@ from odnbench.engine.export import load_network
 from odnbench.engine.fit import fit
 from odnbench.engine.training import Training
 from odnbench.errors import OdnbenchError
-from odnbench.networks.heads.head import CoordinateLoss, LandmarkHead
+from odnbench.networks.heads.head import CriterionFunction, LandmarkHead
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.entries import Head
 from odnbench.plan.ids import trial_id
@@ -144,7 +144,7 @@ class Deaf(LandmarkHead):
         return mean_shape + output.detach().unflatten(1, (-1, 2)).float()
 
     def data_term(
-        self, output: Any, points: Tensor, true: Tensor, criterion: CoordinateLoss
+        self, output: Any, points: Tensor, true: Tensor, criterion: CriterionFunction
     ) -> Tensor:
         return criterion(output.unflatten(1, (-1, 2)).float(), true)
 

@@ -128,7 +128,7 @@ def test_a_gradient_is_shortened_as_that_of_equation_3_is(share: float) -> None:
     train = TrainSpec(optimizer="sgd", schedule="constant", clip=share * norm)
     optimizer, _ = build_optimizer(objective, train, 1)
     sum(objective(ours(images), true).values()).backward()  # type: ignore[union-attr]
-    objective.add_nuclear_gradient()
+    objective.add_spectral_gradient()
     clip_gradient(optimizer, train.clip)
     found = [p.grad for p in ours.parameters() if p.grad is not None]
     for a, b in zip(found, gradients, strict=True):

@@ -1,0 +1,74 @@
+"""The reference of a pipeline: the row of its report that the other rows are compared with.
+
+It is the name of a variant, or, where a variant has several rows, a table of what the trials of the
+row have: `reference = { variant = "cut", "model.head" = "regression" }`.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from odnbench.errors import OdnbenchError
+from odnbench.plan.conversion import convert, leaves
+from odnbench.plan.fields import Fields, flat
+from odnbench.plan.specs import NONE, TrialSpec, differing_fields
+
+
+class Reference:
+    """A reference as a pipeline writes it, in terms of the specs of trials.
+
+    Raises OdnbenchError for an unknown key, a value of the wrong type, and a seed.
+    """
+
+    def __init__(self, written: str | Mapping[str, Any], fields: Fields):
+        table = {"variant": written} if isinstance(written, str) else written
+        # Dotted key → value.
+        self.values: dict[str, Any] = {
+            key: convert(value, fields[key], f"reference: {key}")
+            for key, value in flat(table, fields, "reference").items()
+        }
+        if "seed" in self.values:
+            raise OdnbenchError("reference: a row holds all of its seeds; leave 'seed' out")
+
+    def __str__(self) -> str:
+        return _written(self.values)
+
+    def rows(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
+        """The rows that have what the reference names, each as a spec with the seed 0."""
+        return [
+            spec
+            for spec in dict.fromkeys(dataclasses.replace(spec, seed=0) for spec in specs)
+            if self.values.items() <= _values_at(self.values, spec).items()
+        ]
+
+    def fault(self, specs: Iterable[TrialSpec]) -> str:
+        """Why the rows of `specs` cannot be compared with the reference: it is none of them, or
+        several; "" where it is one.
+        """
+        specs = list(specs)
+        found = self.rows(specs)
+        if len(found) == 1:
+            return ""
+        if not found:
+            there = dict.fromkeys(_written(_values_at(self.values, spec)) for spec in specs)
+            return f"reference {self} is none of the rows; there are {'; '.join(there)}"
+        values = self.values | _values_at(differing_fields(found), found[0])
+        return (
+            f"reference {self} is {len(found)} rows; name one of them, as in reference = "
+            f"{{ {_written(values)} }}"
+        )
+
+
+def _values_at(keys: Iterable[str], spec: TrialSpec) -> dict[str, Any]:
+    """Dotted key → value, of what `spec` has at `keys`; an empty slot is "none"."""
+    own = leaves(spec)
+    return {key: own.get(key, NONE) for key in keys}
+
+
+def _written(values: Mapping[str, Any]) -> str:
+    """Keys and values as in a pipeline's file."""
+    return ", ".join(
+        f"{json.dumps(key) if '.' in key else key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in values.items()
+    )
