@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from odnbench.cli.terminal import amount, console, duration, plain, say
+from odnbench.errors import OdnbenchError
 
 if TYPE_CHECKING:
     from odnbench.sweep.forecast import Forecast
@@ -74,12 +75,13 @@ def print_search_forecast(
 
 def _ended_points(plan: "Plan") -> int:
     """The number of points that earlier runs of the search have ended."""
-    from odnbench.results.searches import SEARCH, SearchRecord
+    from odnbench.results.searches import SearchRecord
 
-    folder = plan.file.parent
-    if not (folder / SEARCH).is_file():
+    try:
+        record = SearchRecord.load(plan.file.parent)
+    except OdnbenchError:  # there is none, or it is damaged, which `Plan.faults` tells
         return 0
-    return sum(point.state != "running" for point in SearchRecord.load(folder).points)
+    return sum(point.state != "running" for point in record.points)
 
 
 def _print_table(cost: "Forecast") -> None:

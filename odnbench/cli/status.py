@@ -69,6 +69,8 @@ def _print_status(status: "PlanStatus") -> None:
     say(f"{len(status.trials)} trials: {counts}{_remaining(status)}")
     if status.search is not None:
         _print_search(status.search)
+    if status.fault:
+        say(plain(status.fault))
 
 
 def _print_search(search: "SearchStatus") -> None:

@@ -152,7 +152,7 @@ def tune_command(
             plan,
             storage,
             lambda observers: search(searching, run_search, run_plan, observers, confirmation),
-            lambda report: _print_decision(report, folder),
+            lambda report: _print_decision(report, folder, study.fault),
         )
 
 
@@ -226,11 +226,16 @@ def _print_design(design: "Design") -> None:
     say(f"             {sampler}; pruner: {pruner}{repeats}")
 
 
-def _print_decision(report: "Report", folder: Path) -> None:
-    """Prints what the search has found, and writes the winner's point as settings for `run`."""
+def _print_decision(report: "Report", folder: Path, fault: str) -> None:
+    """Prints what the search has found, and writes the winner's point as settings for `run`.
+
+    fault: why the search has stopped before its end; "": it has not.
+    """
     from odnbench.reports.sentences import decision
     from odnbench.results.searches import write_winner
 
+    if fault:
+        say(plain(f"the search has stopped: {fault}"))
     sentences = decision(report)
     for sentence in sentences:
         say(plain(sentence))

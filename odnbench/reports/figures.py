@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ from odnbench.scoring.scores import Score
 
 STYLES = ("-", (0, (5, 2)))
 LARGEST_NME_PERCENT = 25.0
+_LEGEND_CHARACTERS = 40
 _SMALLEST_SINGULAR_VALUE = 1e-6  # of the largest; float32 has 24 bits
 
 
@@ -40,7 +42,8 @@ def figures_of(report: Report) -> dict[str, Figure]:
     label = "rendered faces" if report.rendered else "real faces"
     curves = [
         Curve(
-            in_figure(row.title),
+            # A legend of one long line would leave no room for the panels.
+            fill(in_figure(row.title), _LEGEND_CHARACTERS, break_on_hyphens=False),
             row.trials[0].scores if row.trials else row.foreign,
             row.trials[0].epochs if row.trials else (),
             row.is_reference,

@@ -3,7 +3,7 @@
 # K points, J parameters
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,8 +77,9 @@ def history_figure(search: Searched, points: Sequence[SearchedPoint], label: str
             search.cost.unpruned, color="0.4", linestyle=":", label="the same points, none pruned"
         )
     panel.set(xlabel="epochs trained", ylabel=_objective(search), xlim=(0, None))
-    panel.set_ylim(*_limits(values[mask].tolist(), values.tolist()))
-    panel.set_title(f"The search over its cost ({label})", fontsize=10)
+    limits = _limits(values[mask].tolist(), values.tolist())
+    panel.set_ylim(*limits)
+    panel.set_title(f"The search over its cost ({label}){_beyond(limits, values)}", fontsize=10)
     _plain(panel)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
@@ -94,6 +95,7 @@ def slices_figure(
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     complete = [point.values[0] for point in points if point.values]
     every = [value for point in points if (value := _value(point)) is not None]
+    limits = _limits(complete, every)
     for panel, (key, parameter) in zip(
         panels.flat, search.record.space.parameters.items(), strict=False
     ):
@@ -111,7 +113,7 @@ def slices_figure(
             panel.plot([place], [_value(defaults)], "D", color=PALETTE[5], markersize=6)
         axis.on(panel.xaxis, panel.set_xlim)
         panel.set_xlabel(titles[key])
-        panel.set_ylim(*_limits(complete, every))
+        panel.set_ylim(*limits)
         _plain(panel)
     for panel in panels.flat[len(titles) :]:
         panel.set_visible(False)
@@ -124,7 +126,8 @@ def slices_figure(
         )
     ]  # fmt: skip
     figure.legend(handles=marks, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
-    figure.suptitle(f"Value by parameter ({label})", fontsize=10, x=0.01, ha="left")
+    title = f"Value by parameter ({label}){_beyond(limits, every)}"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     return figure
 
 
@@ -295,6 +298,12 @@ def _limits(complete: Sequence[float], every: Sequence[float]) -> tuple[float, f
     high = max(high, max(complete) if len(complete) < 4 else float(np.quantile(complete, 0.9)))
     room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return low - room, high + room
+
+
+def _beyond(limits: tuple[float, float], values: Iterable[float]) -> str:
+    """How many values are left out above the limits of an axis, as the end of a title; "" for none."""
+    count = sum(value > limits[1] for value in values)
+    return f"; {count} above, not shown" if count else ""
 
 
 def _objective(search: Searched) -> str:

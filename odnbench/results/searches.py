@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from odnbench.errors import OdnbenchError
 from odnbench.files.whole import write_whole
 from odnbench.plan.conversion import bound, from_mapping, to_mapping
 from odnbench.plan.spaces import Point, Space
@@ -133,7 +134,10 @@ class SearchRecord:
     def load(cls, folder: Path) -> "SearchRecord":
         """Reads the record in a pipeline's folder; OdnbenchError where it is damaged."""
         path = folder / SEARCH
-        return from_mapping(cls, read_json(path, "a search"), str(path))
+        try:
+            return from_mapping(cls, read_json(path, "a search"), str(path))
+        except OdnbenchError as error:
+            raise OdnbenchError(f"{error}; the command that wrote it writes it anew") from error
 
     def save(self, folder: Path) -> None:
         """Writes the record into a pipeline's folder."""

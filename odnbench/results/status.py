@@ -62,6 +62,7 @@ class PlanStatus:
     running: bool  # whether a sweep is at work there now
     trials: tuple[TrialStatus, ...]
     search: SearchStatus | None = None
+    fault: str = ""  # why the record of the search cannot be read
 
     @property
     def counts(self) -> Counter[State]:
@@ -86,6 +87,8 @@ class PlanStatus:
         """Whether every trial is done, was stopped by the sweep, or is in a sweep at work now; and
         a search is over, or at work.
         """
+        if self.fault:
+            return False
         if self.search is not None and not (self.running or self.search.is_over):
             return False
         fine = {"done", "stopped", *(("running", "waiting") if self.running else ())}
@@ -103,10 +106,13 @@ def read_status(plan_file: Path, *, elsewhere: bool = False) -> PlanStatus:
         _trial_status(folder, title, work.standing(folder))
         for folder, title in record.folders(plan_file.parent)
     )
-    search = None
+    search, fault = None, ""
     if record.pipeline.search is not None and (plan_file.parent / SEARCH).is_file():
-        search = _search_status(SearchRecord.load(plan_file.parent), trials)
-    return PlanStatus(record.pipeline.name, work.running, trials, search)
+        try:
+            search = _search_status(SearchRecord.load(plan_file.parent), trials)
+        except OdnbenchError as error:
+            fault = str(error)
+    return PlanStatus(record.pipeline.name, work.running, trials, search, fault)
 
 
 def _search_status(record: SearchRecord, trials: Sequence[TrialStatus]) -> SearchStatus:

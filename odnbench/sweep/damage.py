@@ -4,13 +4,15 @@ it.
 The sweep mends all of it: a sentence each is for the user, who would else wonder at the numbers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from odnbench.engine.checkpoint import ProgressFile
 from odnbench.errors import OdnbenchError
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, STUDY, PlanRecord, own_file
+from odnbench.results.searches import SEARCH, SearchRecord
 from odnbench.sweep.journal import first_fault
 
 
@@ -26,10 +28,14 @@ def beside_trials(folder: Path, plan_id: str) -> Iterator[str]:
     """What is damaged of the files beside the trials in a pipeline's `folder`, for a sweep that
     carries out the plan `plan_id`.
     """
-    for file in (folder / PLAN, own_file(folder, plan_id)):
+    records: list[tuple[Path, Callable[[], object]]] = [
+        (file, partial(PlanRecord.load, file))
+        for file in (folder / PLAN, own_file(folder, plan_id))
+    ]
+    for file, load in [*records, (folder / SEARCH, partial(SearchRecord.load, folder))]:
         try:
             if file.is_file():
-                PlanRecord.load(file)
+                load()
         except OdnbenchError as error:
             yield f"{str(error).partition(';')[0]}; it is written anew"
     if fault := first_fault(folder / STUDY):

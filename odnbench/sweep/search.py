@@ -6,8 +6,11 @@ best points and the defaults are trained again with seeds that the search has no
 """
 
 import dataclasses
+import errno
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,13 +28,22 @@ from odnbench.results.folder import INTERRUPTED, PRUNED, TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.plans import alone_in
 from odnbench.results.records import State
-from odnbench.results.searches import OBJECTIVES, Candidate, SearchRecord, SearchSettings
+from odnbench.results.searches import (
+    OBJECTIVES,
+    Candidate,
+    Importance,
+    SearchRecord,
+    SearchSettings,
+)
 from odnbench.results.teachers import teacher_content
 from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import Executor, Outcome, carry_out
 
 if TYPE_CHECKING:  # the package imports optuna, which only a search needs
     from odnbench.sweep.study import Asked, Design, Study
+
+# What the system says of a full disk, on which any point fails.
+_FULL_DISK = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT)))
 
 
 @dataclass(frozen=True)
@@ -62,12 +74,13 @@ class Searching:
         self.where, self.deadline = where, deadline
         self.base = plan.trials[0]
         self.states: dict[str, State] = {}  # by the trial's id
-        self._titles: dict[str, str] = {}  # of trials that confirm points, by content id
         # Points that have come to the values of a point that is being trained.
         self._twins: list[tuple[Asked, Trial]] = []
         # By the number of their points, the trials that were given out and have not ended.
         self._given: dict[int, Trial] = {}
-        self._candidates: tuple[Candidate, ...] = ()
+        # By the number of a point, the trials that train it with fresh seeds.
+        self._again = self._trained_again()
+        self._importances: tuple[Importance, ...] = ()  # until the search is at its end
 
     @property
     def in_training(self) -> int:
@@ -79,14 +92,16 @@ class Searching:
         """Whether this driver has nothing to train, and will not have. While another one trains the
         last points, it waits: the other one may be killed.
         """
-        if not self.study.is_idle or self._twins:
-            return False
-        return bool(self.study.fault) or not self.study.is_shared
+        if self.study.fault:
+            return not self._given
+        return self.study.is_idle and not self._twins and not self.study.is_shared
 
     def next(self) -> "tuple[Asked, Trial] | None":
         """What is to be trained next; None where there is nothing now, or, if `is_over`, at all."""
+        if self.study.fault:
+            return None
         in_time = self.deadline is None or time.monotonic() < self.deadline
-        while (asked := self.study.ask(new=in_time and not self.study.fault)) is not None:
+        while (asked := self.study.ask(new=in_time)) is not None:
             trial = trial_at(self.base, self.plan.registry, asked.point, asked.repeat)
             self.study.begin(asked, trial.id)
             self._twins.append((asked, trial))
@@ -99,7 +114,9 @@ class Searching:
         return self.study.report(asked, [e.validation_nme_percent for e in folder.epochs])
 
     def ended(self, asked: "Asked", trial: Trial, state: State, reason: str) -> None:
-        """Tells the study how a trial has ended."""
+        """Tells the study how a trial has ended. A point that has failed for want of room on the
+        disk is left to the command that goes on, and this one begins no other.
+        """
         self.states[trial.id] = state
         self._given.pop(asked.number, None)
         folder = self.plan.folder(trial)
@@ -107,6 +124,8 @@ class Searching:
             result, epochs = folder.result, folder.epochs
             values = [OBJECTIVES[name].of(result) for name in self.design.settings.objectives]
             self.study.complete(asked, values, [e.validation_nme_percent for e in epochs])
+        elif state == "failed" and any(text in reason for text in _FULL_DISK):
+            self.study.leave(asked, f"point {asked.number} could not be trained: {reason}")
         elif state == "failed":
             self.study.fail(asked, reason)
         self.save()
@@ -117,11 +136,14 @@ class Searching:
         """
         for point in self.study.points:
             for folder in map(self._folder, point.trials if point.state == "pruned" else ()):
-                if folder.started and folder.standing(at_work=False).state == "interrupted":
-                    folder.set_status("stopped", PRUNED)
+                state = folder.standing(at_work=False).state
+                if folder.started and state in ("interrupted", "damaged"):
+                    with suppress(OSError):  # the disk may be full
+                        folder.set_status("stopped", PRUNED)
         for folder in map(self.plan.folder, self._given.values()):
             if folder.started:
-                folder.set_status("stopped", INTERRUPTED)
+                with suppress(OSError):
+                    folder.set_status("stopped", INTERRUPTED)
 
     def forget_progress(self) -> None:
         """Removes what pruned trials would need to go on, once none does any more."""
@@ -133,21 +155,27 @@ class Searching:
         return TrialFolder(self.plan.file.parent / identity)
 
     def save(self) -> None:
-        """Writes the record of the search, and the plan with all its trials."""
+        """Writes the record of the search, and the plan with all its trials. Where they cannot be
+        written, the study has a fault.
+        """
         record = self.record()
-        record.save(self.plan.file.parent)
         titles = dict[str, str]()
         for point in record.points:
             for repeat, identity in enumerate(point.trials):
                 titles[identity] = title_of(point.point, self.base, self.plan.registry, repeat)
-        self.plan.save({**titles, **self._titles})
+        titles |= {trial.id: trial.title for own in self._again.values() for trial in own}
+        try:
+            record.save(self.plan.file.parent)
+            self.plan.save(titles)
+        except OSError as error:
+            self.study.fault = f"the record of the search could not be written: {error}"
 
     def record(self) -> SearchRecord:
         """The search as it stands."""
         from odnbench.sweep.study.study import IMPORTANCE_METHOD
 
         design = self.design
-        record = SearchRecord(
+        return SearchRecord(
             design.name,
             design.settings,
             design.space,
@@ -155,41 +183,62 @@ class Searching:
             design.epochs,
             self.where,
             self.study.points,
-            candidates=self._candidates,
+            candidates=tuple(
+                Candidate(number, tuple(trial.id for trial in own))
+                for number, own in self._again.items()
+            ),
+            importance_method=IMPORTANCE_METHOD if self._importances else "",
+            importances=self._importances,
         )
-        if self._candidates:
-            record = dataclasses.replace(
-                record,
-                importance_method=IMPORTANCE_METHOD,
-                importances=self.study.importances(),
-            )
-        return record
 
-    def confirm(self, how: Confirmation) -> Plan | None:
-        """The plan that trains the best points and the defaults again; None where there is nothing
-        to compare.
+    def confirm(self, how: Confirmation) -> list[Trial]:
+        """Ends the search: the trials that train the best points and the defaults again; none where
+        there is nothing to compare.
         """
-        record = self.record()
-        defaults = next((point for point in record.points if point.number == 0), None)
-        if defaults is None or defaults.state != "complete" or not how.points:
-            return None
+        self._importances = self.study.importances()
+        best = [point for point in self.record().best if how.points]
+        defaults = next((point for point in best if point.number == 0), None)
         # Points may have come to the same trials.
-        best = {point.trials: point for point in reversed(record.best)}
-        chosen = [p for p in record.best if best[p.trials] is p and p.trials != defaults.trials]
-        if not chosen:
-            return None
-        trials, candidates = dict[str, Trial](), []
-        for point in (defaults, *chosen[: how.points]):
-            own = [
-                trial_at(self.base, self.plan.registry, point.point, seed)
-                for seed in range(record.settings.repeats, record.settings.repeats + how.seeds)
-            ]
-            trials |= {trial.id: trial for trial in own}
-            candidates.append(Candidate(point.number, tuple(trial.id for trial in own)))
-        self._titles = {trial.id: trial.title for trial in trials.values()}
-        self._candidates = tuple(candidates)
+        first = {point.trials: point for point in reversed(best)}
+        others = [
+            p for p in best if defaults and first[p.trials] is p and p.trials != defaults.trials
+        ]
+        if defaults and others:
+            chosen = (defaults, *others[: how.points])
+            self._again = {point.number: self._fresh(point.point, how.seeds) for point in chosen}
         self.save()
-        return dataclasses.replace(self.plan, trials=tuple(trials.values()))
+        return [trial for own in self._again.values() for trial in own] if others else []
+
+    def damaged(self) -> list[Trial]:
+        """The trials of complete points whose folders here are damaged. The points keep their
+        values.
+        """
+        found = []
+        for point in self.study.points:
+            for repeat, identity in enumerate(point.trials if point.state == "complete" else ()):
+                folder = self._folder(identity)
+                if folder.marked and not folder.finished:
+                    found.append(trial_at(self.base, self.plan.registry, point.point, repeat))
+        return found
+
+    def _trained_again(self) -> dict[int, list[Trial]]:
+        """What an earlier command has trained again, as far as the study still has its points."""
+        try:
+            kept = {c.number: c.trials for c in SearchRecord.load(self.plan.file.parent).candidates}
+        except OdnbenchError:  # there is none, or it is damaged, which `Plan.faults` tells
+            return {}
+        found = {
+            p.number: self._fresh(p.point, len(kept.get(p.number, ()))) for p in self.study.points
+        }
+        return {n: own for n, own in found.items() if own and kept[n] == tuple(t.id for t in own)}
+
+    def _fresh(self, point: Point, seeds: int) -> list[Trial]:
+        """The trials at a point with `seeds` seeds that the search does not use."""
+        first = self.design.settings.repeats
+        return [
+            trial_at(self.base, self.plan.registry, point, repeat)
+            for repeat in range(first, first + seeds)
+        ]
 
     def _free_twin(self) -> "tuple[Asked, Trial] | None":
         """A point that waits for nothing. Points whose trial is finished end at once."""
@@ -213,7 +262,8 @@ def search(
     confirmation: Confirmation,
 ) -> Outcome:
     """Has `executor` train what the study of `searching` proposes, and `confirmer` the best points
-    again. Interrupted trials go on when the same command is given again.
+    again, as well as what is damaged of the others. The same command goes on with trials that were
+    interrupted, and with a search whose study has a fault.
     """
     plan = searching.plan
     for observer in observers:
@@ -227,20 +277,20 @@ def search(
         searching.deadline is not None and time.monotonic() >= searching.deadline
     )
     searching.save()
-    if searching.study.fault:
-        raise OdnbenchError(f"{searching.study.fault}; the same command goes on with the search")
-    if open_points or not whole:
+    if searching.study.fault or open_points or not whole:
         return Outcome(searching.states, complete=False)
     failed = any(point.state == "failed" for point in points)
     states = dict(searching.states)
     searching.forget_progress()
-    if (confirming := searching.confirm(confirmation)) is not None:
+    again = {trial.id: trial for trial in [*searching.confirm(confirmation), *searching.damaged()]}
+    if again:
         with alone_in(plan.file.parent, wait_seconds=-1):  # another driver may be at it
-            outcome = carry_out(confirming, confirmer, observers)
+            last = dataclasses.replace(plan, trials=tuple(again.values()))
+            outcome = carry_out(last, confirmer, observers)
         states |= outcome.states
         if not outcome.complete:
             return Outcome(states, complete=False)
-    return Outcome(states, complete=not failed)
+    return Outcome(states, complete=not (failed or searching.study.fault))
 
 
 def design_of(plan: Plan, settings: SearchSettings, trials: int | None = None) -> "Design":

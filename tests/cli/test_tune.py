@@ -8,7 +8,9 @@ import sys
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from helpers import TINY, Run
@@ -62,7 +64,8 @@ def test_a_search_ends_with_a_decision_and_its_winner_can_be_run(
     assert "defaults" in done.stdout and "fresh seeds" in done.stdout
     winner = tmp_path / "runs" / "tune" / "winner.toml"
     number = {tuple(point.point.items()): point.number for point in record.points}
-    assert number[tuple(tomllib_flat(winner).items())] in [c.number for c in record.candidates[1:]]
+    best = min(record.candidates, key=lambda candidate: mean_nme(tmp_path, candidate.trials))
+    assert number[tuple(tomllib_flat(winner).items())] == best.number
 
     reported = odnbench("report")
     assert reported.returncode == 0, reported.stderr
@@ -82,6 +85,18 @@ def test_a_search_ends_with_a_decision_and_its_winner_can_be_run(
     pruned = [run for run in runs if run.data.tags.get("pruned") == "true"]
     assert len(pruned) == sum(point.state == "pruned" for point in record.points) > 0
     assert all(run.info.status in ("FINISHED", "KILLED") for run in runs)
+    # The network that can be served is no lucky one of the search, but one of its winner.
+    (network,) = client.search_logged_models([experiment.experiment_id])
+    (its_run,) = (run for run in runs if run.info.run_id == network.source_run_id)
+    assert its_run.data.tags["trial"] == best.trials[0]
+
+
+def mean_nme(folder: Path, trials: Sequence[str]) -> float:
+    """Of finished trials, on validation faces and in percent."""
+    return fmean(
+        TrialFolder(folder / "runs" / "tune" / trial).result.validation_nme_percent
+        for trial in trials
+    )
 
 
 def tomllib_flat(path: Path) -> dict[str, object]:
@@ -105,9 +120,37 @@ def test_the_same_command_trains_nothing_again(odnbench: Run, tmp_path: Path) ->
     status = odnbench("status")
     assert status.returncode == 0
     assert "search: 3 of 3 points begun: 3 complete" in status.stdout
+    again = record_of(tmp_path).candidates
+    assert len(again) == 2
     more = odnbench(*[*command[:-6], "--trials", "5", "--confirm", "0"])
     assert more.returncode == 0
     assert len(record_of(tmp_path).points) == 5
+    assert record_of(tmp_path).candidates == again  # what was trained again stays known
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_damaged_of_a_search_is_told_and_mended(odnbench: Run, tmp_path: Path) -> None:
+    command = [*TUNE, "--pruner", "none", "--trials", "3", "--confirm", "0"]
+    assert odnbench(*command).returncode == 0
+    whole = record_of(tmp_path)
+    runs = tmp_path / "runs" / "tune"
+    predictions = runs / whole.points[1].trials[0] / "predictions.parquet"
+    numbers = predictions.read_bytes()
+    predictions.write_bytes(numbers[: len(numbers) // 2])
+    (runs / "search.json").write_bytes((runs / "search.json").read_bytes()[:200])
+    fault = f"{runs / 'search.json'}: cannot be read as a search"
+    told = fault.removeprefix(f"{tmp_path}/")
+    status = odnbench("status")
+    assert status.returncode == 1 and told in status.stdout
+    assert odnbench("report").returncode == 0
+    assert told in (tmp_path / "reports" / "out" / "tune.md").read_text()
+    forecast = odnbench(*command, "--dry-run")
+    assert forecast.returncode == 0 and told in forecast.stdout
+    mended = odnbench(*command)
+    assert mended.returncode == 0, mended.stderr
+    assert told in mended.stdout
+    assert record_of(tmp_path) == whole
+    assert predictions.read_bytes() == numbers
 
 
 @pytest.mark.usefixtures("quick")

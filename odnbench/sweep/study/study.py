@@ -76,7 +76,7 @@ class Study:
     """Proposes points, and learns from the values that each has come to.
 
     All values are such that smaller is better. Where the storage cannot be written, as on a full
-    disk, `fault` says so and nothing more is asked; what is being trained goes on.
+    disk, `fault` says so and nothing more should be asked; what is being trained goes on.
     """
 
     def __init__(self, study: optuna.Study, design: Design, driver: Driver):
@@ -192,6 +192,14 @@ class Study:
             with self._writing():
                 trial.set_user_attr(_REASON, reason)
                 self._study.tell(asked.number, state=TrialState.FAIL)
+
+    def leave(self, asked: Asked, fault: str) -> None:
+        """Leaves a point to whoever goes on with the search, since it could not be trained here.
+
+        fault: why; nothing more should be asked.
+        """
+        self._own.pop(asked.number, None)
+        self.fault = fault
 
     @property
     def points(self) -> tuple[SearchedPoint, ...]:
