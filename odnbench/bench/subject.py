@@ -41,7 +41,7 @@ def make_subject(
     pipeline = load_pipeline("ablation")
     root = find_root(entry, data_root)
     if root is None:
-        size = int(dict(text.split("=") for text in specs).get("input_size", 224))
+        size = int(dict(text.split("=", 1) for text in specs).get("input_size", 224))
         data_root = folder / "rendered"
         root = data_root / _DATASET
         render_layout(entry, root, _FACES_PER_PART, round(1.5 * size), seed=0)

@@ -1,10 +1,11 @@
 """Benchmark of training, compared with the least that must be done and with the field's habit.
 
-BARE    the same network and optimiser on one fixed random batch, without any penalty
-FULL    the engine's step: batches from uint8 pictures, augmentation, all five penalties
-PLAIN   the engine's step in single precision, channels first
-HABIT   the engine's step in single precision, channels first, fed by a DataLoader that decodes and
-        warps sample by sample (habit.py)
+BARE       the same network and optimiser on one fixed random batch, without any penalty
+FULL       the engine's step: batches from uint8 pictures, augmentation, all five penalties
+AUGMENTED  the engine's step with all effects of the registry at their reference amounts
+PLAIN      the engine's step in single precision, channels first
+HABIT      the engine's step in single precision, channels first, fed by a DataLoader that decodes
+           and warps sample by sample (habit.py)
 """
 
 # B images in a batch, L landmarks, s side of the input
@@ -25,6 +26,7 @@ from odnbench.engine.training import Batch, Training, own_device, use_bf16
 from odnbench.plan.conversion import replace_at
 
 BARE, FULL, PLAIN, HABIT = "bare loop", "full step", "full step, plain float32", "field's habit"
+AUGMENTED = "full step, augmented"
 # Side of the square matrices whose product measures the device's peak.
 _MATRIX_SIDE = {"cuda": 4096, "cpu": 1024}
 
@@ -35,8 +37,9 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
     B, s = subject.trial.spec.train.batch_size, subject.trial.spec.data.input_size
     rows = np.arange(B * steps) % len(subject.faces.train)
 
-    def training(precision: str) -> Training:
+    def training(precision: str, strength: float = 0.0) -> Training:
         spec = replace_at(subject.trial.spec, "train.precision", precision)
+        spec = replace_at(spec, "augment.strength", strength)
         spec = replace_at(spec, "train.epochs", 1000)  # more than are timed
         trial = dataclasses.replace(subject.trial, spec=spec)
         return Training.of(trial, subject.faces.train, rows, subject.registry, device)
@@ -96,6 +99,7 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
     side = _MATRIX_SIDE[device.type]
     matrix = torch.randn(side, side, device=device, dtype=peak)
     contenders = {BARE: bare_loop, FULL: full.epoch, PLAIN: plain_epoch, HABIT: habit_epoch}
+    contenders[AUGMENTED] = training("auto", strength=1.0).epoch
     timings = in_turns({name: synchronised(run) for name, run in contenders.items()}, repeats)
     (matmul,) = in_turns({"matrix product": synchronised(lambda: matrix @ matrix)}, repeats)
     facts = {
@@ -105,5 +109,5 @@ def bench_train(subject: Subject, *, steps: int, repeats: int) -> Benchmark:
         "flops_per_image": counter.get_total_flops() / B,
         "peak_flops_per_second": 2 * side**3 / matmul.median,
     }
-    baselines = {FULL: BARE, PLAIN: FULL, HABIT: FULL}
+    baselines = {FULL: BARE, AUGMENTED: FULL, PLAIN: FULL, HABIT: FULL}
     return Benchmark("train", machine_of(device), timings, baselines, facts)

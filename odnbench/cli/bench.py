@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 
 from odnbench.cli.commands import Commands
-from odnbench.cli.options import DataRootOption, RegistryOption
+from odnbench.cli.options import DataRootOption, RegistryOption, SetOption
 from odnbench.cli.places import check_writable
 from odnbench.cli.terminal import console, data_root_of, load_registry, plain, say
 from odnbench.plan.paths import path_of
@@ -105,14 +105,17 @@ def bench_train_command(
     steps: Annotated[int, typer.Option(help="Steps of a repeat.", min=1)] = 4,
     threads: ThreadsOption = 0,
     repeats: RepeatsOption = 5,
+    overrides: SetOption = None,
     data_root: DataRootOption = None,
     registry_folders: RegistryOption = None,
     out: OutOption = Path("bench"),
 ) -> None:
     """Training steps, beside a bare loop on one batch and the field's habit."""
     registry = load_registry(registry_folders)
-    with _subject(variant, backbone, size, batch, threads, data_root, registry) as subject:
-        from odnbench.bench.train import BARE, FULL, HABIT, PLAIN, bench_train
+    named = [f"variant={variant}", f"backbone={backbone}", f"batch_size={batch}"]
+    changes = [*named, *(overrides or [])]
+    with _subject(changes, size, threads, data_root, registry) as subject:
+        from odnbench.bench.train import AUGMENTED, BARE, FULL, HABIT, PLAIN, bench_train
 
         found = bench_train(subject, steps=steps, repeats=repeats)
     _show(found, out)
@@ -121,6 +124,7 @@ def bench_train_command(
     say(
         f"{variant}, {size} px, batch {batch}: {speeds[FULL]:.1f} images/s; "
         f"{speeds[FULL] / speeds[BARE]:.3f} of the bare loop's, "
+        f"{speeds[FULL] / speeds[AUGMENTED]:.2f} × that with all effects, "
         f"{speeds[FULL] / speeds[PLAIN]:.2f} × plain float32's, "
         f"{speeds[FULL] / speeds[HABIT]:.2f} × the habit's; "
         f"{speeds[FULL] * facts['flops_per_image'] / facts['peak_flops_per_second']:.0%} "
@@ -153,7 +157,7 @@ def bench_augment_command(
 ) -> None:
     """Augmenting a batch, beside cv2.warpAffine for each sample."""
     registry = load_registry(None)
-    with _subject("odn", "resnet18", size, batch, threads, data_root, registry) as subject:
+    with _subject([f"batch_size={batch}"], size, threads, data_root, registry) as subject:
         from odnbench.bench.augment import bench_augment
 
         _show(bench_augment(subject, repeats=repeats), out)
@@ -166,13 +170,15 @@ def bench_evaluate_command(
     size: SizeOption = 224,
     threads: ThreadsOption = 0,
     repeats: RepeatsOption = 3,
+    overrides: SetOption = None,
     data_root: DataRootOption = None,
     registry_folders: RegistryOption = None,
     out: OutOption = Path("bench"),
 ) -> None:
     """Predictions, beside one face at a time in float32."""
     registry = load_registry(registry_folders)
-    with _subject(variant, backbone, size, 32, threads, data_root, registry) as subject:
+    changes = [f"variant={variant}", f"backbone={backbone}", *(overrides or [])]
+    with _subject(changes, size, threads, data_root, registry) as subject:
         from odnbench.bench.evaluate import bench_evaluate
 
         _show(bench_evaluate(subject, repeats=repeats), out)
@@ -207,27 +213,20 @@ def bench_orchestration_command(
 
 @contextmanager
 def _subject(
-    variant: str,
-    backbone: str,
+    changes: list[str],
     size: int,
-    batch: int,
     threads: int,
     data_root: Path | None,
     registry: "Registry",
 ) -> "Iterator[Subject]":
-    """A trial of that network and its faces, which are prepared in a folder that is removed when
-    the context ends. size: side of the network's input in pixels. batch: images in a batch.
+    """The full ODN on ResNet-18, with `changes` as -s takes them, and its faces, which are prepared
+    in a folder that is removed when the context ends. size: side of the network's input in pixels.
     threads: of torch; 0 for as many as there are cores.
     """
     from odnbench.bench.subject import make_subject
 
     _set_threads(threads)
-    overrides = [
-        f"variant={variant}",
-        f"backbone={backbone}",
-        f"input_size={size}",
-        f"batch_size={batch}",
-    ]
+    overrides = [f"input_size={size}", *changes]
     with tempfile.TemporaryDirectory() as folder:
         with console.status("preparing faces"):
             subject = make_subject(registry, data_root_of(data_root), Path(folder), overrides)

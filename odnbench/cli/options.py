@@ -22,3 +22,7 @@ StorageOption = Annotated[
         help="Folder of results, or a URI as s3://bucket/prefix.", envvar="ODNBENCH_STORAGE"
     ),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a field of every trial."),
+]

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from odnbench.cli.forecast import print_forecast
-from odnbench.cli.options import DataRootOption, RegistryOption, StorageOption
+from odnbench.cli.options import DataRootOption, RegistryOption, SetOption, StorageOption
 from odnbench.cli.places import check_home, check_writable
 from odnbench.cli.signals import interruption
 from odnbench.cli.terminal import (
@@ -54,10 +54,7 @@ class ExecutorName(StrEnum):
 class SweepOptions:
     """The options that `run` and `tune` share; each field is an option of the command line."""
 
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a field of every trial."),
-    ] = None
+    overrides: SetOption = None
     settings: Annotated[
         str, typer.Option(help="Settings of pipelines/settings/, or a TOML file.")
     ] = ""

@@ -9,6 +9,7 @@ memory depends on what they show, and no random number of the trial is taken.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from statistics import median
 from typing import Any
@@ -41,18 +42,16 @@ def cost_of(network: LandmarkNetwork, size: int, bf16: bool) -> Cost | None:
     noise = torch.randn(COST_BATCH, 3, size, size, generator=torch.Generator().manual_seed(0))
     inputs = noise.to(device).contiguous(memory_format=torch.channels_last)  # (B, 3, s, s)
 
-    def run(faces: int) -> Callable[[], Any]:
-        def predict_few() -> object:
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                return network(inputs[:faces])
+    def run(faces: int) -> None:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            network(inputs[:faces])
 
-        return predict_few
-
+    single, batched = partial(run, 1), partial(run, COST_BATCH)
     return Cost(
         multiply_adds=multiply_adds(network, inputs[:1]),
-        ms_single=1000 * median_seconds(run(1), device),
-        ms_batched=1000 * median_seconds(run(COST_BATCH), device) / COST_BATCH,
-        peak_bytes=_peak_bytes(run(COST_BATCH), network, inputs),
+        ms_single=1000 * median_seconds(single, device),
+        ms_batched=1000 * median_seconds(batched, device) / COST_BATCH,
+        peak_bytes=_peak_bytes(batched, network, inputs),
         threads=torch.get_num_threads(),
     )
 

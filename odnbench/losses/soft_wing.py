@@ -1,6 +1,6 @@
 """Soft wing loss, Lin et al., Structure-coherent deep feature learning for robust face alignment,
-TIP 2021: absolute below ω₁, logarithmic above, so that errors as small as those of the annotation
-get no gradient that is larger than others.
+TIP 2021: absolute below ω₁, logarithmic above. Errors of a medium size get the largest
+gradient, and not those that are as small as the annotators' own.
 """
 
 import math

@@ -18,4 +18,6 @@ except RuntimeError as error:
         torch.library.define(f"torchvision::{operator}", _SCHEMA)
     import torchvision
 
+import torchvision.models.feature_extraction  # noqa: E402  torchvision.models leaves it out
+
 __all__ = ["torchvision"]

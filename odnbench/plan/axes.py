@@ -13,7 +13,7 @@ from typing import Any
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import convert
-from odnbench.plan.fields import Fields, flat, full_key
+from odnbench.plan.fields import Fields, flat, full_key, spread
 
 Change = Mapping[str, Any]  # dotted key of a trial's spec → value
 Axes = Mapping[str, Sequence[Change]]  # name of an axis → its points
@@ -26,7 +26,7 @@ def read_axes(table: Mapping[str, Any], fields: Fields, where: str) -> Axes:
     and for a key that two axes set.
     """
     axes: dict[str, Sequence[Change]] = {}
-    for name, values in _lists(table, fields):
+    for name, values in spread(table, fields):
         if not isinstance(values, list) or not values:
             raise OdnbenchError(f"{where} {name}: expected a list of values, got {values!r}")
         if all(isinstance(value, Mapping) for value in values):
@@ -60,13 +60,3 @@ def combinations(axes: Axes) -> Iterator[Change]:
     """Every combination of a point of each axis; the last axis varies fastest."""
     for point in itertools.product(*axes.values()):
         yield {key: value for change in point for key, value in change.items()}
-
-
-def _lists(table: Mapping[str, Any], fields: Fields, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Name or dotted key → value, of a nested TOML table."""
-    for name, value in table.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and key not in fields:
-            yield from _lists(value, fields, f"{key}.")
-        else:
-            yield key, value

@@ -1,6 +1,6 @@
 """The fields of a trial's spec, by the keys under which people name them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
@@ -36,13 +36,16 @@ def full_key(key: str, fields: Fields, where: str) -> str:
     raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
 
 
-def flat(table: Mapping[str, Any], fields: Fields, where: str, prefix: str = "") -> dict[str, Any]:
+def flat(table: Mapping[str, Any], fields: Fields, where: str) -> dict[str, Any]:
     """A nested TOML table as dotted key of a trial's spec → value."""
-    found: dict[str, Any] = {}
+    return {full_key(key, fields, where): value for key, value in spread(table, fields)}
+
+
+def spread(table: Mapping[str, Any], fields: Fields, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Key → value of a nested TOML table, the keys joined by dots behind `prefix` as they stand."""
     for name, value in table.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and key not in fields:
-            found |= flat(value, fields, where, f"{key}.")
+            yield from spread(value, fields, f"{key}.")
         else:
-            found[full_key(key, fields, where)] = value
-    return found
+            yield key, value

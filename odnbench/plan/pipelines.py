@@ -170,7 +170,7 @@ def _resolve(
     for trial in trials:
         _check_spec(trial, registry)
     if pipeline.reference and not overrides:  # which may leave the reference out
-        fault = Reference(pipeline.reference, fields).fault(trials)
+        fault = Reference(pipeline.reference, registry).fault(trials)
         if fault:
             raise OdnbenchError(fault)
     if pipeline.search is not None:
@@ -238,8 +238,9 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> N
     for table in pipeline.published:
         registry.get(Published, table)
     if pipeline.reference:
-        named = Reference(pipeline.reference, fields).values
-        registry.get(Variant, named.get("variant", TrialSpec.variant))
+        named = Reference(pipeline.reference, registry).values
+        if "variant" in named:
+            registry.get(Variant, named["variant"])
     for column in pipeline.columns:
         registry.split(column)
     if pipeline.rendered:

@@ -11,7 +11,8 @@ from typing import Any
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import convert, leaves
-from odnbench.plan.fields import Fields, flat
+from odnbench.plan.fields import flat, spec_fields
+from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, TrialSpec, differing_fields
 
 
@@ -21,8 +22,9 @@ class Reference:
     Raises OdnbenchError for an unknown key, a value of the wrong type, and a seed.
     """
 
-    def __init__(self, written: str | Mapping[str, Any], fields: Fields):
+    def __init__(self, written: str | Mapping[str, Any], registry: Registry):
         table = {"variant": written} if isinstance(written, str) else written
+        fields = spec_fields(registry)
         # Dotted key → value.
         self.values: dict[str, Any] = {
             key: convert(value, fields[key], f"reference: {key}")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import LossWeight, Metric, Published, Variant
-from odnbench.plan.fields import spec_fields
 from odnbench.plan.protocols import Protocol
 from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
@@ -43,7 +42,7 @@ def read_report(
     reference: Reference | None = None
     if pipeline.reference:
         try:
-            reference = Reference(pipeline.reference, spec_fields(registry))
+            reference = Reference(pipeline.reference, registry)
         except OdnbenchError as error:  # results of a registry that is not there any more
             notes = (*notes, f"no row is compared with another: {error}")
     titles = dict(zip(record.trials, record.titles, strict=True))

@@ -263,9 +263,9 @@ class Report:
     @property
     def front(self) -> tuple[Row, ...]:
         """The rows that no other one beats in multiply-adds and NME on the main column; () where
-        less than two rows have a cost.
+        all rows have equally many multiply-adds.
         """
-        if self.main_column is None or len(self.costs) < 2:
+        if self.main_column is None or len({cost.multiply_adds for cost in self.costs}) < 2:
             return ()
         return front_of(self.costs, self.main_column)
 

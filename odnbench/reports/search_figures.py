@@ -301,7 +301,7 @@ def _limits(complete: Sequence[float], every: Sequence[float]) -> tuple[float, f
 
 
 def _beyond(limits: tuple[float, float], values: Iterable[float]) -> str:
-    """How many values are left out above the limits of an axis, as the end of a title; "" for none."""
+    """How many values lie above the limits of an axis, as the end of a title; "" for none."""
     count = sum(value > limits[1] for value in values)
     return f"; {count} above, not shown" if count else ""
 

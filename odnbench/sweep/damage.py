@@ -28,11 +28,11 @@ def beside_trials(folder: Path, plan_id: str) -> Iterator[str]:
     """What is damaged of the files beside the trials in a pipeline's `folder`, for a sweep that
     carries out the plan `plan_id`.
     """
-    records: list[tuple[Path, Callable[[], object]]] = [
-        (file, partial(PlanRecord.load, file))
-        for file in (folder / PLAN, own_file(folder, plan_id))
-    ]
-    for file, load in [*records, (folder / SEARCH, partial(SearchRecord.load, folder))]:
+    loads: dict[Path, Callable[[], object]] = {
+        file: partial(PlanRecord.load, file) for file in (folder / PLAN, own_file(folder, plan_id))
+    }
+    loads[folder / SEARCH] = partial(SearchRecord.load, folder)
+    for file, load in loads.items():
         try:
             if file.is_file():
                 load()

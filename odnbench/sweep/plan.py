@@ -18,7 +18,6 @@ from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.errors import OdnbenchError
 from odnbench.files.download import download
 from odnbench.plan.conversion import replace_at
-from odnbench.plan.fields import spec_fields
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
@@ -237,8 +236,8 @@ def make_plan(
 
 def _with_files_here(spec: TrialSpec, cache: Path) -> TrialSpec:
     """`spec` with the whole paths of its weights file and of its teacher's folder, since a worker
-    stands in another folder; weights behind a URL are downloaded to a folder of `cache`, unless they
-    are there.
+    stands in another folder; weights behind a URL are downloaded to a folder of `cache`, unless
+    they are there.
     """
     remote = weights_url(spec.model.pretrained)
     path = download(*remote, cache / "weights") if remote else weights_file(spec.model.pretrained)
@@ -298,6 +297,6 @@ def _not_compared(
     """
     rows = dict.fromkeys(dataclasses.replace(spec, seed=0) for spec in specs)
     if pipeline.reference and len(rows) > 1:
-        fault = Reference(pipeline.reference, spec_fields(registry)).fault(rows)
+        fault = Reference(pipeline.reference, registry).fault(rows)
         if fault:
             yield f"no row is compared with another: {fault}"

@@ -227,10 +227,9 @@ class Searching:
             kept = {c.number: c.trials for c in SearchRecord.load(self.plan.file.parent).candidates}
         except OdnbenchError:  # there is none, or it is damaged, which `Plan.faults` tells
             return {}
-        found = {
-            p.number: self._fresh(p.point, len(kept.get(p.number, ()))) for p in self.study.points
-        }
-        return {n: own for n, own in found.items() if own and kept[n] == tuple(t.id for t in own)}
+        points = {point.number: point.point for point in self.study.points}
+        found = {n: self._fresh(points[n], len(ids)) for n, ids in kept.items() if n in points}
+        return {n: own for n, own in found.items() if kept[n] == tuple(t.id for t in own)}
 
     def _fresh(self, point: Point, seeds: int) -> list[Trial]:
         """The trials at a point with `seeds` seeds that the search does not use."""

@@ -57,7 +57,7 @@ from odnbench.tracking.entries import (
 from odnbench.tracking.machine import LoadMonitor
 from odnbench.tracking.network import log_network
 
-_EPOCHS_PER_BATCH = 50  # MLflow takes 1000 metrics in a call, and writes them all or none
+_EPOCHS_PER_BATCH = 40  # MLflow takes 1000 metrics in a call, and writes them all or none
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
 _STATUS_OF_STATE: dict[State, str] = {
     "waiting": "SCHEDULED",

@@ -15,7 +15,7 @@ from odnbench.bench.habit import PerSample
 from odnbench.bench.nuclear import BAD, SIZES, bench_nuclear
 from odnbench.bench.subject import Subject, make_subject
 from odnbench.bench.timing import Benchmark, Timing, in_turns
-from odnbench.bench.train import BARE, FULL, HABIT, PLAIN, bench_train
+from odnbench.bench.train import AUGMENTED, BARE, FULL, HABIT, PLAIN, bench_train
 from odnbench.datasets.sources import split_validation
 from odnbench.engine.augment import IDENTITY
 from odnbench.engine.training import Batches
@@ -50,9 +50,9 @@ def test_the_habit_sees_the_same_faces_as_the_engine(subject: Subject) -> None:
 
 def test_every_contender_takes_its_steps(subject: Subject) -> None:
     found = bench_train(subject, steps=2, repeats=1)
-    assert [t.name for t in found.timings] == [BARE, FULL, PLAIN, HABIT]
+    assert [t.name for t in found.timings] == [BARE, FULL, PLAIN, HABIT, AUGMENTED]
     assert found.facts["images"] == 16
-    assert found.baselines == {FULL: BARE, PLAIN: FULL, HABIT: FULL}
+    assert found.baselines == {FULL: BARE, AUGMENTED: FULL, PLAIN: FULL, HABIT: FULL}
     assert found.facts["flops_per_image"] > 1e6
 
 

@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from odnbench.results.folder import PRUNED, TrialFolder
 from odnbench.results.searches import SearchRecord
+from odnbench.tracking.entries import TRIAL_TAG
 
 SMALL = [text for each in TINY for text in ("-s", each)]
 TUNE = ["tune", "--executor", "inline", "--seed", "3", *SMALL]
@@ -88,7 +89,7 @@ def test_a_search_ends_with_a_decision_and_its_winner_can_be_run(
     # The network that can be served is no lucky one of the search, but one of its winner.
     (network,) = client.search_logged_models([experiment.experiment_id])
     (its_run,) = (run for run in runs if run.info.run_id == network.source_run_id)
-    assert its_run.data.tags["trial"] == best.trials[0]
+    assert its_run.data.tags[TRIAL_TAG] == best.trials[0]
 
 
 def mean_nme(folder: Path, trials: Sequence[str]) -> float:

@@ -1,6 +1,8 @@
 """What predicting a face costs: work by hand, memory by hand, and a trial that is not disturbed."""
 
+import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from odnbench.networks.base import LandmarkNetwork, Prediction
 from odnbench.plan.entries import Backbone
 from odnbench.results.folder import TrialFolder
 from odnbench.results.records import Cost
+from odnbench.results.searches import OBJECTIVES
 
 CPU = torch.device("cpu")
 
@@ -125,4 +128,9 @@ def test_a_trial_is_the_same_whether_or_not_its_cost_is_measured(
 def test_the_mean_shape_has_no_cost(tmp_path: Path) -> None:
     folder = TrialFolder(tmp_path / "a")
     fit.fit(trial_of("mean-shape"), FACES, REGISTRY, folder)
-    assert folder.result.cost is None
+    result = folder.result
+    assert result.cost is None
+    # As an objective of a search, it would count as no number.
+    assert math.isnan(OBJECTIVES["madds"].of(result))
+    measured = dataclasses.replace(result, cost=Cost(2_500_000, 1.0, 1.0, 1, 1))
+    assert OBJECTIVES["madds"].of(measured) == 2.5

@@ -286,6 +286,13 @@ def test_a_line_that_a_kill_cut_off_is_left_out(tmp_path: Path) -> None:
     assert [epoch.epoch for epoch in folder.epochs] == [1, 2, 3]
 
 
+def test_the_confidence_of_a_head_is_kept_with_its_predictions(tmp_path: Path) -> None:
+    told = run(tmp_path / "a", "cut", "head=local").predictions.confidence
+    assert told is not None and told.shape == (6, 68)
+    assert ((told >= 0) & (told <= 1)).all() and len(np.unique(told)) > 68
+    assert run(tmp_path / "b", "cut").predictions.confidence is None
+
+
 def test_a_criterion_in_pixels_trains(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", "odn", "criterion=wing", "unit=pixels")
     assert folder.finished

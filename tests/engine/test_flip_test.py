@@ -50,6 +50,13 @@ class Fixed(LandmarkNetwork):
         return Prediction(self.points.expand(len(images), -1, -1), P.expand(len(images), 1, -1, -1))
 
 
+class Sure(Fixed):
+    """Is the surer of a landmark, the higher its number."""
+
+    def confidence(self, prediction: Prediction) -> Tensor:
+        return torch.linspace(0, 1, LANDMARKS).expand(len(prediction.points), -1)
+
+
 class BrightSpot(LandmarkNetwork):
     """Puts every landmark where the picture is bright, off by a constant; P is the brightness."""
 
@@ -86,6 +93,15 @@ def test_the_mean_is_that_of_a_shape_and_its_mirror_image() -> None:
     px = ((a + mirrored) / 2 * SIZE + STORED - 1) / 2
     expected = faces.to_image(np.repeat(px[None], len(faces), axis=0))
     np.testing.assert_allclose(found.points, expected, atol=1e-4)
+
+
+def test_the_confidence_of_a_landmark_is_the_mean_of_it_and_of_its_mirror_image() -> None:
+    sure = np.linspace(0, 1, LANDMARKS)
+    plain = found_by(Sure(), FACES.test).confidence
+    flipped = found_by(Sure(), FACES.test, FlipTest(FLIP, annotation_offset=True)).confidence
+    assert plain is not None and flipped is not None
+    np.testing.assert_allclose(plain, np.tile(sure, (len(FACES.test), 1)), atol=1e-6)
+    np.testing.assert_allclose(flipped[0], (sure + sure[list(FLIP)]) / 2, atol=1e-6)
 
 
 def test_a_network_that_treats_both_sides_alike_predicts_the_same_with_it() -> None:

@@ -17,6 +17,7 @@ from odnbench.engine.export import load_network
 from odnbench.engine.fit import fit
 from odnbench.engine.training import Training
 from odnbench.errors import OdnbenchError
+from odnbench.networks.base import IMAGENET, Normalisation
 from odnbench.networks.heads.head import CriterionFunction, LandmarkHead
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.entries import Head
@@ -62,6 +63,22 @@ def test_the_term_is_the_weighted_criterion_of_both_networks_points(
     found = training.step(batch).terms
     assert float(found["teacher"]) == pytest.approx(expected, rel=1e-4)
     assert found.keys() == {"data", "eta", "teacher"}
+
+
+def test_a_teacher_sees_pictures_that_are_normalised_as_it_wants_them(
+    taught_before: TrialFolder,
+) -> None:
+    training = training_of(trial_of("odn", [f"teacher={taught_before.path}", "precision=float32"]))
+    batch = next(training.batches.epoch(training.generator))
+    assert training.teacher is not None
+    wanted = training.teacher.points(batch.inputs, IMAGENET, bf16=False)
+    grey = batch.inputs * torch.tensor(IMAGENET.std)[:, None, None]
+    grey = grey + torch.tensor(IMAGENET.mean)[:, None, None]  # on [0, 1]
+    halves = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    found = training.teacher.points(2 * grey - 1, halves, bf16=False)
+    assert torch.allclose(found, wanted, atol=1e-4)
+    unlike = training.teacher.points(2 * grey - 1, IMAGENET, bf16=False)
+    assert not torch.allclose(unlike, wanted, atol=1e-3)
 
 
 def test_a_teacher_pulls_points_towards_its_own_and_learns_nothing(

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,15 +35,10 @@ SHAPE = torch.tensor([[-0.5, -0.4], [0.5, -0.4], [0.0, 0.0], [-0.3, 0.5], [0.3, 
 FACE = torch.tensor([[[-0.41, -0.33], [0.27, -0.55], [0.93, 0.02], [-1.0, 0.4], [0.3, 1.3]]])
 
 
-def head_of(
-    name: str, in_channels: int = 8, side: int = SIDE, landmarks: int = 5
-) -> torch.nn.Module:
+def head_of(name: str, landmarks: int = 5) -> Any:
     torch.manual_seed(0)
-    side = 1 if REGISTRY.get(Head, name).takes == "vector" else side
-    head: torch.nn.Module = REGISTRY.build(
-        Head, name, in_channels=in_channels, side=side, landmarks=landmarks
-    )
-    return head.eval()
+    side = 1 if REGISTRY.get(Head, name).takes == "vector" else SIDE
+    return REGISTRY.build(Head, name, in_channels=8, side=side, landmarks=landmarks).eval()
 
 
 def network_of(head: str, landmarks: int, *more: str) -> tuple[TrialSpec, LandmarkNetwork]:
@@ -149,7 +145,7 @@ def test_an_encoded_point_is_decoded(name: str) -> None:
     if isinstance(head, Local):
         head.set_mean_shape(SHAPE)
     output, n = encoded(name)
-    points = head.decode(output, SHAPE)  # type: ignore[operator]
+    points = head.decode(output, SHAPE)
     assert points.dtype == torch.float32
     errors = ((points - FACE) * n / 2).abs().amax(dim=2)[0].tolist()
     inside, edge, on_edge, beyond = ERRORS[name]

@@ -7,12 +7,10 @@ from helpers import REGISTRY
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, to_mapping
-from odnbench.plan.fields import spec_fields
 from odnbench.plan.pipelines import Pipeline, resolve
 from odnbench.plan.reference import Reference
 from odnbench.plan.specs import TrialSpec
 
-FIELDS = spec_fields(REGISTRY)
 CRITERIA = [{"criterion": "l2"}, {"loss.criterion": "wing", "unit": "pixels"}]
 
 
@@ -86,7 +84,7 @@ def test_a_reference_is_the_rows_that_have_what_it_names(reference: Any, rows: i
     """Two variants with two criteria, two seeds each."""
     axes = {"variant": ["cut", "dm"], "data_term": CRITERIA, "seed": [0, 1]}
     specs = resolve(pipeline(**axes), REGISTRY)
-    found = Reference(reference, FIELDS)
+    found = Reference(reference, REGISTRY)
     assert len(found.rows(specs)) == rows
     assert (found.fault(specs) == "") == (rows == 1)
     if rows == 1:

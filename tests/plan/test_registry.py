@@ -7,7 +7,6 @@ import pytest
 from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Backbone, Criterion, Dataset, Module, Variant
-from odnbench.plan.fields import spec_fields
 from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
@@ -275,7 +274,7 @@ def test_shipped_pipelines_name_only_what_there_is(name: str) -> None:
     if pipeline.search is not None:
         assert space_of(pipeline.search, SHIPPED).parameters
     trained = resolve(pipeline, SHIPPED)
-    assert len(Reference(pipeline.reference, spec_fields(SHIPPED)).rows(trained)) == 1
+    assert len(Reference(pipeline.reference, SHIPPED).rows(trained)) == 1
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,13 @@ def test_results_without_a_cost_are_said_to_have_none(tmp_path: Path) -> None:
     assert report.front == ()
 
 
+def test_networks_of_one_cost_have_no_front(tmp_path: Path) -> None:
+    """As those that differ in their criterion: only the noise of times would be drawn."""
+    report = report_of(tmp_path, made("odn", 0.05, 20), made("dm", 0.06, 20))
+    assert len(report.costs) == 2 and report.front == ()
+    assert "made-cost.png" not in figures_of(report)
+
+
 def test_a_row_of_which_a_seed_has_no_cost_has_none(tmp_path: Path) -> None:
     old = Made("odn", Faces(spread_errors(0.05)))
     report = report_of(tmp_path, old, made("odn", 0.06, 20, seed=1), made("dm", 0.06, 20))

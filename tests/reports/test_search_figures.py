@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,3 +127,16 @@ def test_a_value_far_above_does_not_squeeze_the_others() -> None:
     one = Space("one", "", {"augment.scale": SPACE.parameters["augment.scale"]})
     panel = figures([*points, far], space=one)["tune-search-history.png"].axes[0]
     assert panel.get_ylim()[1] < 10
+
+
+def test_values_that_are_left_out_above_are_counted() -> None:
+    point = POINTS[0]
+    near = [replace(point, number=i, values=(5.0 + 0.1 * i,)) for i in range(20)]
+    far = replace(point, number=20, values=(500.0,))
+    history, slices = (
+        figures([*near, far])[f"tune-search-{name}.png"] for name in ("history", "slices")
+    )
+    assert history.axes[0].get_ylim()[1] < 500
+    assert history.axes[0].get_title().endswith("; 1 above, not shown")
+    assert slices.get_suptitle().endswith("; 1 above, not shown")
+    assert "not shown" not in figures(near)["tune-search-slices.png"].get_suptitle()

@@ -178,5 +178,5 @@ def test_a_torn_record_of_a_search_is_named_and_takes_nothing_with_it(
     shown = output
     if command == 0:
         shown += "".join(path.read_text() for path in (tmp_path / "reports").rglob("*.md"))
-    assert f"{SEARCH}: cannot be read as a search" in shown or f"{folder / SEARCH}: " in shown
+    assert f"searched/{SEARCH}: " in shown.replace("\\", "")  # Markdown may escape its letters
     assert all(variant in shown for variant in VARIANTS)

@@ -7,8 +7,11 @@ import pytest
 from helpers import REGISTRY, trial_of
 from made_results import CELLS, COLUMN, LANDMARKS, Faces, Made, report_of, spread_errors
 
+from odnbench.plan.specs import LossSpec
 from odnbench.results.predictions import Occlusion
-from odnbench.tracking.entries import parameters, result_metrics, trial_tags
+from odnbench.results.records import Cost, Epoch
+from odnbench.tracking.entries import epoch_metrics, parameters, result_metrics, trial_tags
+from odnbench.tracking.runs import _EPOCHS_PER_BATCH
 
 N = 20
 
@@ -58,3 +61,23 @@ def test_a_run_says_that_its_numbers_are_those_of_a_flip_test() -> None:
     assert "test" not in trial_tags(plain)
     held = {param.key: param.value for param in parameters(flipped)}
     assert held["data.flip_test"] == "True"
+
+
+def test_metrics_hold_the_cost_where_it_was_measured(tmp_path: Path) -> None:
+    cost = Cost(20_000_000, 2.5, 0.5, 14_000_000, 2)
+    for name, made in (("new", cost), ("old", None)):
+        (trial,) = report_of(
+            tmp_path / name, Made("odn", Faces(spread_errors(0.05, N)), cost=made)
+        ).trials
+        metrics = result_metrics(trial.trial, trial.folder, REGISTRY, [COLUMN])
+        held = {m.key: m.value for m in metrics if m.key.startswith("cost_")}
+        assert held == ({} if made is None else {
+            "cost_multiply_adds": 2e7, "cost_ms_single": 2.5, "cost_ms_batched": 0.5,
+            "cost_peak_bytes": 1.4e7, "cost_threads": 2,
+        })  # fmt: skip
+
+
+def test_a_batch_of_the_fullest_epochs_is_not_too_large_for_mlflow() -> None:
+    weights = dict.fromkeys(LossSpec.weights(), 0.1)
+    epoch = Epoch(1, 1.0, 1.0, 1e-3, 5.0, 1.0, 3.0, 2.0, weights, {**weights, "teacher": 0.1})
+    assert len(epoch_metrics([epoch] * _EPOCHS_PER_BATCH)) < 1000

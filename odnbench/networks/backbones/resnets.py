@@ -12,12 +12,20 @@ from collections import OrderedDict
 from torch import nn
 
 from odnbench.errors import OdnbenchError
-from odnbench.networks.backbones.trunk import FeatureExtractor
 from odnbench.networks.backbones.weights import load_weights, published_weights
 from odnbench.networks.torchvision_import import torchvision
 from odnbench.plan.weights import weights_file
 
 _BLOCK = torchvision.models.resnet.BasicBlock
+
+
+class FeatureExtractor(nn.Sequential):
+    """The first layers of a network: (B, 3, H, W) → Z (B, out_channels, H/stride, W/stride)."""
+
+    def __init__(self, layers: "OrderedDict[str, nn.Module]", out_channels: int, stride: int):
+        super().__init__(layers)
+        self.out_channels = out_channels
+        self.stride = stride
 
 
 def resnet(attach: str, pretrained: str, *, name: str) -> FeatureExtractor:

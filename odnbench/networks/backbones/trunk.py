@@ -6,7 +6,6 @@ network whose layers stand in containers.
 
 # B images, C channels, H×W pixels of the image, h×w cells of a feature map of stride s
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,24 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from odnbench.errors import OdnbenchError, some, unknown
-from odnbench.networks.base import IMAGENET
 from odnbench.plan.entries import ATTACH_WORDS
 
 # H and W of the image that a network is looked at with: unlike each other, so that a map is told
 # from what is pooled, and the axis of channels from the other two.
 _PICTURE = (64, 96)
-
-
-class FeatureExtractor(nn.Sequential):
-    """The first layers of a network: (B, 3, H, W) → Z (B, out_channels, H/stride, W/stride)."""
-
-    input_mean: tuple[float, ...] = IMAGENET.mean
-    input_std: tuple[float, ...] = IMAGENET.std
-
-    def __init__(self, layers: "OrderedDict[str, nn.Module]", out_channels: int, stride: int):
-        super().__init__(layers)
-        self.out_channels = out_channels
-        self.stride = stride
 
 
 @dataclass(frozen=True)
@@ -138,54 +124,32 @@ def last_unit(layers: Sequence[Layer]) -> int:
     return max(at_end or units)
 
 
-def cut(network: nn.Module, attach: str, name: str) -> FeatureExtractor:
-    """The layers of `network` up to where `attach` says, a word of ATTACH_WORDS or a layer's name.
+def place_of(network: nn.Module, attach: str, name: str) -> tuple[str, FeatureMap]:
+    """The layer of `network` that `attach` means, a word of ATTACH_WORDS or a layer's name, and the
+    feature map that it gives.
 
     "whole" is the last feature map, before pooling and classifier. "stride-N" is the outermost
     layer that ends with a map of that stride, and of such layers the last: a stage rather than a
     layer within the next one, before that divides the map. "last-unit": see `last_unit`.
-    A map with channels last is put the other way round. name: of the network in messages. Raises
-    OdnbenchError for an unknown `attach`, and for a network whose layers do not follow each other.
+    name: of the network in messages. Raises OdnbenchError for an unknown `attach`.
     """
-    image = small_image()
-    trunk = layers_of(network, image)
-    maps = [layer for layer in trunk if layer.map is not None]
+    maps = [(layer, found) for layer in layers_of(network, small_image()) if (found := layer.map)]
     if attach == "last-unit":
-        found = maps[: last_unit(maps)]
+        chosen = maps[: last_unit([layer for layer, _ in maps])]
     elif attach in ATTACH_WORDS:
-        of_stride = [layer for layer in maps if f"stride-{_stride(layer)}" == attach]
-        found = _outermost(maps if attach == "whole" else of_stride)
+        of_stride = [one for one in maps if attach in ("whole", f"stride-{one[1].stride}")]
+        depth = min((layer.name.count(".") for layer, _ in of_stride), default=0)
+        chosen = [one for one in of_stride if one[0].name.count(".") == depth]
     else:
-        found = [layer for layer in maps if layer.name == attach]
-    if not found:
-        known = [*ATTACH_WORDS, *dict.fromkeys(layer.name for layer in maps)]
-        reason = f"{unknown('place', attach, known)}" if attach not in ATTACH_WORDS else ""
-        raise OdnbenchError(
-            f"model.attach: {name} has no map for '{attach}'; {reason or some(known)}"
-        )
-    layer = found[-1]
-    end = layer.map
-    assert end is not None
-    layers = _until(network, layer.name.split("."))
-    if end.channels_last:
-        layers["channels_first"] = ChannelsFirst()
-    extractor = FeatureExtractor(layers, end.channels, end.stride)
-    _check_chain(extractor, image, layer, name)
-    return extractor.train(network.training)
-
-
-class ChannelsFirst(nn.Module):
-    """(B, h, w, C) → (B, C, h, w)."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """See the class."""
-        return features.permute(0, 3, 1, 2)
-
-
-def _outermost(layers: Sequence[Layer]) -> list[Layer]:
-    """Those of `layers` that stand in the fewest containers."""
-    depth = min((layer.name.count(".") for layer in layers), default=0)
-    return [layer for layer in layers if layer.name.count(".") == depth]
+        chosen = [one for one in maps if one[0].name == attach]
+    if not chosen:
+        strides = {f"stride-{found.stride}" for _, found in maps} & set(ATTACH_WORDS)
+        known = ["whole", "last-unit", *sorted(strides), *(layer.name for layer, _ in maps)]
+        if attach not in ATTACH_WORDS:
+            raise OdnbenchError(f"model.attach of {name}: {unknown('place', attach, known)}")
+        raise OdnbenchError(f"model.attach: {name} has no '{attach}'; it has {some(known)}")
+    layer, found = chosen[-1]
+    return layer.name, found
 
 
 def _stride(layer: Layer) -> int:
@@ -199,31 +163,3 @@ def _trunk(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
             yield from _trunk(child, f"{prefix}{name}.")
         elif isinstance(blocks := getattr(child, "blocks", None), nn.Module):
             yield from _trunk(blocks, f"{prefix}{name}.blocks.")
-
-
-def _until(parent: nn.Module, path: Sequence[str]) -> "OrderedDict[str, nn.Module]":
-    """The children of `parent` up to and including the layer at `path` below it."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for name, child in parent.named_children():
-        layers[name] = child
-        if name == path[0]:
-            if len(path) > 1:
-                layers[name] = nn.Sequential(_until(child, path[1:]))
-            break
-    return layers
-
-
-def _check_chain(extractor: nn.Module, image: Tensor, layer: Layer, name: str) -> None:
-    """Raises OdnbenchError unless `extractor` gives what `layer` gave within the whole network."""
-    extractor.eval()
-    with torch.no_grad():
-        Z = extractor(image)
-    wanted = layer.gives
-    assert isinstance(wanted, Tensor)
-    if isinstance(list(extractor.children())[-1], ChannelsFirst):
-        Z = Z.permute(0, 2, 3, 1)
-    if not torch.equal(Z, wanted):
-        raise OdnbenchError(
-            f"{name}: its layers up to '{layer.name}' do more than follow each other, so that the "
-            "network cannot be cut there; choose another backbone or another model.attach"
-        )

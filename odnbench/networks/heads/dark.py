@@ -10,13 +10,10 @@ maximum, is no refinement.
 
 # B images, L landmarks, n×n map
 
-import math
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from odnbench.networks.heads.cells import column_and_row
+from odnbench.networks.heads.cells import column_and_row, log_gaussian
 from odnbench.networks.precision import full_precision
 
 _LEAST = 1e-10  # where the smoothed map is not positive, its logarithm is that of this
@@ -25,30 +22,28 @@ _LEAST = 1e-10  # where the smoothed map is not positive, its logarithm is that 
 def refined_peaks(maps: Tensor, sigma: float) -> Tensor:
     """(B, L, 2): x y of the peaks of maps (B, L, n, n), in cells; n at least 3, sigma in cells."""
     n = maps.shape[-1]
-    logs = smoothed(maps, sigma).clamp(min=_LEAST).log().flatten(2)  # (B, L, n²)
-    peaks = column_and_row(logs.argmax(dim=2), n)
+    smooth = smoothed(maps, sigma).flatten(2)  # (B, L, n²)
+    peaks = column_and_row(smooth.argmax(dim=2), n)
     middle = peaks.clamp(1, n - 2)
     near = torch.arange(-1, 2, device=maps.device)
     columns, rows = (middle[..., None] + near).unbind(dim=2)  # (B, L, 3)
-    patches = logs.gather(2, (rows[..., :, None] * n + columns[..., None, :]).flatten(2))
-    step = _newton_step(patches.unflatten(2, (3, 3)))
+    patches = smooth.gather(2, (rows[..., :, None] * n + columns[..., None, :]).flatten(2))
+    step = _newton_step(patches.clamp(min=_LEAST).log().unflatten(2, (3, 3)))
     found = middle + step
     reached = (found - peaks).abs().amax(dim=2, keepdim=True) <= 1  # False for nan
     return torch.where(reached, found, peaks.to(found))
 
 
 def smoothed(maps: Tensor, sigma: float) -> Tensor:
-    """maps (B, L, n, n), convolved with a Gaussian of deviation `sigma` cells. Beyond its edge a
-    map is 0, which draws a peak that lies less than 2 `sigma` from the edge away from it.
+    """maps (B, L, n, n), convolved with a Gaussian of height 1 and deviation `sigma` cells.
+
+    Beyond its edge a map is 0, which draws a peak that lies less than 2 `sigma` from the edge away
+    from it.
     """
-    radius = math.ceil(3 * sigma)
-    at = torch.arange(-radius, radius + 1, device=maps.device, dtype=maps.dtype)
-    kernel = (-0.5 * (at / sigma).square()).softmax(dim=0)
-    single = maps.flatten(0, 1)[:, None]  # (B L, 1, n, n)
+    n = maps.shape[-1]
+    K = log_gaussian(torch.arange(n, dtype=maps.dtype, device=maps.device), n, sigma).exp()
     with full_precision(maps):
-        single = functional.conv2d(single, kernel[None, None, None, :], padding=(0, radius))
-        single = functional.conv2d(single, kernel[None, None, :, None], padding=(radius, 0))
-    return single.view_as(maps)
+        return K @ maps @ K
 
 
 def _newton_step(patches: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.networks.heads.cells import column_and_row, from_cells, log_gaussian, to_cells
 from odnbench.networks.heads.dark import refined_peaks
 from odnbench.networks.heads.head import CriterionFunction, LandmarkHead
-from odnbench.networks.heads.maps import LandmarkMaps
+from odnbench.networks.heads.maps import LandmarkMaps, begin_with_nothing
 
 _LEAST_CELLS = 3  # along a side, which the derivatives of a peak take
 
@@ -45,6 +45,7 @@ class Heatmap(LandmarkHead):
             )
         self._sigma = sigma
         self.maps = LandmarkMaps(in_channels, landmarks, width=width, upsamplings=upsamplings)
+        begin_with_nothing(self.maps.maps)  # as in Xiao et al.
 
     def forward(self, features: Tensor) -> Tensor:
         """See LandmarkHead.forward."""

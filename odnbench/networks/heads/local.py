@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from odnbench.networks.heads.cells import column_and_row
 from odnbench.networks.heads.head import CriterionFunction, LandmarkHead
+from odnbench.networks.heads.maps import begin_with_nothing
 from odnbench.networks.precision import full_precision, widened
 
 
@@ -52,6 +53,7 @@ class Local(LandmarkHead):
         others = torch.arange(landmarks)[:, None] + torch.arange(1, count + 1)
         self.register_buffer("neighbours", others % landmarks)  # until the mean shape is known
         self.layer = nn.Conv2d(in_channels, landmarks * (1 + 2 * (1 + count)), 1)
+        begin_with_nothing(self.layer)  # as in the paper's code
 
     def set_mean_shape(self, mean_shape: Tensor) -> None:
         """See LandmarkHead.set_mean_shape."""

@@ -1,0 +1,41 @@
+"""What a search asks of executors when it cannot go on."""
+
+import dataclasses
+import errno
+import os
+from pathlib import Path
+
+from helpers import plan_in
+
+from odnbench.results.searches import SearchRecord, SearchSettings
+from odnbench.sweep.search import Searching, design_of, searched_pipeline
+from odnbench.sweep.study import open_study
+
+TWO_POINTS = """title = "Two points"
+[parameters]
+learning_rate = { choices = [1e-3, 2e-3] }
+"""
+
+
+def test_on_a_full_disk_nothing_more_begins_and_no_point_has_failed(
+    tmp_path: Path, cache: Path
+) -> None:
+    """Of three points in a space of two, one waits for another one of the same values."""
+    space = tmp_path / "space.toml"
+    space.write_text(TWO_POINTS)
+    plan = plan_in(tmp_path, cache, "learning_rate=1e-3", pipeline="tune")
+    plan = dataclasses.replace(plan, pipeline=searched_pipeline(plan.pipeline, str(space), ""))
+    design = design_of(plan, SearchSettings("random", "none"), trials=3)
+    with open_study(design, plan.file.parent) as study:
+        searching = Searching(plan, design, study)
+        given = [found for _ in range(3) if (found := searching.next()) is not None]
+        assert len(given) in (1, 2) and not searching.is_over
+        for asked, trial in given:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            searching.ended(asked, trial, "failed", f"OSError: {full}")
+        assert searching.next() is None and searching.is_over
+        assert "No space left on device" in study.fault
+    record = SearchRecord.load(plan.file.parent)
+    assert [point.state for point in record.points] == ["running"] * 3
+    with open_study(design, plan.file.parent) as study:
+        assert Searching(plan, design, study).next() == given[0]
