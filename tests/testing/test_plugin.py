@@ -1,4 +1,5 @@
-"""A plug-in package beside the wheel: entries of seven families, added without touching odnbench.
+"""The package of docs/extending.md beside the wheel: entries of nine families, added without a
+change to odnbench.
 
 Both are built and installed in an environment of their own; torch and the other libraries are those
 of the environment that runs the tests.
@@ -6,7 +7,6 @@ of the environment that runs the tests.
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from extending import write_examples
 
 import odnbench
 
 ROOT = Path(odnbench.__file__).parents[1]
-PLUGIN = Path(__file__).parents[1] / "plugin"
 TINY = ["input_size=64", "batch_size=8", "epochs=2", "pretrained=none"]
 OF_PLUGIN = [
-    "variant=odn", "backbone=plain", "attach=stride-16", "head=example-soft-argmax",
-    "low_rank=none", "attention=channel-gate", "vignette=0.5",
+    "variant=odn", "backbone=plain", "attach=stride-16", "head=plain-soft-argmax",
+    "low_rank=none", "attention=channel-gate", "criterion=log-cosh", "vignette=0.5",
 ]  # fmt: skip
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -35,7 +35,8 @@ pytestmark = pytest.mark.slow
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment that holds the wheels of odnbench and of the plug-in."""
     wheels, folder = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("environment")
-    plugin = shutil.copytree(PLUGIN, tmp_path_factory.mktemp("plugin") / "project")
+    plugin = tmp_path_factory.mktemp("plugin")
+    write_examples(plugin)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels)]
     for project in (ROOT, plugin):
         subprocess.run([*build, str(project)], check=True, capture_output=True)
@@ -95,26 +96,26 @@ def trained(run_of: Command, work: Path) -> Path:
 
 def test_what_a_plugin_brings_is_listed_with_its_name(command: Command) -> None:
     listed = command("registry", "list").stdout.splitlines()
-    brought = [line.split()[:2] for line in listed if line.rstrip().endswith("plug-in example")]
+    brought = [line.split()[:2] for line in listed if line.rstrip().endswith("plug-in mylab")]
     assert brought == [
         ["backbones", "plain"], ["slots", "attention"], ["modules", "channel-gate"],
-        ["heads", "example-soft-argmax"], ["augmentations", "vignette"], ["metrics", "worst"],
-        ["formats", "example-csv"],
+        ["heads", "plain-soft-argmax"], ["criteria", "log-cosh"], ["augmentations", "vignette"],
+        ["datasets", "shots"], ["metrics", "worst"], ["formats", "plain-csv"],
     ]  # fmt: skip
 
 
 def test_a_plugin_that_keeps_its_contracts_is_told_so(command: Command) -> None:
     done = command("registry", "check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.rpartition(": ")[2] for line in done.stdout.splitlines()] == ["ok"] * 7
+    assert [line.rpartition(": ")[2] for line in done.stdout.splitlines()] == ["ok"] * 9
 
 
 def test_a_trial_is_made_of_what_a_plugin_brings(trained: Path) -> None:
     spec = json.loads((trained / "trial.json").read_text())["trial"]["spec"]
     model = spec["model"]
     assert model["attention"] == "channel-gate"
-    assert (model["backbone"], model["head"]) == ("plain", "example-soft-argmax")
-    assert spec["augment"]["vignette"] == 0.5
+    assert (model["backbone"], model["head"]) == ("plain", "plain-soft-argmax")
+    assert (spec["loss"]["criterion"], spec["augment"]["vignette"]) == ("log-cosh", 0.5)
 
 
 def test_the_metric_of_a_plugin_is_in_the_report(command: Command, trained: Path) -> None:
@@ -140,7 +141,7 @@ def test_the_metric_of_a_plugin_is_in_scores(command: Command, trained: Path) ->
 
 
 def test_the_format_of_a_plugin_writes_the_report(command: Command, trained: Path) -> None:
-    done = command("report", "ablation", "--format", "example-csv", "--out", "reports")
+    done = command("report", "ablation", "--format", "plain-csv", "--out", "reports")
     assert done.returncode == 0, done.stderr
     path = done.stdout.partition("  (trials")[0]
     with (trained.parents[2] / path).open() as file:
@@ -166,7 +167,7 @@ def test_an_edited_plugin_gives_new_ids_to_the_trials_that_use_it(
     without_plugin = ["variant=brnet", "backbone=resnet18"]
     script = IDS.format(overrides=[[*TINY, *OF_PLUGIN], [*TINY, *without_plugin]])
     with_plugin, without = command("-c", script, program="python").stdout.split()
-    (code,) = installed.glob("lib/python*/site-packages/odnbench_example/modules.py")
+    (code,) = installed.glob("lib/python*/site-packages/mylab/modules.py")
     code.write_text(code.read_text().replace("nn.ReLU()", "nn.SiLU()"))
     edited, same = command("-c", script, program="python").stdout.split()
     assert edited != with_plugin
