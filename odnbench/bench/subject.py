@@ -8,8 +8,9 @@ from odnbench.datasets.archives.archive import find_root, open_archive
 from odnbench.datasets.faces import Face
 from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.datasets.sources import TrialFaces
+from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Dataset
-from odnbench.plan.pipelines import load_pipeline
+from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.sweep.plan import Places, make_plan
@@ -39,9 +40,15 @@ def make_subject(
     entry = registry.get(Dataset, _DATASET)
     specs = ["variant=odn", "pretrained=none", *overrides]
     pipeline = load_pipeline("ablation")
+    resolved = resolve(pipeline, registry, overrides=specs)
+    if len(resolved) > 1:
+        raise OdnbenchError(
+            f"a benchmark times one trial, but these settings give {len(resolved)}; give each key "
+            "one value"
+        )
     root = find_root(entry, data_root)
     if root is None:
-        size = int(dict(text.split("=", 1) for text in specs).get("input_size", 224))
+        size = resolved[0].data.input_size
         data_root = folder / "rendered"
         root = data_root / _DATASET
         render_layout(entry, root, _FACES_PER_PART, round(1.5 * size), seed=0)

@@ -29,8 +29,10 @@ _MOST_RUNS = 6  # of each batch size, the first of which picks algorithms and do
 _MOST_SECONDS = 0.4  # after which no further run of a batch size is begun
 
 
-def cost_of(network: LandmarkNetwork, size: int, bf16: bool) -> Cost | None:
+def cost_of(network: LandmarkNetwork, size: int, bf16: bool, passes: int = 1) -> Cost | None:
     """The cost of predicting pictures of side `size`; None for a network without parameters.
+
+    passes: of the network over each picture, two in a flip test; one of them is measured.
 
     Takes a second at most, or two passes of COST_BATCH faces where these take longer. Leaves
     weights and generators as they are, and the network in eval mode.
@@ -48,9 +50,9 @@ def cost_of(network: LandmarkNetwork, size: int, bf16: bool) -> Cost | None:
 
     single, batched = partial(run, 1), partial(run, COST_BATCH)
     return Cost(
-        multiply_adds=multiply_adds(network, inputs[:1]),
-        ms_single=1000 * median_seconds(single, device),
-        ms_batched=1000 * median_seconds(batched, device) / COST_BATCH,
+        multiply_adds=passes * multiply_adds(network, inputs[:1]),
+        ms_single=passes * 1000 * median_seconds(single, device),
+        ms_batched=passes * 1000 * median_seconds(batched, device) / COST_BATCH,
         peak_bytes=_peak_bytes(batched, network, inputs),
         threads=torch.get_num_threads(),
     )

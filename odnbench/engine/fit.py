@@ -109,7 +109,8 @@ def fit(
     write_picture(examples, folder.examples)
     pasted = _pasted(network, faces.test, size, bf16, flip_test) if spec.data.pasted_test else None
     seconds = progress.seconds + time.perf_counter() - started
-    result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds, predict_ms)
+    passes = 1 if flip_test is None else 2
+    result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds, predict_ms, passes)
     folder.finish(result, predictions, pasted)
     return result
 
@@ -152,8 +153,11 @@ def _result(
     best_nme: float,
     seconds: float,
     predict_ms: float,
+    passes: int,
 ) -> Result:
-    """The result of a trial of `epochs` epochs, whose network has the selected weights."""
+    """The result of a trial of `epochs` epochs, whose network has the selected weights and predicts
+    a face in so many passes.
+    """
     network = training.kept
     M, W_fc = network.structural_matrix, network.regression_matrix
     seen = epochs * len(training.batches) * training.batches.size
@@ -173,7 +177,7 @@ def _result(
         product_spectrum=() if product is None else tuple(product.tolist()),
         shapes=shapes_of(network),
         predict_ms=predict_ms,
-        cost=cost_of(network, training.batches.input_size, training.bf16),
+        cost=cost_of(network, training.batches.input_size, training.bf16, passes),
     )
 
 

@@ -110,7 +110,7 @@ def _warmed_up(
     The rise takes w steps: step t, counted from 1, has the share t / (w + 1) of the full rate. The
     schedule begins at step w + 1, with the full rate, over the `total` - w steps that are left.
     """
-    w = round(train.warmup_epochs * steps_per_epoch)
+    w = min(round(train.warmup_epochs * steps_per_epoch), total - 1)
 
     def share(step: int) -> float:
         """Of the full rate; `step` is counted from 0."""

@@ -34,6 +34,7 @@ from odnbench.engine.effects.apply import Effect, effects_of
 from odnbench.engine.occluders import TRAINING_SEED, Occluders
 from odnbench.engine.optimisation import build_optimizer, clip_gradient
 from odnbench.engine.teacher import Teacher
+from odnbench.engine.transfer import move
 from odnbench.losses.objective import Objective, Terms, build_objective
 from odnbench.networks.base import IMAGENET, LandmarkNetwork, Normalisation, Prediction
 from odnbench.plan.conversion import replace_at
@@ -118,13 +119,13 @@ class Batches:
         generator: of the occluders and the effects.
         """
         device = self.points.device
-        there = _move(rows, device)
+        there = move(rows, device)
         inputs, targets = resample(
-            _move(self.images.index_select(0, _move(rows, self.images.device)), device),
+            move(self.images.index_select(0, move(rows, self.images.device)), device),
             self.points.index_select(0, there),
             self.offsets.index_select(0, there),
-            _move(transforms, device),
-            _move(mirrored, device),
+            move(transforms, device),
+            move(mirrored, device),
             self.flip,
             self.input_size,
         )
@@ -306,10 +307,3 @@ def on_device(images: Bytes, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.nbytes > _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return tensor
     return tensor.to(device)
-
-
-def _move(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor` on `device`; from the host to a GPU through pinned memory, without waiting."""
-    if tensor.device == device:
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)

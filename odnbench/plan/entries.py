@@ -106,6 +106,7 @@ class Criterion(Buildable):
     on: tuple[Literal["points", "maps"], ...] = ("points",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.unit and self.on != ("points",):
             raise OdnbenchError(
                 f"on: maps have no unit, but unit is '{self.unit}'; leave out unit, or give two "
@@ -128,6 +129,7 @@ class Augmentation(Buildable):
     occludes: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         bound("augmentation", self, "reference", 0, 0.5)  # strength is at most 2, an amount 1
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any
 
-from odnbench.plan.conversion import public_name, replace_at, to_mapping
+from odnbench.plan.conversion import replace_at, to_mapping
 from odnbench.plan.effects import resolved
 from odnbench.plan.entries import (
     Augmentation,
@@ -25,7 +25,7 @@ from odnbench.plan.entries import (
 from odnbench.plan.foreign import source_digest
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import NEUTRAL, NONE, TrainSpec, TrialSpec
+from odnbench.plan.specs import NONE, TrainSpec, TrialSpec, unsaid
 from odnbench.plan.weights import weights_digest
 
 ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
@@ -77,11 +77,8 @@ def content_id(*parts: Any) -> str:
 def _canonical_spec(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
     """The spec as a mapping in which what gives equal numbers is written alike."""
     named: dict[str, Any] = to_mapping(spec)
-    for section in dataclasses.fields(spec):
-        part = getattr(spec, section.name)
-        for f in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
-            if f.metadata == NEUTRAL and getattr(part, f.name) == f.default:
-                del named[section.name][public_name(f.name)]
+    for section, name in unsaid(spec):
+        del named[section][name]
     model = named["model"]
     model["attach"] = registry.get(Backbone, spec.model.backbone).layer(spec.model.attach)
     for slot, module in spec.model.modules.items():

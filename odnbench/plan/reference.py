@@ -63,9 +63,11 @@ class Reference:
 
 
 def _values_at(keys: Iterable[str], spec: TrialSpec) -> dict[str, Any]:
-    """Dotted key → value, of what `spec` has at `keys`; an empty slot is "none"."""
-    own = leaves(spec)
-    return {key: own.get(key, NONE) for key in keys}
+    """Dotted key → value, of what `spec` has at `keys`; an empty slot is "none", and an effect that
+    is not named has no amount.
+    """
+    own = {key: value for key, value in leaves(spec).items() if value is not None}
+    return {key: own.get(key, NONE if key.startswith("model.") else 0.0) for key in keys}
 
 
 def _written(values: Mapping[str, Any]) -> str:

@@ -6,12 +6,12 @@ network in registry/slots.toml, everything else here; pipelines state only diffe
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from odnbench.errors import OdnbenchError
-from odnbench.plan.conversion import INLINE, Amounts, Names, bound, leaves
+from odnbench.plan.conversion import INLINE, Amounts, Names, bound, leaves, public_name
 
 NONE = "none"  # in place of a module: the slot stays empty
 # Metadata of a field whose default does what was done before there was the field: with its default
@@ -211,6 +211,15 @@ class TrialSpec:
 
     def __post_init__(self) -> None:
         bound("trial", self, "seed", 0, 2**63 - 1)
+
+
+def unsaid(spec: TrialSpec) -> Iterator[tuple[str, str]]:
+    """Section and name of each neutral field of `spec` that is at its default."""
+    for section in dataclasses.fields(spec):
+        part = getattr(spec, section.name)
+        for f in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
+            if f.metadata == NEUTRAL and getattr(part, f.name) == f.default:
+                yield section.name, public_name(f.name)
 
 
 def differing_fields(specs: Iterable[TrialSpec]) -> tuple[str, ...]:

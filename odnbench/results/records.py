@@ -49,7 +49,7 @@ COST_BATCH = 32
 
 @dataclass(frozen=True)
 class Cost:
-    """What it costs to predict a face with one pass of a network, on the device of the trial.
+    """What it costs to predict a face on the device of the trial; a flip test takes two passes.
 
     Times are medians of a few runs; other processes may have been at work beside.
     """

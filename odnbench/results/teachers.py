@@ -12,11 +12,11 @@ from odnbench.results.folder import CHECKPOINT, TRIAL, TrialFolder
 
 
 def teacher_folder(spec: TrialSpec) -> TrialFolder | None:
-    """The folder of the teacher that `spec` names; None where it names none.
+    """The folder of the teacher that `spec` names; None where it names none, or is not trained.
 
     Raises OdnbenchError where the folder does not hold a trial and its weights.
     """
-    if not spec.train.teacher:
+    if not spec.train.teacher or not spec.train.epochs:
         return None
     path = path_of(spec.train.teacher)
     folder = TrialFolder(path.parent if path.name == CHECKPOINT else path)

@@ -22,6 +22,7 @@ from odnbench.plan.pipelines import Pipeline
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Point, Space, apply
+from odnbench.plan.specs import unsaid
 from odnbench.plan.titles import point_title
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import INTERRUPTED, PRUNED, TrialFolder
@@ -317,10 +318,12 @@ def design_of(plan: Plan, settings: SearchSettings, trials: int | None = None) -
         if trials is not None and trials < count:
             raise OdnbenchError(f"the grid has {count} points, more than --trials {trials}")
         trials = count
+    later = {f"{section}.{name}" for section, name in unsaid(base.spec)}
+    said = {key: value for key, value in leaves(base.spec).items() if key not in later}
     return Design(
         name=plan.pipeline.name,
         plan=plan.id,
-        spec={**leaves(base.spec), "faces": base.faces},
+        spec={**said, "faces": base.faces},
         space=space,
         defaults=defaults,
         settings=settings,

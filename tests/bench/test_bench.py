@@ -19,6 +19,7 @@ from odnbench.bench.train import AUGMENTED, BARE, FULL, HABIT, PLAIN, bench_trai
 from odnbench.datasets.sources import split_validation
 from odnbench.engine.augment import IDENTITY
 from odnbench.engine.training import Batches
+from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.registry import Registry
 
@@ -95,3 +96,10 @@ def test_contenders_take_turns_and_the_first_round_does_not_count() -> None:
     )
     assert calls == ["a", "before b", "b"] * 3
     assert [(t.name, len(t.seconds)) for t in timings] == [("a", 2), ("b", 2)]
+
+
+def test_settings_of_several_trials_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OdnbenchError, match="these settings give 2; give each key one value"):
+        make_subject(Registry.load(), None, tmp_path, ["variant=odn,cut"])
+    with pytest.raises(OdnbenchError, match="expected key=value"):
+        make_subject(Registry.load(), None, tmp_path, ["foo"])

@@ -88,6 +88,14 @@ def test_peak_memory_is_that_of_weights_pictures_and_live_tensors() -> None:
     assert found.peak_bytes == weights + 32 * 4 * (3 * 8 * 8 + 2 * 4 * 4 * 4 + 10)
 
 
+def test_a_flip_test_counts_both_passes(tmp_path: Path) -> None:
+    plain, flipped = TrialFolder(tmp_path / "plain"), TrialFolder(tmp_path / "flipped")
+    fit.fit(trial_of("cut"), FACES, REGISTRY, plain)
+    fit.fit(trial_of("cut", ["flip_test=true"]), FACES, REGISTRY, flipped)
+    assert plain.result.cost is not None and flipped.result.cost is not None
+    assert flipped.result.cost.multiply_adds == 2 * plain.result.cost.multiply_adds
+
+
 @pytest.mark.parametrize(
     ("seconds", "median"),
     [

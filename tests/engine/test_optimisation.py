@@ -124,3 +124,9 @@ def test_training_shortens_only_a_gradient_that_is_too_long() -> None:
     whole = moved(0.0)
     assert moved(0.5 * whole) == pytest.approx(0.5 * whole, rel=1e-3)
     assert moved(2 * whole) == pytest.approx(whole, rel=1e-3)
+
+
+def test_a_warm_up_that_takes_nearly_all_steps_leaves_one_at_the_full_rate() -> None:
+    train = TrainSpec(epochs=2, learning_rate=1.0, schedule="cosine", warmup_epochs=1.9)
+    found = [rate for rate, *_ in rates(train, 2)]
+    assert found == pytest.approx([0.25, 0.5, 0.75, 1.0])

@@ -120,6 +120,7 @@ def test_the_id_takes_the_content_of_a_teacher_and_not_its_path(
     assert by != identity(f"teacher={copy}", "teacher_weight=0.5")
     assert by != identity()
     assert identity() == identity("teacher_weight=0.5")  # which is that of no teacher
+    assert identity("epochs=0") == identity("epochs=0", f"teacher={taught_before.path}")
 
 
 @pytest.mark.parametrize(

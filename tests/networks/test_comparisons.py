@@ -105,3 +105,8 @@ def test_a_plain_layer_starts_where_lm_does() -> None:
         torch.manual_seed(0)
         modules.append(REGISTRY.build(Module, name, in_features=12, landmarks=5))
     assert all(torch.equal(module.M, modules[0].M) for module in modules)
+
+
+def test_an_option_of_no_penalty_is_refused() -> None:
+    with pytest.raises(OdnbenchError, match="the penalty 'none' has no options, got rnak"):
+        LowRankModule(64, 68, penalty="none", rnak=7)

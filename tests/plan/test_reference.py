@@ -131,3 +131,12 @@ def test_overrides_may_leave_the_reference_out() -> None:
 def test_a_reference_survives_the_way_through_a_plan() -> None:
     mine = pipeline({"augment.annotation_offset": False})
     assert from_mapping(Pipeline, to_mapping(mine), "plan.json") == mine
+
+
+def test_what_is_not_named_has_no_amount() -> None:
+    axes = {"augmented": [{"flip": 0.5}, {"blur": 0.5, "shear_deg": 5.0}], "variant": ["cut"]}
+    for key in ("augment.blur", "augment.shear_deg"):
+        specs = resolve(pipeline({key: 0.0}, **axes), REGISTRY)
+        (found,) = Reference({key: 0.0}, REGISTRY).rows(specs)
+        assert found.augment.flip == 0.5
+        assert "blur" not in found.augment.effects

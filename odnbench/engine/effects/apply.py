@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from odnbench.engine.transfer import move
 from odnbench.plan.entries import Augmentation
 from odnbench.plan.registry import Registry, import_target
 
@@ -36,7 +37,7 @@ class Effect:
         chosen = torch.nonzero(drawn[:, 0] < self.amount)[:, 0]
         if not len(chosen):
             return
-        there, random = chosen.to(images.device), drawn[chosen, 1:].to(images.device)
+        there, random = move(chosen, images.device), move(drawn[chosen, 1:], images.device)
         before = images.index_select(0, there)
         after = self.change(
             images=before, amounts=self.amount * random[:, 0], random=random[:, 1:]

@@ -2,6 +2,8 @@
 
 # n images, s their side
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -17,8 +19,7 @@ def colour(
     having a gain of its own, `hue` in degrees around the axis of greys. random (n, 8).
     """
     spread = (2 * random[:, :5] - 1) * amounts[:, None]
-    grey = images.new_tensor([LUMA] * 3)
-    identity = torch.eye(3, dtype=images.dtype, device=images.device)
+    grey, identity, _ = _constants(images.device)
     more = 2 ** (saturation * spread[:, 3, None, None])
     saturated = grey + more * (identity - grey)  # (n, 3, 3)
     gains = torch.diag_embed(2 ** (gain * spread[:, :3]))
@@ -41,7 +42,7 @@ def contrast(
 
 def grey(images: Tensor, amounts: Tensor, random: Tensor) -> Tensor:
     """(n, 3, s, s) without colour, whatever the amounts."""
-    return _mapped(images, images.new_tensor([LUMA] * 3).expand(len(images), 3, 3))
+    return _mapped(images, _constants(images.device)[0].expand(len(images), 3, 3))
 
 
 def _mapped(images: Tensor, matrices: Tensor) -> Tensor:
@@ -52,8 +53,13 @@ def _mapped(images: Tensor, matrices: Tensor) -> Tensor:
 def _turn(angles: Tensor) -> Tensor:
     """(n, 3, 3) rotations by angles (n,), in radians, around the axis R = G = B (Rodrigues)."""
     cos, sin = angles.cos()[:, None, None], angles.sin()[:, None, None]
-    third = 1 / 3
-    cross = angles.new_tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * third**0.5
-    identity = torch.eye(3, dtype=angles.dtype, device=angles.device)
-    turned: Tensor = cos * identity + (1 - cos) * third + sin * cross
+    _, identity, cross = _constants(angles.device)
+    turned: Tensor = cos * identity + (1 - cos) / 3 + sin * cross
     return turned
+
+
+@cache
+def _constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """(3, 3) each: the map to greys, the identity, and the cross product with (1, 1, 1) / √3."""
+    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / 3**0.5
+    return torch.tensor([LUMA] * 3).to(device), torch.eye(3).to(device), cross.to(device)

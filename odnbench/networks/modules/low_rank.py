@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from odnbench.errors import OdnbenchError
 from odnbench.networks.base import SpectralName, SpectralPenalty
 from odnbench.networks.precision import full_precision, widened
 
@@ -39,6 +40,8 @@ class LowRankModule(nn.Module):
         **options: float,
     ):
         super().__init__()
+        if penalty == "none" and options:
+            raise OdnbenchError(f"the penalty 'none' has no options, got {', '.join(options)}")
         rank = rank or columns_for(landmarks)
         self.out_features = rank
         self.penalty = None if penalty == "none" else SpectralPenalty(penalty, options)
