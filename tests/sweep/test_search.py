@@ -39,3 +39,19 @@ def test_on_a_full_disk_nothing_more_begins_and_no_point_has_failed(
     assert [point.state for point in record.points] == ["running"] * 3
     with open_study(design, plan.file.parent) as study:
         assert Searching(plan, design, study).next() == given[0]
+
+
+def test_a_design_does_not_speak_of_what_came_later_unless_it_is_set(
+    tmp_path: Path, cache: Path
+) -> None:
+    """So that a search goes on that was begun before there were such fields."""
+    space = tmp_path / "space.toml"
+    space.write_text(TWO_POINTS)
+    spoken = []
+    for name, overrides in (("plain", ()), ("averaged", ("ema=0.9",))):
+        plan = plan_in(tmp_path / name, cache, "learning_rate=1e-3", *overrides, pipeline="tune")
+        plan = dataclasses.replace(plan, pipeline=searched_pipeline(plan.pipeline, str(space), ""))
+        spoken.append(design_of(plan, SearchSettings("random", "none"), trials=3).spec)
+    plain, averaged = spoken
+    assert averaged == {**plain, "train.ema": 0.9}
+    assert not {"train.clip", "data.flip_test", "augment.strength", "train.ema"} & plain.keys()
