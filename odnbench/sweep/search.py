@@ -352,11 +352,17 @@ def _check_space(space: Space, base: Trial, registry: Registry) -> None:
     check_trials(near, registry)
 
 
-def trial_at(base: Trial, registry: Registry, point: Point, repeat: int = 0) -> Trial:
-    """The trial at a point of the space around `base`, with the `repeat`-th seed from its own."""
+def trial_at(
+    base: Trial, registry: Registry, point: Point, repeat: int = 0, identity: str = ""
+) -> Trial:
+    """The trial at a point of the space around `base`, with the `repeat`-th seed from its own.
+
+    identity: its content id, where that is known; to tell it, weights files and teachers are read.
+    """
     spec = apply(base.spec, point)
     spec = dataclasses.replace(spec, seed=base.spec.seed + repeat)
-    identity = trial_id(spec, registry, base.faces, teacher_content(spec, registry))
+    if not identity:
+        identity = trial_id(spec, registry, base.faces, teacher_content(spec, registry))
     title = title_of(point, base, registry, repeat)
     return dataclasses.replace(base, id=identity, spec=spec, title=title)
 

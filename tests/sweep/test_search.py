@@ -5,10 +5,13 @@ import errno
 import os
 from pathlib import Path
 
+import pytest
 from helpers import plan_in
 
+from odnbench.errors import OdnbenchError
+from odnbench.plan.conversion import replace_at
 from odnbench.results.searches import SearchRecord, SearchSettings
-from odnbench.sweep.search import Searching, design_of, searched_pipeline
+from odnbench.sweep.search import Searching, design_of, searched_pipeline, trial_at
 from odnbench.sweep.study import open_study
 
 TWO_POINTS = """title = "Two points"
@@ -55,3 +58,13 @@ def test_a_design_does_not_speak_of_what_came_later_unless_it_is_set(
     plain, averaged = spoken
     assert averaged == {**plain, "train.ema": 0.9}
     assert not {"train.clip", "data.flip_test", "augment.strength", "train.ema"} & plain.keys()
+
+
+def test_a_worker_need_not_have_the_files_that_an_id_covers(tmp_path: Path, cache: Path) -> None:
+    plan = plan_in(tmp_path, cache, "variant=odn")
+    elsewhere = replace_at(plan.trials[0].spec, "model.pretrained", str(tmp_path / "weights.npz"))
+    base = dataclasses.replace(plan.trials[0], spec=elsewhere)
+    point = {"train.learning_rate": 2e-3}
+    assert trial_at(base, plan.registry, point, identity="known").id == "known"
+    with pytest.raises(OdnbenchError, match="is not there"):
+        trial_at(base, plan.registry, point)

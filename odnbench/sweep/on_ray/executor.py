@@ -76,13 +76,15 @@ def search_on_ray(
     plan, base, registry = searching.plan, searching.base, searching.plan.registry
 
     def trial_of(config: Mapping[str, Any]) -> Trial:
-        return trial_at(base, registry, config["point"], config["repeat"])
+        # A worker cannot tell the id: files that it covers are on the driver's disk.
+        asked = config["asked"]
+        return trial_at(base, registry, asked["point"], asked["repeat"], config["id"])
 
     def epoch_ended(config: Mapping[str, Any]) -> bool:
-        return searching.epoch_ended(Asked(**config), plan.folder(trial_of(config)))
+        return searching.epoch_ended(Asked(**config["asked"]), plan.folder(trial_of(config)))
 
     def ended(config: Mapping[str, Any], trial: Trial, state: State, reason: str) -> None:
-        searching.ended(Asked(**config), trial, state, reason)
+        searching.ended(Asked(**config["asked"]), trial, state, reason)
 
     def config(gpus: float) -> tune.TuneConfig:
         return tune.TuneConfig(

@@ -35,7 +35,8 @@ class StudySearcher(Searcher):
             return None
         found = self._searching.next()
         if found is not None:
-            return asdict(found[0])
+            asked, trial = found
+            return {"asked": asdict(asked), "id": trial.id}
         return Searcher.FINISHED if self._searching.is_over else None
 
     def on_trial_complete(
