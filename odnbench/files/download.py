@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
 
 from odnbench.errors import OdnbenchError
+from odnbench.files.digest import sha256_of
 from odnbench.files.whole import flush
 
 _TIMEOUT_S = 60
@@ -26,7 +27,7 @@ def download(url: str, sha256: str, folder: Path) -> Path:
     if not name:
         raise OdnbenchError(f"{url}: the URL must end in the name of a file")
     path = folder / sha256 / name
-    if path.is_file() and _sha256_of(path) == sha256:
+    if path.is_file() and sha256_of(path) == sha256:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(prefix=f".{name}.", dir=path.parent)
@@ -51,8 +52,3 @@ def download(url: str, sha256: str, folder: Path) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

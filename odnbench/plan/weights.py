@@ -2,12 +2,12 @@
 a URL with the checksum of the file behind it, as https://host/name.safetensors#sha256=HEX.
 """
 
-import hashlib
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from odnbench.errors import OdnbenchError
+from odnbench.files.digest import sha256_of
 from odnbench.plan.paths import path_of
 
 # "imagenet", IMAGENET1K_V1, a1_in1k, …; a weights file has a suffix.
@@ -29,7 +29,7 @@ def weights_digest(pretrained: str) -> str:
     if remote := weights_url(pretrained):
         return remote.sha256
     file = weights_file(pretrained)
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+    return sha256_of(file) if file else ""
 
 
 def weights_url(pretrained: str) -> RemoteFile | None:

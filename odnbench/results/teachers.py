@@ -1,9 +1,9 @@
 """The teacher of a trial: the trained network in the folder of another trial."""
 
-import hashlib
 from pathlib import Path
 
 from odnbench.errors import OdnbenchError
+from odnbench.files.digest import sha256_of
 from odnbench.plan.ids import network_id
 from odnbench.plan.paths import path_of
 from odnbench.plan.registry import Registry
@@ -45,5 +45,4 @@ def teacher_content(spec: TrialSpec, registry: Registry) -> str:
     folder = teacher_folder(spec)
     if folder is None:
         return ""
-    digest = hashlib.sha256(folder.checkpoint.read_bytes()).hexdigest()
-    return network_id(folder.trial.spec, registry, digest)
+    return network_id(folder.trial.spec, registry, sha256_of(folder.checkpoint))

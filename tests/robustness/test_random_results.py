@@ -3,7 +3,7 @@ trial is shown, and a damaged one is shown right or named; so is the record of a
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -78,6 +78,15 @@ DAMAGES = (
 )  # fmt: skip
 
 
+def tear(torn: Mapping[Path, Damage]) -> None:
+    """Damages each file as `torn` says."""
+    for path, damage in torn.items():
+        if damage is None:
+            path.unlink()
+        else:
+            path.write_bytes(damage(path.read_bytes()))
+
+
 @given(
     damages=st.lists(
         st.tuples(st.integers(0, 99), st.sampled_from(DAMAGES)),
@@ -96,11 +105,7 @@ def test_a_torn_file_takes_no_other_trial_with_it(
     shutil.copytree(whole, storage)
     files = sorted(path for path in storage.rglob("*") if path.is_file())
     damaged = {files[place % len(files)]: damage for place, damage in damages}
-    for path, damage in damaged.items():
-        if damage is None:
-            path.unlink()
-        else:
-            path.write_bytes(damage(path.read_bytes()))
+    tear(damaged)
     # A report takes many times as long as a table of states.
     done = odnbench("report") if command == 0 else odnbench("status")
     output = done.stdout + done.stderr
@@ -167,11 +172,7 @@ def test_a_torn_record_of_a_search_is_named_and_takes_nothing_with_it(
     folder = storage / "searched"
     files = sorted(path for path in folder.glob("*/*") if path.is_file())
     torn = {files[place % len(files)]: each for place, each in damages} | {folder / SEARCH: damage}
-    for path, each in torn.items():
-        if each is None:
-            path.unlink()
-        else:
-            path.write_bytes(each(path.read_bytes()))
+    tear(torn)
     done = odnbench("report") if command == 0 else odnbench("status")
     output = done.stdout + done.stderr
     assert done.returncode in (0, 1) and "Traceback" not in output
