@@ -195,7 +195,7 @@ def test_pictures_that_stay_on_the_host_train_the_same(monkeypatch: pytest.Monke
     rows = np.arange(24)[::2]
     here = Batches.of(FACES.train, rows, trial, REGISTRY, device)
     sent: list[torch.device] = []
-    monkeypatch.setattr(training, "_move", lambda tensor, to: sent.append(to) or tensor.clone())
+    monkeypatch.setattr(training, "move", lambda tensor, to: sent.append(to) or tensor.clone())
     there = list(Batches.of(FACES.train, rows, trial, REGISTRY, device).epoch(torch.Generator()))
     monkeypatch.undo()
     assert len(there) == len(here) == 1 and len(sent) == 5

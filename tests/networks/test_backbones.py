@@ -186,9 +186,9 @@ def test_a_scaling_that_is_none_is_told(std: Any) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     """A few names in common, as of the first convolution, do not make it the same network."""
-    backbone = torchvision_backbone("whole", "none", name="shufflenet_v2_x0_5")
+    trunk = torchvision_backbone("whole", "none", name="shufflenet_v2_x0_5").trunk
     path = tmp_path / "other.safetensors"
-    save_file({"conv1.0.weight": backbone.state_dict()["conv1.0.weight"]}, path)
+    save_file({"conv1.0.weight": trunk.state_dict()["conv1.0.weight"]}, path)
     with pytest.raises(OdnbenchError, match=r"only 1 of its 1 names .* of another network"):
         torchvision_backbone("whole", str(path), name="shufflenet_v2_x0_5")
 
@@ -200,7 +200,9 @@ def test_weights_of_a_whole_model_load_into_what_is_left_of_it(tmp_path: Path) -
     np.savez(path, **{name: tensor.numpy() for name, tensor in whole.state_dict().items()})
     torch.manual_seed(2)
     backbone = torchvision_backbone("stride-16", str(path), name="mobilenet_v3_small")
-    for name, tensor in backbone.state_dict().items():
+    left = backbone.trunk.state_dict()
+    assert 0 < len(left) < len(whole.state_dict())
+    for name, tensor in left.items():
         assert torch.equal(tensor, whole.state_dict()[name]), name
 
 
