@@ -17,9 +17,12 @@ hold no failing face; with none, the interval is the single point 0 and says not
 
 # S seeds, N faces, B resamples
 
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from odnbench.arrays import Floats
@@ -31,6 +34,8 @@ from odnbench.metrics.contrasts import Contrast, contrast
 # difference, since the smallest p is 2 / 2^5 = .06.
 FEWEST_FACES = 6
 _WIDEST = 10
+
+Counts = npt.NDArray[np.uint8]
 
 # Resampled values that are held in memory at a time: 8 MB for an array.
 ROW_BLOCK = 1_000_000
@@ -91,8 +96,8 @@ def contrast_interval(
 
     Its limits are estimate − standard error × quantile of the pivots.
     """
-    rng = np.random.default_rng(seed)
-    mean, variance = resampled_faces(of.per_face, resamples, rng)
+    counts, rng = faces_drawn(len(of.per_face), resamples, seed)
+    mean, variance = resampled_faces(of.per_face, counts)
     pivots = of.pivots(mean - of.estimate, variance, rng)
     # Quantiles are single pivots, not interpolated ones, because pivots can be infinite.
     above = of.standard_error * np.quantile(pivots, (1 - level) / 2, method="lower")
@@ -102,14 +107,32 @@ def contrast_interval(
     )
 
 
-def resampled_faces(
-    per_face: Floats, resamples: int, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """(N,) values → (B,) means of N values drawn with replacement, (B,) variances of such means."""
+def resampled_faces(per_face: Floats, counts: Counts) -> tuple[Floats, Floats]:
+    """(N,) values, (B, N) how often each is in a resample → (B,) means, (B,) variances of them."""
     N = len(per_face)
-    means, variances = [], []
+    # Above the least value, so that a resample of nothing but that, as of no failing face, has a
+    # variance of exactly 0.
+    above = per_face - per_face.min()
+    blocks = np.array_split(counts, -(-counts.size // ROW_BLOCK))
+    sums, squares = (
+        np.concatenate([block.astype(float) @ values for block in blocks])
+        for values in (above, above**2)
+    )
+    variances = np.maximum(0.0, squares - sums**2 / N) / (N - 1) / N
+    return per_face.min() + sums / N, variances
+
+
+def faces_drawn(N: int, resamples: int, seed: int) -> tuple[Counts, np.random.Generator]:
+    """(B, N) how often each of N faces is in a resample, and the generator that has drawn them."""
+    counts, generator = _faces_drawn(N, resamples, seed)
+    return counts, deepcopy(generator)
+
+
+@lru_cache(maxsize=8)  # reports have many rows of the same faces
+def _faces_drawn(N: int, resamples: int, seed: int) -> tuple[Counts, np.random.Generator]:
+    rng, blocks = np.random.default_rng(seed), []
     for start in range(0, resamples, rows := max(1, ROW_BLOCK // N)):
-        drawn = per_face[rng.integers(N, size=(min(rows, resamples - start), N))]
-        means.append(drawn.mean(axis=1))
-        variances.append(drawn.var(axis=1, ddof=1) / N)
-    return np.concatenate(means), np.concatenate(variances)
+        count = min(rows, resamples - start)
+        places = rng.integers(N, size=(count, N)) + N * np.arange(count)[:, None]
+        blocks.append(np.bincount(places.ravel(), minlength=count * N).astype(np.uint8))
+    return np.concatenate(blocks).reshape(resamples, N), rng

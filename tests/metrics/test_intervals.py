@@ -13,6 +13,7 @@ from odnbench.metrics.contrasts import contrast
 from odnbench.metrics.intervals import (
     contrast_interval,
     difference_interval,
+    faces_drawn,
     mean_interval,
     resampled_faces,
 )
@@ -136,7 +137,9 @@ def test_resampled_means_vary_as_theory_says_also_in_blocks(
 ) -> None:
     monkeypatch.setattr(intervals, "ROW_BLOCK", 70)  # 7 rows at a time; 5000 is no multiple
     values = np.arange(10.0)
-    means, variances = resampled_faces(values, 5000, np.random.default_rng(11))
+    counts, _ = faces_drawn(10, 5000, seed=11)
+    assert (counts.sum(axis=1) == 10).all()
+    means, variances = resampled_faces(values, counts)
     assert means.shape == variances.shape == (5000,)
     assert means.mean() == pytest.approx(4.5, abs=0.05)
     assert means.var() == pytest.approx(values.var() / 10, rel=0.06)
