@@ -1,23 +1,29 @@
 """Results that are made by hand, so that the numbers of their report can be calculated."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from helpers import REGISTRY, TINY_TRIAL, trial_of
+from matplotlib.figure import Figure
 
 from odnbench.arrays import Flags, Floats
 from odnbench.datasets.pictures import write_picture
 from odnbench.plan.entries import Variant
 from odnbench.plan.pipelines import Pipeline, load_pipeline, resolve
+from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import Search
 from odnbench.plan.trials import Coverage, Trial
+from odnbench.reports.document import Chart, Phrase, Plot, plain
+from odnbench.reports.drawing import draw_chart
+from odnbench.reports.markdown import as_markdown
 from odnbench.reports.read import read_report
 from odnbench.reports.report import Report
+from odnbench.reports.sections import document_of
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord
 from odnbench.results.predictions import Occlusion, Predictions
@@ -57,6 +63,8 @@ class Made:
     validation_nme_percent: float = 5.0
     cost: Cost | None = None
     device: str = "cpu"
+    rendered: bool | None = None  # whether its faces are; None: as the others
+    protocol: Protocol | None = None
 
 
 def registry_with(*variants: Variant) -> Registry:
@@ -106,6 +114,25 @@ def report_of(
     return read_report(folder / PLAN, registry)
 
 
+def page_of(report: Report) -> str:
+    """The report as Markdown."""
+    return as_markdown(document_of(report))
+
+
+def figures_of(report: Report) -> dict[str, Figure]:
+    """Name → figure, of all that the report draws."""
+    return {
+        block.name: draw_chart(block) if isinstance(block, Chart) else block.draw()
+        for block in document_of(report).walk()
+        if isinstance(block, Chart | Plot)
+    }
+
+
+def said(phrases: Iterable[Phrase]) -> list[str]:
+    """The texts of sentences."""
+    return [plain(phrase) for phrase in phrases]
+
+
 def search_report(
     folder: Path,
     record: SearchRecord,
@@ -142,8 +169,10 @@ def write_trials(
     """Writes the folder of each finished trial, by its name; returns the trials by name."""
     written = {}
     for name, made in trials.items():
-        trial = _trial(made.variant, made.seed, made.overrides, registry, rendered)
-        written[name] = dataclasses.replace(trial, id=name)
+        is_rendered = rendered if made.rendered is None else made.rendered
+        trial = _trial(made.variant, made.seed, made.overrides, registry, is_rendered)
+        protocol = made.protocol or trial.protocol
+        written[name] = dataclasses.replace(trial, id=name, protocol=protocol)
         _write(TrialFolder(folder / name), written[name], made)
     return written
 

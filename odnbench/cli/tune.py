@@ -231,7 +231,7 @@ def _print_decision(report: "Report", folder: Path, fault: str) -> None:
 
     fault: why the search has stopped before its end; "": it has not.
     """
-    from odnbench.reports.sentences import decision
+    from odnbench.reports.decision import decision
     from odnbench.results.searches import write_winner
 
     if fault:

@@ -1,11 +1,14 @@
 """A picture of what a network does: test faces with predicted landmarks, and its occlusion map.
 
 Like Fig. 6 of Zhu et al., CVPR 2019. Upper row: truth as white rings, prediction as dots, red
-where the truth is occluded. Lower row, for networks with a distillation module: P over the
-picture, bright where features are trusted.
+where the truth is occluded. For networks with a distillation module, two rows below: P over the
+picture, bright where features are trusted; and the picture times P over its largest value, which
+shows what is let through.
 """
 
 # K faces shown, S side of a prepared picture
+
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -20,6 +23,7 @@ from odnbench.engine.evaluate import FlipTest, predict
 from odnbench.networks.base import LandmarkNetwork
 
 FACES = 8
+Trust: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.float32]]"  # a map P
 
 
 def draw_examples(
@@ -30,7 +34,7 @@ def draw_examples(
     size: int,
     flip_test: FlipTest | None = None,
 ) -> Bytes:
-    """One or two rows of tiles, RGB.
+    """One row of tiles, or three, RGB.
 
     images (N, S, S, 3) uint8, on the network's device or the host; predicted (N, L, 2), image
     frame; size of the network's input.
@@ -48,11 +52,28 @@ def draw_examples(
     if P is None:
         return np.hstack(upper)
     maps = functional.interpolate(P, (size, size), mode="bilinear").numpy()[:, 0]
-    lower = [_heat(picture, trust) for picture, trust in zip(shown.images, maps, strict=True)]
-    return np.vstack([np.hstack(upper), np.hstack(lower)])
+    below = [
+        [draw(picture, trust) for picture, trust in zip(shown.images, maps, strict=True)]
+        for draw in (_heat, _distilled)
+    ]
+    return np.vstack([np.hstack(row) for row in (upper, *below)])
 
 
-def _heat(picture: Bytes, trust: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> Bytes:
+def _distilled(picture: Bytes, trust: Trust) -> Bytes:
+    """The picture (S, S, 3) times the map (s, s) over its central crop, black around it; the map
+    over its largest value, since only the product of P and features is determined.
+    """
+    stored, size = picture.shape[0], trust.shape[0]
+    start = (stored - size) // 2
+    tile = np.zeros_like(picture)
+    centre = picture[start : start + size, start : start + size]
+    tile[start : start + size, start : start + size] = (
+        centre * (trust / max(trust.max(), 1e-12))[..., None]
+    )
+    return cv2.resize(tile, (TILE_PX, TILE_PX))  # type: ignore[return-value]
+
+
+def _heat(picture: Bytes, trust: Trust) -> Bytes:
     """The picture (S, S, 3), grey, under the map (s, s) over its central crop."""
     stored, size = picture.shape[0], trust.shape[0]
     start = (stored - size) // 2

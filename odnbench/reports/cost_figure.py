@@ -4,26 +4,24 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
 
 from odnbench.reports.costs import CostRow, Machine, pareto_front
-from odnbench.reports.looks import in_figure
+from odnbench.reports.document import Style
+from odnbench.reports.drawing import few_ticks, plain_axes
+from odnbench.reports.looks import in_figure, in_legend, line_of
 from odnbench.reports.rows import Measured
 from odnbench.reports.texts import machine_name
 
 Point = tuple[CostRow, float, Measured]  # of a row: its cost on the axis, and its NME
 
-_FEW = 5.0  # ratio of the largest cost to the smallest, below which 1, 2 and 5 are too few ticks
-
 
 def cost_figure(
-    costs: Sequence[CostRow], styles: Mapping[str, tuple[str, object]], column: str, label: str
+    costs: Sequence[CostRow], styles: Mapping[str, Style], column: str, label: str
 ) -> Figure:
     """NME on `column` with its interval, over multiply-adds and, where all rows were measured on
     one machine, over the time for a single face; a line joins the Pareto front.
 
-    styles: title of a row → its colour and dash in the other figures. label: whether faces are
-    rendered.
+    styles: title of a row → its look in every figure. label: whether faces are rendered.
     """
     scored = [(cost, nme) for cost in costs if (nme := cost.row.number("nme", column)) is not None]
     axes: dict[str, list[Point]] = {
@@ -50,7 +48,7 @@ def _only_machine(costs: Sequence[CostRow]) -> Machine | None:
     return machines.pop() if len(machines) == 1 else None
 
 
-def _draw(panel: Axes, points: Sequence[Point], styles: Mapping[str, tuple[str, object]]) -> None:
+def _draw(panel: Axes, points: Sequence[Point], styles: Mapping[str, Style]) -> None:
     on_front = pareto_front([(x, nme.mean) for _, x, nme in points])
     ends = sorted(
         (x, nme.mean) for (_, x, nme), is_on in zip(points, on_front, strict=True) if is_on
@@ -63,23 +61,21 @@ def _draw(panel: Axes, points: Sequence[Point], styles: Mapping[str, tuple[str, 
         label="Pareto front (filled)",
     )
     for (cost, x, nme), is_on in zip(points, on_front, strict=True):
-        colour, dash = styles[cost.row.title]
+        style = styles[cost.row.title]
+        colour = line_of(style)["color"]
         interval = nme.interval
         below_above = (
             None if interval is None
             else [[max(0.0, nme.mean - interval.low)], [max(0.0, interval.high - nme.mean)]]
         )  # fmt: skip
         panel.errorbar(
-            [x], [nme.mean], yerr=below_above, color=colour, marker="o" if dash == "-" else "s",
+            [x], [nme.mean], yerr=below_above, color=colour,
+            marker="o" if style.dash == "solid" else "s",
             markerfacecolor=colour if is_on else "white", linestyle="", linewidth=1.0,
-            label=in_figure(cost.row.title),
+            label=in_legend(cost.row.title),
         )  # fmt: skip
     panel.set_xscale("log")
     costs = [x for _, x, _ in points]
-    is_narrow = max(costs) < _FEW * min(costs)
     panel.margins(x=0.15)
-    panel.xaxis.set_major_locator(MaxNLocator(5) if is_narrow else LogLocator(subs=(1, 2, 5)))
-    panel.xaxis.set_major_formatter("{x:g}")
-    panel.xaxis.set_minor_formatter("")
-    panel.grid(color="0.92")
-    panel.spines[["top", "right"]].set_visible(False)
+    few_ticks(panel.xaxis, costs)
+    plain_axes(panel)

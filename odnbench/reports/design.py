@@ -9,6 +9,7 @@ from odnbench.metrics.factorial import Effect, factorial_effects
 from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.plan.specs import differing_fields
 from odnbench.reports.rows import Base, Row
+from odnbench.scoring.scores import differ_in
 
 Cells = Mapping[frozenset[str], Row]
 
@@ -33,11 +34,12 @@ class Design:
     def effects(self, column: str) -> tuple[Effect, ...]:
         """The effects of the modules on the error on `column`.
 
-        Empty where the cells were not tested on the same faces, or on too few, or differ in more
-        than modules.
+        Empty where the cells were not tested on the same faces under one protocol, or on too few
+        faces, or differ in more than modules.
         """
         rows = self.cells.values()
-        faces = {score.face_ids for row in rows for score in row.scores_of(column)}
+        scores = [score for row in rows for score in row.scores_of(column)]
+        faces = {(score.face_ids, score.coverage.rendered) for score in scores}
         errors = {modules: row.errors(column) for modules, row in self.cells.items()}
         known = {
             modules: E
@@ -45,6 +47,8 @@ class Design:
             if E is not None and E.shape[1] >= FEWEST_FACES
         }
         if self.differ_in or len(known) < len(self.cells) or len(faces) != 1:
+            return ()
+        if any(differ_in(score, scores[0]) for score in scores):
             return ()
         return factorial_effects(known)
 

@@ -1,46 +1,52 @@
 """A report as Markdown, through reports/templates/report.md.j2, with its figures beside it."""
 
 import shutil
-from collections.abc import Sequence
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 
-from odnbench.metrics.intervals import FEWEST_FACES
-from odnbench.plan.protocols import FLIP_TEST
+from odnbench.errors import one_line
 from odnbench.plan.shipped import shipped
-from odnbench.reports import sentences, texts
-from odnbench.reports.escaping import Markdown, code, escaped, picture
-from odnbench.reports.figures import figures_of
+from odnbench.reports.document import (
+    Cell,
+    Chart,
+    Code,
+    Document,
+    Phrase,
+    Picture,
+    Plot,
+    Strong,
+    Table,
+)
+from odnbench.reports.drawing import draw_chart
+from odnbench.reports.escaping import Markdown, code, escaped
+from odnbench.reports.marks import marks_of
 from odnbench.reports.report import Report
-from odnbench.results.records import COST_BATCH
+from odnbench.reports.sections import document_of
 
-_FILTERS = (
-    texts.with_interval, texts.rounded, texts.counted, texts.relative, texts.points,
-    texts.within_faces, texts.verdict_on_map, texts.share, texts.carrier, texts.matrix_size,
-    texts.millions, texts.megabytes, texts.milliseconds, texts.machine_name,
-    texts.listed, texts.values_of, texts.conditions, texts.sampler, texts.pruner,
-    sentences.found, sentences.not_shown, sentences.progress, code, picture,
-)  # fmt: skip
+_AROUND = {"best": ("**", "**"), "second": ("<ins>", "</ins>"), "": ("", "")}
 
 
 def write_markdown(report: Report, folder: Path) -> Path:
     """Writes the report and its figures into `folder`; returns the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = figures_of(report)
-    for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=150)
-    if report.exemplar is not None:
-        shutil.copyfile(report.exemplar.folder.examples, folder / _examples_name(report))
-    path = folder / f"{report.pipeline.name}.md"
-    path.write_text(as_markdown(report, list(figures)), encoding="utf-8")
+    document = document_of(report)
+    for block in document.walk():
+        if isinstance(block, Chart):
+            draw_chart(block).savefig(folder / file_name(document, block), dpi=150)
+        elif isinstance(block, Plot):
+            block.draw().savefig(folder / file_name(document, block), dpi=150)
+        elif isinstance(block, Picture):
+            shutil.copyfile(block.path, folder / file_name(document, block))
+    path = folder / f"{document.name}.md"
+    path.write_text(as_markdown(document), encoding="utf-8")
     return path
 
 
-def as_markdown(report: Report, figures: Sequence[str]) -> str:
-    """The report as Markdown, with `figures` (file names) beside it; those of a search stand in the
-    section of the search.
-    """
+def as_markdown(document: Document) -> str:
+    """The document as Markdown, beside which its figures are expected."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(shipped("reports/templates")),
         undefined=jinja2.StrictUndefined,
@@ -50,23 +56,62 @@ def as_markdown(report: Report, figures: Sequence[str]) -> str:
         autoescape=False,  # that would be HTML's
         finalize=escaped,
     )
-    environment.filters["markdown"] = Markdown
-    for text in _FILTERS:
-        environment.filters[text.__name__] = text
-    template = environment.get_template("report.md.j2")
-    of_search = f"{report.pipeline.name}-search-"
-    return template.render(
-        report=report,
-        figures=[name for name in figures if not name.startswith(of_search)],
-        search_figures=[name for name in figures if name.startswith(of_search)],
-        examples=_examples_name(report),
-        inert_below=texts.inert_below(),
-        fewest_faces=FEWEST_FACES,
-        flip_test=FLIP_TEST,
-        cost_batch=COST_BATCH,
-    )
+    environment.filters |= {
+        "markdown": Markdown, "phrase": phrase, "html": html,
+        "kind": lambda block: type(block).__name__,
+    }  # fmt: skip
+    environment.globals |= {"table": table, "figure": lambda block: figure(document, block)}
+    return environment.get_template("report.md.j2").render(document=document)
 
 
-def _examples_name(report: Report) -> str:
-    """File name of the examples beside the report."""
-    return f"{report.pipeline.name}-examples.jpg"
+def file_name(document: Document, block: Chart | Plot | Picture) -> str:
+    """The name of the figure's file beside the report."""
+    suffix = block.path.suffix if isinstance(block, Picture) else ".png"
+    return f"{document.name}-{block.name}{suffix}"
+
+
+def phrase(pieces: Phrase) -> Markdown:
+    """A phrase with its code and what stands out."""
+    return Markdown("".join(map(_piece, pieces)))
+
+
+def _piece(piece: str | Code | Strong) -> str:
+    if isinstance(piece, Code):
+        return code(piece.text)
+    return f"**{escaped(piece.text)}**" if isinstance(piece, Strong) else escaped(piece)
+
+
+def html(text: str) -> Markdown:
+    """`text` for a line that begins with a tag, in which Markdown is not read."""
+    return Markdown(escape(one_line(text)))
+
+
+def table(of: Table) -> Markdown:
+    """The table with its marks below: the best of a column bold, the second underlined."""
+    marks = marks_of(of)
+    ranks = [of.ranks(index) for index in range(len(of.columns))]
+    rows = [
+        [
+            _cell(cell, column.kind, ranks[place].get(index, ""), marks)
+            for place, (cell, column) in enumerate(zip(line.cells, of.columns, strict=True))
+        ]
+        for index, line in enumerate(of.lines)
+    ]
+    head: list[str] = [escaped(column.title) for column in of.columns]
+    rule = ["--:" if column.kind == "number" else "---" for column in of.columns]
+    lines = [f"| {' | '.join(cells)} |" for cells in [head, rule, *rows]]
+    below = [f"{mark} {escaped(told)}" for told, mark in marks.items()]
+    below += map(phrase, of.notes)
+    return Markdown("\n".join(lines) + "".join(f"\n\n{note}" for note in below))
+
+
+def _cell(cell: Cell, kind: str, rank: str, marks: dict[str, str]) -> str:
+    text = code(cell.text) if kind == "code" else escaped(cell.text)
+    before, after = _AROUND[rank]
+    mark = f" {marks[cell.unlike]}" if cell.unlike else ""
+    return f"{before}{text}{after}{mark}"
+
+
+def figure(document: Document, block: Chart | Plot | Picture) -> Markdown:
+    """The figure with its text for those who cannot see it."""
+    return Markdown(f"![{escaped(block.text)}]({quote(file_name(document, block))})")

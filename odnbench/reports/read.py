@@ -5,6 +5,7 @@ stands next to the number that it concerns.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from odnbench.errors import OdnbenchError
@@ -16,8 +17,10 @@ from odnbench.reports.report import Report
 from odnbench.reports.rows import Missing, Row, ScoredTrial
 from odnbench.reports.search import Searched
 from odnbench.reports.search_rows import read_search, read_search_rows
-from odnbench.reports.trials import TrialReader, numbers_of, rows_of
+from odnbench.reports.trials import TrialReader, numbers_of, row_that_lacks, rows_of
+from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord
+from odnbench.scoring.pairing import told
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.score import score_files
 from odnbench.scoring.scores import Score
@@ -29,8 +32,8 @@ def read_report(
 ) -> Report:
     """The report of the plan in `plan_file` (plan.json), with other tools' predictions beside it.
 
-    It has no rows where no trial is finished. Raises OdnbenchError if its trials follow unlike
-    protocols, or a file of `foreign` has the faces of none of its columns.
+    It has no rows where no trial is finished. Raises OdnbenchError if a file of `foreign` has faces
+    of none of its columns.
     """
     record = PlanRecord.load(plan_file)
     pipeline, notes, search_record = record.pipeline, record.notes, None
@@ -54,25 +57,18 @@ def read_report(
     else:
         finished, lacking = reader.read(titles)
         rows = rows_of(list(finished.values()), reference, registry)
-        missing = tuple(Missing(titles[i], standing) for i, standing in lacking.items())
-    protocols = {scored.trial.protocol for row in rows for scored in row.trials}
-    if len(protocols) > 1:
-        names = ", ".join(sorted(protocol.name for protocol in protocols))
-        raise OdnbenchError(f"{plan_file}: its trials follow unlike protocols ({names})")
+        missing = tuple(
+            Missing(titles[i], standing, row_that_lacks(TrialFolder(plan_file.parent / i), rows))
+            for i, standing in lacking.items()
+        )
     published = tuple(registry.get(Published, name) for name in pipeline.published)
-    own = next(iter(protocols), None)
-    unlike = {
-        table.name: differs
-        for table in published
-        if own and (differs := registry.get(Protocol, table.protocol).differs_from(own))
-    }
-    return Report(
+    report = Report(
         pipeline=pipeline,
         notes=notes,
         rows=rows,
         missing=missing,
         published=published,
-        unlike=unlike,
+        unlike={},
         metrics=tuple(registry.all(Metric).values()),
         penalties=tuple(registry.all(LossWeight).values()),
         factors={
@@ -86,36 +82,48 @@ def read_report(
             for column in pipeline.columns
             if (split := registry.split(column)[1]).rule
         },
-        foreign=tuple(
-            _foreign_row(file, rows[0].trials[0], pipeline.columns, registry)
-            for file in foreign
-            if rows
-        ),
         search=search,
     )
+    return _beside_others(report, foreign, registry) if rows else report
+
+
+def _beside_others(report: Report, files: Sequence[PredictionFile], registry: Registry) -> Report:
+    """The report with what other tools predict, and what published tables differ in."""
+    own = report.exemplar_row.trials[0]
+    unlike = {
+        table.name: differs
+        for table in report.published
+        if (differs := registry.get(Protocol, table.protocol).differs_from(own.trial.protocol))
+    }
+    rows = tuple(_foreign_row(file, own, report.pipeline.columns, registry) for file in files)
+    return replace(report, unlike=unlike, foreign=rows)
 
 
 def _foreign_row(
     file: PredictionFile, scored: ScoredTrial, columns: Iterable[str], registry: Registry
 ) -> Row:
-    """The row of `file` on columns of which it has all faces, by the annotations of a trial."""
+    """The row of `file` on columns of which it has faces, by the annotations of a trial."""
     trial, predictions = scored.trial, scored.folder.predictions
     found: dict[str, Score] = {}
     notes: dict[str, None] = {}
-    reasons = []
+    lacks: dict[str, str] = {}
     for column in columns:
         truth = truth_in_predictions(column, predictions, trial, registry)
         if truth is None:
             continue
         try:
-            (one,) = score_files([file], truth, trial.protocol, registry)
+            (one,) = score_files([file], truth, trial.protocol, registry, allow_partial=True)
         except OdnbenchError as error:
-            reasons.append(str(error))
+            lacks[column] = str(error)
             continue
         found[column] = one.score
         notes |= dict.fromkeys(one.notes)
+        if one.paired.left_out:
+            lacks[column] = told(one.paired.left_out, column)
     if not found:
+        reasons = dict.fromkeys(lacks.values())
         raise OdnbenchError(
-            "\n".join(dict.fromkeys(reasons)) or f"{file.path}: the run has no faces to score it on"
+            "\n".join(reasons) or f"{file.path}: the run has no faces to score it on"
         )
-    return Row(file.name, "", (), numbers_of([found], registry), found, notes=tuple(notes))
+    numbers = numbers_of([found], registry)
+    return Row(file.name, "", (), numbers, found, notes=tuple(notes), lacks=lacks)

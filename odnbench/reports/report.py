@@ -19,6 +19,7 @@ from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.trials import Coverage
 from odnbench.reports.costs import CostRow, costs_of, front_of
 from odnbench.reports.design import Design, design_of
+from odnbench.reports.likeness import is_alike, unlike
 from odnbench.reports.occlusion import SmallMap, Told, maps_tell, small_maps
 from odnbench.reports.pasted import PastedLine, pasted_lines
 from odnbench.reports.ranks import RankRow, ranks_of
@@ -115,7 +116,7 @@ class Report:
     @property
     def flip_tested(self) -> tuple[Row, ...]:
         """The rows whose faces were predicted mirrored as well; their titles say so."""
-        return tuple(row for row in self.rows if row.trials[0].trial.spec.data.flip_test)
+        return tuple(row for row in self.rows if row.is_flip_tested)
 
     @property
     def taught(self) -> tuple[Row, ...]:
@@ -130,13 +131,37 @@ class Report:
 
     @property
     def protocol(self) -> Protocol:
-        """The protocol of all trials; `read_report` refuses plans that mix protocols."""
-        return self.trials[0].trial.protocol
+        """The protocol of the report's own row, and of all rows that are not marked."""
+        return self.exemplar_row.trials[0].trial.protocol
 
     @property
     def box(self) -> BoxRule:
         """The box rule of the protocol."""
-        return self.trials[0].trial.box
+        return self.exemplar_row.trials[0].trial.box
+
+    def own_row(self, column: str) -> Row | None:
+        """The row to which the numbers on `column` are said to be unlike: the report's own, or the
+        first that has a number there.
+        """
+        held = [self.exemplar_row, *self.rows]
+        return next((row for row in held if row.scores_of(column)), None)
+
+    def unlike_of(self, row: Row, column: str) -> str:
+        """Why the number of `row` on `column` cannot be compared with the others, or is none; ""
+        where there is nothing to say.
+        """
+        own = self.own_row(column)
+        told = [row.lacks.get(column, ""), "" if own is None else unlike(row, own, column)]
+        return "; ".join(part for part in told if part)
+
+    def is_alike(self, row: Row, column: str) -> bool:
+        """Whether `row` has a number on `column` that is of one measure with the others."""
+        own = self.own_row(column)
+        return own is not None and is_alike(row, own, column)
+
+    def missing_of(self, row: Row) -> tuple[Missing, ...]:
+        """The trials without numbers that differ from those of `row` in nothing but the seed."""
+        return tuple(missing for missing in self.missing if missing.row == row.title)
 
     @property
     def rendered(self) -> bool:
@@ -150,23 +175,29 @@ class Report:
         return tuple(dict.fromkeys(c.split for c in every if c.rendered))
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether some faces are rendered and others are real."""
+        kinds = {c.rendered for trial in self.trials for c in trial.trial.coverage}
+        return len(kinds) > 1
+
+    @property
     def training(self) -> Coverage:
         """The coverage of the training split."""
-        return self.trials[0].trial.coverage[0]
+        return self.exemplar_row.trials[0].trial.coverage[0]
 
     @cached_property
     def columns(self) -> dict[str, Coverage]:
-        """Column → coverage; a column of exactly the faces of an earlier column is left out."""
+        """Column → coverage, of the row with which others are compared; a column of exactly the
+        faces of an earlier column is left out.
+        """
         shown: dict[tuple[str, ...], str] = {}
+        found: dict[str, Coverage] = {}
         for column in self.pipeline.columns:
-            if found := [t.scores[column] for t in self.trials if column in t.scores]:
-                shown.setdefault(found[0].face_ids, column)
-        return {
-            column: trial.scores[column].coverage
-            for column in shown.values()
-            for trial in self.trials
-            if column in trial.scores
-        }
+            if (own := self.own_row(column)) is not None:
+                score = own.scores_of(column)[0]
+                if shown.setdefault(score.face_ids, column) == column:
+                    found[column] = score.coverage
+        return found
 
     @property
     def few_faces(self) -> list[str]:
@@ -267,7 +298,8 @@ class Report:
         """
         if self.main_column is None or len({cost.multiply_adds for cost in self.costs}) < 2:
             return ()
-        return front_of(self.costs, self.main_column)
+        column = self.main_column
+        return front_of([cost for cost in self.costs if self.is_alike(cost.row, column)], column)
 
     @property
     def limits(self) -> dict[str, tuple[Row, ...]]:
@@ -291,7 +323,7 @@ class Report:
         if column is None:
             return None
         return lead_of(
-            self.rows,
+            [row for row in self.rows if self.is_alike(row, column)],
             column,
             self.reference,
             self.comparisons.get(column, {}),

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from odnbench.arrays import Floats
+from odnbench.metrics.breakdown import Group
 from odnbench.metrics.intervals import FEWEST_FACES, Interval, mean_interval
 from odnbench.metrics.significance import Comparison, compare
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.records import Epoch, Result, Standing
 from odnbench.scoring.occlusion import OcclusionScore, Truth
-from odnbench.scoring.scores import Score
+from odnbench.scoring.scores import Score, differ_in
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Tested:
 
     scores: Mapping[str, Score]
     occlusion: Mapping[str, Mapping[Truth, OcclusionScore]]
+    groups: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)  # errors by part
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Row:
     # None for a foreign method, and where the registry does not know the variant or the backbone.
     base: Base | None = None
     notes: tuple[str, ...] = ()  # what readers of a foreign method's numbers must know
+    # Column → why a foreign method has no number there, or one on some of the faces only.
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int | None:
@@ -112,6 +116,11 @@ class Row:
     def is_trained(self) -> bool:
         """Whether the trials of the row have epochs; the mean shape has none."""
         return any(trial.epochs for trial in self.trials)
+
+    @property
+    def is_flip_tested(self) -> bool:
+        """Whether faces were predicted mirrored as well; False where it is not known."""
+        return bool(self.trials) and self.trials[0].trial.spec.data.flip_test
 
     @property
     def has_map(self) -> bool:
@@ -147,6 +156,7 @@ class Missing:
 
     title: str
     standing: Standing
+    row: str = ""  # title of the row that lacks the trial; "" where there is none
 
 
 def errors_of(scores: Sequence[Score]) -> Floats | None:
@@ -170,13 +180,18 @@ def compared_with(reference: str, scores: Mapping[str, Sequence[Score]]) -> dict
     """Row → its comparison with the row `reference`, p corrected for all of these comparisons.
 
     scores: row → a score on the same column for each seed. Rows that were not tested on exactly the
-    faces of the reference are left out; so are all where there are too few faces.
+    faces of the reference, or whose errors are of another measure, are left out; so are all where
+    there are too few faces.
     """
-    faces = {score.face_ids for score in scores.get(reference, ())}
+    own = scores.get(reference, ())
+    if not own:
+        return {}
+    faces = {(score.face_ids, score.coverage.rendered) for score in own}
     errors = {
         title: errors
         for title, found in scores.items()
-        if {score.face_ids for score in found} == faces
+        if {(score.face_ids, score.coverage.rendered) for score in found} == faces
+        if not any(differ_in(score, own[0]) for score in found)
         if (errors := errors_of(found)) is not None and errors.shape[1] >= FEWEST_FACES
     }
     if len(errors) < 2 or reference not in errors:

@@ -3,17 +3,20 @@
 # K points, J parameters
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.tri import Triangulation
 
+from odnbench.arrays import Floats
 from odnbench.plan.spaces import Parameter
+from odnbench.reports.drawing import plain_axes
 from odnbench.reports.looks import PALETTE, in_figure
 from odnbench.reports.search import Searched, epochs_of
 from odnbench.results.searches import OBJECTIVES, SearchedPoint
@@ -24,28 +27,28 @@ _COLOURS = "viridis"
 
 
 def search_figures(
-    search: Searched, name: str, label: str, symbols: Mapping[str, str]
-) -> dict[str, Figure]:
-    """File name → figure. name: with which file names begin. label: whether faces are rendered.
+    search: Searched, label: str, symbols: Mapping[str, str]
+) -> dict[str, Callable[[], Figure]]:
+    """Name → what draws the figure. label: whether faces are rendered.
 
     symbols: dotted key of a parameter → its symbol in figures, as "α", where it has one.
     """
     points = [point for point in search.record.points if _value(point) is not None]
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Callable[[], Figure]] = {}
     if not any(point.values for point in points):
         return figures
     titles = {
         key: in_figure(symbols.get(key, key.rpartition(".")[2]))
         for key in search.record.space.parameters
     }
-    figures[f"{name}-search-history.png"] = history_figure(search, points, label)
-    figures[f"{name}-search-slices.png"] = slices_figure(search, points, titles, label)
+    figures["search-history"] = partial(history_figure, search, points, label)
+    figures["search-slices"] = partial(slices_figure, search, points, titles, label)
     if len(titles) > 1:
-        figures[f"{name}-search-parallel.png"] = parallel_figure(search, points, titles, label)
-    if (contour := contour_figure(search, points, titles, label)) is not None:
-        figures[f"{name}-search-contour.png"] = contour
+        figures["search-parallel"] = partial(parallel_figure, search, points, titles, label)
+    if (contour := _Contour.of(search, points)) is not None:
+        figures["search-contour"] = partial(contour_figure, contour, titles, label)
     if len(search.objectives) > 1:
-        figures[f"{name}-search-front.png"] = front_figure(search, label)
+        figures["search-front"] = partial(front_figure, search, label)
     return figures
 
 
@@ -80,7 +83,7 @@ def history_figure(search: Searched, points: Sequence[SearchedPoint], label: str
     limits = _limits(values[mask].tolist(), values.tolist())
     panel.set_ylim(*limits)
     panel.set_title(f"The search over its cost ({label}){_beyond(limits, values)}", fontsize=10)
-    _plain(panel)
+    plain_axes(panel)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
 
@@ -114,7 +117,7 @@ def slices_figure(
         axis.on(panel.xaxis, panel.set_xlim)
         panel.set_xlabel(titles[key])
         panel.set_ylim(*limits)
-        _plain(panel)
+        plain_axes(panel)
     for panel in panels.flat[len(titles) :]:
         panel.set_visible(False)
     for panel in panels[:, 0]:
@@ -168,42 +171,59 @@ def parallel_figure(
     return figure
 
 
-def contour_figure(
-    search: Searched, points: Sequence[SearchedPoint], titles: Mapping[str, str], label: str
-) -> Figure | None:
-    """The value between the complete points, over the two parameters with a range that matter
-    most; None where fewer than two have one or too few points are complete.
-    """
-    parameters = search.record.space.parameters
-    by_importance = [share.key for share in search.shares]
-    keys = [key for key in by_importance if not parameters[key].choices][:2]
-    shown = [point for point in points if point.values and all(key in point.point for key in keys)]
-    if len(keys) < 2 or len(shown) < _FEWEST_FOR_CONTOUR:
-        return None
-    axes = [_Axis(parameters[key]) for key in keys]
-    x, y = (
-        np.array([axis.place(point.point[key]) for point in shown])
-        for axis, key in zip(axes, keys, strict=True)
-    )
-    values = np.array([point.values[0] for point in shown])
+@dataclass(frozen=True)
+class _Contour:
+    """The complete points over the two parameters with a range that matter most."""
+
+    keys: tuple[str, str]
+    axes: "tuple[_Axis, _Axis]"
+    places: Floats  # (2, K) on the axes
+    values: Floats  # (K,)
+    objective: str
+
+    @property
+    def shares(self) -> Floats:
+        """(2, K) places as shares of the axes: triangles of unlike scales would be slivers."""
+        return np.stack([axis.share(x) for axis, x in zip(self.axes, self.places, strict=True)])
+
+    @classmethod
+    def of(cls, search: Searched, points: Sequence[SearchedPoint]) -> "_Contour | None":
+        """None where fewer than two parameters have a range, or too few points are complete, or
+        all of these are on a line.
+        """
+        parameters = search.record.space.parameters
+        keys = [share.key for share in search.shares if not parameters[share.key].choices][:2]
+        shown = [p for p in points if p.values and all(key in p.point for key in keys)]
+        if len(keys) < 2 or len(shown) < _FEWEST_FOR_CONTOUR:
+            return None
+        axes = (_Axis(parameters[keys[0]]), _Axis(parameters[keys[1]]))
+        places = [
+            [axis.place(point.point[key]) for point in shown]
+            for axis, key in zip(axes, keys, strict=True)
+        ]
+        values = np.array([point.values[0] for point in shown])
+        contour = cls((keys[0], keys[1]), axes, np.array(places), values, _objective(search))
+        spread = contour.shares - contour.shares[:, :1]
+        return contour if np.linalg.matrix_rank(spread, tol=1e-6) == 2 else None
+
+
+def contour_figure(contour: _Contour, titles: Mapping[str, str], label: str) -> Figure:
+    """The value between the complete points, interpolated."""
+    values, (x, y) = contour.values, contour.places
     high = float(np.quantile(values, 0.9))
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     panel = figure.subplots()
     levels = np.linspace(values.min(), max(high, values.min() + 1e-9), 12)
-    # In shares of the axes, since triangles of unlike scales would be slivers.
-    places = np.stack([axes[0].share(x), axes[1].share(y)])
-    if np.linalg.matrix_rank(places - places[:, :1], tol=1e-6) < 2:
-        return None
-    triangles = Triangulation(places[0], places[1])
+    triangles = Triangulation(*contour.shares).triangles
     areas = panel.tricontourf(
-        Triangulation(x, y, triangles.triangles), values, levels, cmap=_COLOURS, extend="max"
+        Triangulation(x, y, triangles), values, levels, cmap=_COLOURS, extend="max"
     )
     panel.plot(x, y, "o", color="white", markeredgecolor="black", markersize=4)
-    axes[0].on(panel.xaxis, panel.set_xlim)
-    axes[1].on(panel.yaxis, panel.set_ylim)
-    panel.set(xlabel=titles[keys[0]], ylabel=titles[keys[1]])
+    contour.axes[0].on(panel.xaxis, panel.set_xlim)
+    contour.axes[1].on(panel.yaxis, panel.set_ylim)
+    panel.set(xlabel=titles[contour.keys[0]], ylabel=titles[contour.keys[1]])
     panel.set_title(f"Between the complete points, interpolated ({label})", fontsize=10)
-    figure.colorbar(areas, ax=panel, label=_objective(search))
+    figure.colorbar(areas, ax=panel, label=contour.objective)
     return figure
 
 
@@ -220,7 +240,7 @@ def front_figure(search: Searched, label: str) -> Figure:
     first, second = search.objectives[:2]
     panel.set(xlabel=f"{first.title}, {first.unit}", ylabel=f"{second.title}, {second.unit}")
     panel.set_title(f"Objectives ({label})", fontsize=10)
-    _plain(panel)
+    plain_axes(panel)
     panel.legend(frameon=False, fontsize=8)
     return figure
 
@@ -314,8 +334,3 @@ def _objective(search: Searched) -> str:
 def _short(choice: Any) -> str:
     text = in_figure(str(choice))
     return text if len(text) <= 14 else f"{text[:13]}…"
-
-
-def _plain(panel: Axes) -> None:
-    panel.grid(color="0.92")
-    panel.spines[["top", "right"]].set_visible(False)

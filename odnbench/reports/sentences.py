@@ -5,158 +5,73 @@ a conclusion from being drawn stands beside what was found.
 """
 
 from odnbench.metrics.factorial import Effect
-from odnbench.metrics.significance import SIGNIFICANT, Comparison
+from odnbench.metrics.significance import SIGNIFICANT
 from odnbench.reports import texts
-from odnbench.reports.escaping import Markdown, code, escaped
+from odnbench.reports.decision import decision
+from odnbench.reports.document import Code, Phrase, Piece, Strong
 from odnbench.reports.report import Report
-from odnbench.reports.search import Confirmed, Decision, Searched
 from odnbench.reports.summary import Lead
 
 
-def found(report: Report) -> list[Markdown]:
-    """What was found, in at most four sentences of Markdown; in a search, the decision stands in
-    place of the first two.
+def found(report: Report) -> tuple[Phrase, ...]:
+    """What was run and found, in at most five sentences, the answer first after what was run; in a
+    search, its decision stands in place of effects and of the leading row.
     """
     if report.search is not None:
-        first = [*map(escaped, decision(report))]
+        first: list[Phrase] = [(sentence,) for sentence in decision(report)]
     else:
-        first = [Markdown(_lead(report)), Markdown(_effects(report))]
-    parts = (*first, _map(report), _inert(report))
-    told = [part for part in parts if part] or ["Nothing: no network of this plan was trained."]
-    return list(map(Markdown, told))
+        first = [_effects(report), _lead(report)]
+    told = [part for part in (*first, _map(report), _inert(report)) if part]
+    told = told or [("Nothing: no network of this plan was trained.",)]
+    return tuple(part for part in (_run(report), *told) if part)
 
 
-def not_shown(report: Report) -> list[Markdown]:
-    """What cannot be concluded and why, in at most four sentences of Markdown."""
+def not_shown(report: Report) -> tuple[Phrase, ...]:
+    """What cannot be concluded and why, in at most four sentences."""
     parts = (_no_difference(report), _beyond(report), _map_unclear(report), _incomplete(report))
-    return [Markdown(part) for part in parts if part]
+    return tuple((part,) for part in parts if part)
 
 
-def decision(report: Report) -> list[str]:
-    """What a search has come to, in sentences without markup; [] for a report of no search."""
-    search = report.search
-    if search is None:
-        return []
-    if search.decision.winner is None:
-        parts = [progress(search), _not_confirmed(report, search), _tested(report)]
-    else:
-        parts = [progress(search), _chosen(search, search.decision.winner), _tested(report)]
-        parts.append(_optimism(search.decision))
-    return [part for part in parts if part]
-
-
-def progress(search: Searched) -> str:
-    """How many points were searched, and what became of them."""
-    told = texts.states(search.counts)
-    if search.is_finished:
-        return f"{_counted(search.ended, 'point')} searched: {told}."
-    asked = f"{search.ended} of {_counted(search.record.trials, 'point')} have ended"
-    return f"The search is not finished: {asked}{f' ({told})' if told else ''}."
-
-
-def _not_confirmed(report: Report, search: Searched) -> str:
-    complete, repeats = search.counts["complete"], search.record.settings.repeats
-    if not complete:
-        return "Not confirmed: no point is complete."
-    why = "none of the trainings with fresh seeds is finished; " if search.decision.planned else ""
-    told = (
-        f"Not confirmed: {why}{'one training' if repeats == 1 else f'{repeats} trainings'} each; "
-        f"the lowest of {_counted(complete, 'error')} is lower than that of the same point trained "
-        "again."
-    )
-    lead = report.lead
-    if lead is None:
-        return told
-    return (
-        f"{told} So far {lead.row.title} has the lowest validation NME"
-        f"{' beside the defaults' if lead.other else ''}, {lead.row.validation_nme_percent:.2f} %."
-    )
-
-
-def _chosen(search: Searched, winner: Confirmed) -> str:
-    """Which point was chosen on validation faces, by how many fresh seeds."""
-    decision = search.decision
-    fewest, most = decision.seeds
-    seeds = _counted(fewest, "fresh seed") if fewest == most else f"{fewest} to {most} fresh seeds"
-    told = f"{winner.row.title}, {winner.validation_nme_percent:.2f} %"
-    others = len(decision.confirmed) - (decision.defaults is not None)
-    among = f" of the {others} points trained again" if others > 1 else ""
-    if decision.defaults is None:
-        text = f"Over {seeds} each, the lowest validation NME{among} has {told}; the defaults are "
-        text += "not trained again yet"
-    elif decision.beats_defaults:
-        text = (
-            f"Over {seeds} each, the lowest validation NME{among} has {told}; the defaults have "
-            f"{decision.defaults.validation_nme_percent:.2f} %"
-        )
-    else:
-        text = (
-            f"No point beat the defaults on validation: over {seeds} each, they have a validation "
-            f"NME of {decision.defaults.validation_nme_percent:.2f} %; next{among} is {told}"
-        )
-    if decision.finished < decision.planned:
-        text += f" ({decision.finished} of {decision.planned} trainings with fresh seeds finished)"
-    return f"{text}."
-
-
-def _tested(report: Report) -> str:
-    """The error of the leading point on test faces, against that of the defaults."""
-    lead = report.lead
-    return "" if lead is None else f"{_nme_of(report, lead)}."
-
-
-def _nme_of(report: Report, lead: Lead) -> str:
-    """The lead of a search on test faces, as a sentence without its point."""
-    column = report.main_column or ""
-    told = f"On {column}, {lead.row.title} has a test NME of {texts.with_interval(lead.nme)} %"
-    if lead.other is None:
-        return told
-    if lead.comparison is None:
-        return (
-            f"{told}; the defaults have {texts.with_interval(lead.other.number('nme', column))} %"
-        )
-    p, verdict = lead.comparison.p_holm, lead.comparison.text
-    verdict += " than the defaults" if lead.comparison.is_detected else " from the defaults"
-    against = f"{texts.relative(lead.comparison)} against the defaults, p {p:.4f}"
-    return f"{told}, {against}: {verdict}"
-
-
-def _optimism(decision: Decision) -> str:
-    """How much of what the search has shown was left on fresh seeds."""
-    winner, defaults = decision.winner, decision.defaults
-    if winner is None or defaults is None:
-        return ""
-    apparent, remaining = decision.apparent_gain, decision.remaining_gain
-    if apparent is None or remaining is None:
-        return ""
-    moved = texts.listed(
-        [
-            f"{one.searched_nme_percent:.2f} % became {one.validation_nme_percent:.2f} %{whose}"
-            for one, whose in ((winner, ""), (defaults, " for the defaults"))
+def _run(report: Report) -> Phrase:
+    """What was run, on which faces."""
+    trained = [row for row in report.rows if row.is_trained]
+    counts = sorted({len(row.trials) for row in trained})
+    seeds = " to ".join(map(str, counts))
+    each = "one seed" if counts == [1] else f"{seeds} seeds"
+    told: list[Piece] = []
+    if trained:
+        each += " each" if len(trained) > 1 else ""
+        what = f"{texts.count_of(len(trained), 'network')}, {each}"
+        told = [
+            f"{what}; trained on {texts.faces(report.training)} of ",
+            Code(report.training.split),
+            ", ",
         ]
-    )
-    if apparent <= 0:
-        return f"In the search it was no better than the defaults; on fresh seeds, {moved}."
-    left = f"{remaining:.2f} points" if remaining > 0 else "nothing"
-    return (
-        f"Of the apparent gain of {apparent:.2f} points over the defaults in the search, {left} "
-        f"remained on fresh seeds: {moved}."
-    )
+    main = report.main_column
+    if main is None:
+        return (*told, "tested on no faces.") if told else ()
+    others = len(report.columns) - 1
+    more = f" and {texts.count_of(others, 'other set')}" if others else ""
+    told += [
+        f"{'t' if told else 'T'}ested on {texts.faces(report.columns[main])} of ", Code(main),
+        f"{more}, under protocol ", Code(report.protocol.name), ".",
+    ]  # fmt: skip
+    return tuple(told)
 
 
-def _lead(report: Report) -> str:
+def _lead(report: Report) -> Phrase:
     lead = report.lead
     if lead is None:
-        return ""
-    number, title = f"{texts.with_interval(lead.nme)} %", escaped(lead.row.title)
+        return ()
+    number, title = f"{texts.with_interval(lead.nme)} %", lead.row.title
+    column = Code(report.main_column or "")
+    end = f"{_beside(lead, column.text)}.{_tally(report)}"
     if lead.is_search:
-        text = f"the trial with the lowest validation error, {title}, has NME {number}"
-    elif sum(row.is_trained for row in report.rows) > 1:
-        text = f"**{title}** has the lowest NME, {number}"
-    else:
-        text = f"**{title}** has NME {number}"
-    tally = _tally(report)
-    return f"On {code(report.main_column)}, {text}{_beside(lead, report.main_column or '')}.{tally}"
+        what = f", the trial with the lowest validation error, {title}, has NME {number}{end}"
+        return ("On ", column, what)
+    several = sum(row.is_trained for row in report.rows) > 1
+    has = " has the lowest NME, " if several else " has NME "
+    return ("On ", column, ", ", Strong(title), f"{has}{number}{end}")
 
 
 def _beside(lead: Lead, column: str) -> str:
@@ -164,18 +79,12 @@ def _beside(lead: Lead, column: str) -> str:
     if lead.other is None:
         return ""
     if lead.comparison is None:
-        number = texts.with_interval(lead.other.number("nme", column))
-        return f"; {escaped(lead.other.title)} has {number} %"
-    against = _against(lead.comparison)
+        number = lead.other.number("nme", column)
+        return "" if number is None else f"; {lead.other.title} has {texts.with_interval(number)} %"
+    against = f"{texts.relative(lead.comparison)}: {lead.comparison.text}"
     if lead.row.is_reference:
-        return f"; next is {escaped(lead.other.title)}, {against}"
-    return f", against {escaped(lead.other.title)} {against}"
-
-
-def _against(comparison: Comparison) -> str:
-    """A difference with its interval, p and verdict."""
-    told = f"{texts.relative(comparison)}, p {comparison.p_holm:.4f}"
-    return f"{told}: {comparison.text}"
+        return f"; next is {lead.other.title}, {against}"
+    return f", against {lead.other.title} {against}"
 
 
 def _tally(report: Report) -> str:
@@ -192,34 +101,54 @@ def _tally(report: Report) -> str:
         (len(trained) - len(detected), "with no detectable difference"),
     )
     told = texts.listed([f"{count} {what}" for count, what in counts if count])
-    return f" Of {len(trained)} networks against {escaped(report.reference.title)}: {told}."
+    return f" Of {len(trained)} networks against {report.reference.title}: {told}."
 
 
-def _effects(report: Report) -> str:
+def _effects(report: Report) -> Phrase:
+    """What each module does to the error, the largest effect first."""
     effects = report.factorial.get(report.main_column or "", ())
-    if not effects or report.design is None:
-        return ""
-    seen = [effect for effect in effects if effect.is_detected]
-    unseen = [e for e in effects if not e.is_detected and len(e.modules) == 1]
-    parts = [_effect(effect) for effect in seen]
-    if unseen:
-        names = texts.listed([e.modules[0] for e in unseen])
-        parts.append(f"no detectable effect of {escaped(names)}")
-    carrier, column = escaped(texts.carrier(report.design.base)), code(report.main_column)
-    return f"Modules on one backbone, {carrier}, {column}: {'; '.join(parts)}."
+    if not effects:
+        return ()
+    alone = sorted(
+        (effect for effect in effects if len(effect.modules) == 1),
+        key=lambda effect: -abs(effect.interval.estimate),
+    )
+    parts: list[str] = []
+    for verdict in dict.fromkeys(effect.text for effect in alone if effect.is_detected):
+        first, *others = [effect for effect in alone if effect.text == verdict]
+        told = f"{first.modules[0]} {verdict} by {_size(first, is_first=not parts)}"
+        parts.append(", ".join([told, *(f"{e.modules[0]} by {_size(e)}" for e in others)]))
+    if unseen := [effect.modules[0] for effect in alone if not effect.is_detected]:
+        parts.append(f"{texts.listed(unseen)}: no detectable effect")
+    together = [
+        f"{' × '.join(effect.modules)} {100 * effect.interval.estimate:+.2f}"
+        for effect in effects
+        if len(effect.modules) > 1 and effect.is_detected
+    ]
+    if together:
+        parts.append(f"interactions: {', '.join(together)}")
+    return ("On ", Code(report.main_column or ""), f", {'; '.join(parts)}.")
 
 
-def _effect(effect: Effect) -> str:
-    size = f"{texts.points(effect.interval, 100)} points, p {effect.p_holm:.4f}"
-    if len(effect.modules) == 1:
-        return f"{escaped(effect.modules[0])} {effect.text}, {size}"
-    return f"interaction {escaped(' × '.join(effect.modules))} {size}"
+def _size(effect: Effect, *, is_first: bool = False) -> str:
+    """ "0.30 points (0.15 to 0.49; 5 seeds)", without unit and seeds but for the first."""
+    of = effect.interval
+    sign = 1 if of.estimate > 0 else -1
+    low, high = sorted((sign * 100 * of.low, sign * 100 * of.high))
+    inside = [f"{low:.2f} to {high:.2f}"] if of.is_bounded else []
+    inside += [_seeds(of.seeds)] if is_first else []
+    told = f" ({'; '.join(inside)})" if inside else ""
+    return f"{100 * sign * of.estimate:.2f}{' points' if is_first else ''}{told}"
 
 
-def _map(report: Report) -> str:
+def _seeds(count: int) -> str:
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
+def _map(report: Report) -> Phrase:
     seen = report.seen
     if seen is None:
-        return ""
+        return ()
     told = seen.told
     pasted = " under pasted occluders" if seen.is_pasted else ""
     verdict = {
@@ -228,19 +157,20 @@ def _map(report: Report) -> str:
         "unclear": "P does not tell them from visible ones (0.5 is chance)",
     }[told.map_is]
     return (
-        f"The map P of {escaped(seen.row.title)} against {told.truth}{pasted}, "
-        f"{code(report.main_column)}: "
-        f"AUROC of 1 − P within a face {texts.within_faces(told)}, {told.faces} faces: {verdict}."
+        f"The map P of {seen.row.title} against {told.truth}{pasted}, ",
+        Code(report.main_column or ""),
+        f": AUROC of 1 − P within a face {texts.within_faces(told)}, {told.faces} faces: "
+        f"{verdict}.",
     )
 
 
-def _inert(report: Report) -> str:
+def _inert(report: Report) -> Phrase:
     terms = report.inert
     if terms is None:
-        return ""
-    title = escaped(terms.row.title)
+        return ()
+    title = terms.row.title
     if terms.inert:
-        symbols = escaped(texts.listed([term.weight.symbol for term in terms.inert]))
+        symbols = texts.listed([term.weight.symbol for term in terms.inert])
         are, their, they_were = (
             ("are", "their gradients are", "they were")
             if len(terms.inert) > 1
@@ -248,13 +178,13 @@ def _inert(report: Report) -> str:
         )
         return (
             f"{symbols} {are} inert in {title}: {their} below {texts.inert_below()} of the data "
-            f"term's, so that the network is trained as if {they_were} not there."
+            f"term's, so that the network is trained as if {they_were} not there.",
         )
     if terms.least is None:
-        return ""
+        return ()
     return (
         f"No term of the objective is inert in {title}; the smallest share of the gradient is that "
-        f"of {escaped(terms.least.weight.symbol)}, {terms.least.share:.1e}."
+        f"of {terms.least.weight.symbol}, {terms.least.share:.1e}.",
     )
 
 
@@ -268,20 +198,26 @@ def _no_difference(report: Report) -> str:
         parts.append(f"which network is better: none is compared with another by a test{few}")
     elif not any(comparison.is_detected for comparison in compared):
         parts.append(
-            f"that any network differs from {escaped(compared[0].reference)}: no p is below "
+            f"that any network differs from {compared[0].reference}: no p is below "
             f"{SIGNIFICANT:g}, on any column"
         )
     on_main = report.comparisons.get(report.main_column or "", {})
     parts += [
-        f"that {escaped(comparison.reference)} is better than {escaped(title)}"
+        f"that {comparison.reference} is better than {title}"
         for title, comparison in on_main.items()
         if title in untrained and (comparison.is_better or not comparison.is_detected)
     ]
     if report.design is not None and report.design.differ_in:
         parts.append(
             "effects of the modules: the networks of the factorial differ in "
-            f"{escaped(texts.listed(report.design.differ_in))} too"
+            f"{texts.listed(report.design.differ_in)} too"
         )
+    column = report.main_column or ""
+    parts += [
+        f"how {row.title} compares with the others: {report.unlike_of(row, column)}"
+        for row in report.table
+        if row.scores_of(column) and not report.is_alike(row, column)
+    ]
     return _sentence(parts)
 
 
@@ -310,9 +246,8 @@ def _map_unclear(report: Report) -> str:
         if not report.small_maps:
             return ""
         cells = max(small.cells for small in report.small_maps)
-        return _sentence(
-            [f"whether P tells occluded places: its map has {_counted(cells, 'cell')}, too few"]
-        )
+        size = texts.count_of(cells, "cell")
+        return _sentence([f"whether P tells occluded places: its map has {size}, too few"])
     if report.seen.told.truth == "landmarks" and not report.seen.is_pasted:
         return _sentence(
             ["whether P tells covers from the far side of a turned head: the flags mark both"]
@@ -323,14 +258,13 @@ def _map_unclear(report: Report) -> str:
 def _incomplete(report: Report) -> str:
     parts = []
     if report.missing:
-        parts.append(
-            f"anything about {_counted(len(report.missing), 'trial')} without numbers, listed below"
-        )
+        trials = texts.count_of(len(report.missing), "trial")
+        parts.append(f"anything about {trials} without numbers, listed below")
     if report.limits:
         rows = dict.fromkeys(row.title for rows in report.limits.values() for row in rows)
         parts.append(
-            f"what modules do where they have room to work: in {_counted(len(rows), 'network')} "
-            "sizes keep them from it (Limits, below)"
+            "what modules do where they have room to work: in "
+            f"{texts.count_of(len(rows), 'network')} sizes keep them from it (Limits, below)"
         )
     return _sentence(parts)
 
@@ -339,8 +273,3 @@ def _sentence(parts: list[str]) -> str:
     """The parts as one sentence; "" for none."""
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
-
-
-def _counted(count: int, what: str) -> str:
-    """ "1 trial", "2 trials"."""
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from odnbench.metrics.intervals import Interval
 from odnbench.metrics.significance import Comparison
 from odnbench.plan.spaces import Parameter
+from odnbench.plan.trials import Coverage
 from odnbench.reports.costs import Machine
 from odnbench.reports.occlusion import Told
 from odnbench.reports.ranks import RankRow
@@ -35,6 +36,18 @@ def rounded(number: Measured | None) -> str:
 def counted(number: int | None) -> str:
     """A whole number with commas between its thousands."""
     return NOTHING if number is None else f"{number:,}"
+
+
+def count_of(count: int, what: str) -> str:
+    """ "1 trial", "2 trials"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def faces(coverage: Coverage) -> str:
+    """ "400 rendered faces", "40 of 135 real faces"."""
+    kind = "rendered" if coverage.rendered else "real"
+    is_part = not coverage.rendered and coverage.official not in (0, coverage.faces)
+    return f"{coverage.faces}{f' of {coverage.official}' if is_part else ''} {kind} faces"
 
 
 def millions(number: float) -> str:

@@ -1,21 +1,25 @@
 """From trial folders to rows: each finished trial is scored under its own protocol."""
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Backbone, Variant
+from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.plan.trials import Coverage, Trial
 from odnbench.reports.rows import Base, Measured, Row, ScoredTrial, Tested, errors_of, nme_interval
 from odnbench.results.folder import TrialFolder, damaged
 from odnbench.results.plans import Work
 from odnbench.results.predictions import Predictions
 from odnbench.results.records import Standing
+from odnbench.scoring.groups import grouped_errors
 from odnbench.scoring.occlusion import map_cells, occlusion_scores
 from odnbench.scoring.scores import Score, main_values, scores
 
@@ -72,6 +76,7 @@ def _score_trial(
         return Tested(
             {score.column: score for score in scores(predictions, trial, registry, columns)},
             occlusion_scores(predictions, registry, columns),
+            grouped_errors(predictions, trial, registry, columns),
         )
 
     return ScoredTrial(
@@ -93,20 +98,57 @@ def rows_of(
 
     The others are compared with the reference if it is one of the rows, and not several.
     """
-    groups: dict[TrialSpec, list[ScoredTrial]] = defaultdict(list)
+    groups: dict[Kind, list[ScoredTrial]] = defaultdict(list)
     for scored in finished:
-        groups[dataclasses.replace(scored.trial.spec, seed=0)].append(scored)
-    keys = [key for key in distinguishing_keys(groups) if key != "seed"]
-    references = reference.rows(groups) if reference is not None else []
-    return tuple(
-        row_of(
-            trial_title(spec, registry, keys),
-            trials,
-            registry,
-            is_reference=references == [spec],
-        )
-        for spec, trials in groups.items()
-    )
+        groups[Kind.of(scored.trial)].append(scored)
+    specs = [kind.spec for kind in groups]
+    keys = [key for key in distinguishing_keys(specs) if key != "seed"]
+    references = reference.rows(specs) if reference is not None else []
+    rows: list[Row] = []
+    taken: Counter[str] = Counter()
+    for kind, trials in groups.items():
+        title = trial_title(kind.spec, registry, keys)
+        if specs.count(kind.spec) > 1:
+            title = f"{title}, {kind.conditions}"
+        taken[title] += 1
+        title = title if taken[title] == 1 else f"{title} ({taken[title]})"
+        # Of several kinds of one spec, rows can be alike with one only: the first.
+        is_reference = references == [kind.spec] and specs.index(kind.spec) == len(rows)
+        rows.append(row_of(title, trials, registry, is_reference=is_reference))
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What trials of one row have in common: all but the seed, and what is due to the seed."""
+
+    spec: TrialSpec  # with seed 0
+    protocol: Protocol
+    box: BoxRule
+    coverage: tuple[Coverage, ...]
+
+    @classmethod
+    def of(cls, trial: Trial) -> "Kind":
+        """The kind of a trial."""
+        spec = dataclasses.replace(trial.spec, seed=0)
+        return cls(spec, trial.protocol, trial.box, trial.coverage)
+
+    @property
+    def conditions(self) -> str:
+        """What a title says of trials with one spec and unlike protocols or faces."""
+        faces = "rendered" if any(split.rendered for split in self.coverage) else "real"
+        return f"{faces} faces, over {self.protocol.normaliser}"
+
+
+def row_that_lacks(folder: TrialFolder, rows: Iterable[Row]) -> str:
+    """The title of the row that the trial in `folder` would belong to; "" where there is none, or
+    the folder does not tell.
+    """
+    try:
+        kind = Kind.of(folder.trial)
+    except OdnbenchError:
+        return ""
+    return next((row.title for row in rows if Kind.of(row.trials[0].trial) == kind), "")
 
 
 def row_of(

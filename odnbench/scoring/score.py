@@ -31,10 +31,8 @@ from odnbench.plan.registry import Registry
 from odnbench.scoring.pairing import Paired, pair, told
 from odnbench.scoring.prediction_files import PredictionFile
 from odnbench.scoring.remarks import copies_flags, remarks
-from odnbench.scoring.scores import Score, Value, values_of
+from odnbench.scoring.scores import FOREIGN_BOX, Score, Value, values_of
 from odnbench.scoring.truth import Truth
-
-FOREIGN_BOX = "the tool's own"  # how another tool crops is not in its predictions
 
 
 @dataclass(frozen=True)

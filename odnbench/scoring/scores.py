@@ -20,6 +20,8 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.predictions import Predictions
 
+FOREIGN_BOX = "the tool's own"  # how another tool crops is not in its predictions
+
 
 @dataclass(frozen=True)
 class Score:
@@ -95,6 +97,17 @@ def _number(registry: Registry, metric: str, **arguments: Any) -> float:
     if not isinstance(number, int | float | np.number):
         raise OdnbenchError(f"metric '{metric}' must return a number, got {number!r}")
     return float(number)
+
+
+def differ_in(one: Score, other: Score) -> str:
+    """Why errors of two scores are of unlike measures; "" where they are of one.
+
+    How another tool crops is not known (FOREIGN_BOX), so that it cannot be said to differ.
+    """
+    mine, others = one.protocol, other.protocol
+    if FOREIGN_BOX in (mine.box, others.box):
+        mine = replace(mine, box=others.box)
+    return mine.differs_from(others)
 
 
 def is_in_split(column: str, predictions: Predictions, registry: Registry) -> Flags:

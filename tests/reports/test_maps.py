@@ -11,14 +11,15 @@ from made_results import (
     Faces,
     Made,
     map_of,
+    page_of,
     report_of,
+    said,
     spread_errors,
 )
 
 from odnbench.arrays import Flags, Floats
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.significance import compare
-from odnbench.reports.markdown import as_markdown
 from odnbench.reports.sentences import found, not_shown
 from odnbench.results.predictions import Occlusion
 
@@ -59,7 +60,7 @@ def test_the_area_within_a_face_is_a_mean_over_faces_and_seeds(tmp_path: Path) -
     expected = mean_interval(by_hand, resamples=2000)
     assert (told.within.low, told.within.high) == pytest.approx((expected.low, expected.high))
     assert told.within.seeds == 2
-    text = as_markdown(report, [])
+    text = page_of(report)
     within = f"{by_hand.mean():.3f} ({expected.low:.3f}–{expected.high:.3f})"
     assert f"| BRNet+DM | covered landmarks | {within} | {N - 1} | no detectable" in text
 
@@ -88,9 +89,9 @@ def test_the_report_says_whether_the_map_is_smaller_where_occluded(
     report = report_of(tmp_path, Made("odn", Faces(errors, map_of(away(shares), flags), flags)))
     ((_, told),) = report.maps[COLUMN]
     assert told.map_is == map_is
-    assert any(words in sentence and "AUROC" in sentence for sentence in found(report))
+    assert any(words in sentence and "AUROC" in sentence for sentence in said(found(report)))
     # The masks are known: covers are told from the far side of a turned head.
-    assert not any("far side" in sentence for sentence in not_shown(report))
+    assert not any("far side" in sentence for sentence in said(not_shown(report)))
 
 
 def test_flags_alone_do_not_tell_covers_from_self_occlusion(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_flags_alone_do_not_tell_covers_from_self_occlusion(tmp_path: Path) -> N
     held = Faces(spread_errors(0.05, N), map_of(away(shares)), flags)
     report = report_of(tmp_path, Made("odn", held))
     assert report.seen is not None and report.seen.told.truth == "landmarks"
-    assert any("far side of a turned head" in sentence for sentence in not_shown(report))
+    assert any("far side of a turned head" in sentence for sentence in said(not_shown(report)))
 
 
 def test_a_map_that_is_too_small_has_no_area_and_the_report_says_so(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_map_that_is_too_small_has_no_area_and_the_report_says_so(tmp_path: Pa
     assert report.maps == {} and report.seen is None
     (told,) = report.small_maps
     assert told.cells == 4
-    text = as_markdown(report, [])
+    text = page_of(report)
     assert "No AUROC is computed for a map smaller than 4×4" in text
     assert "BRNet+GM+LM+DM (ODN) (cells: 4)." in text
     assert "Whether P tells occluded places: its map has 4 cells, too few." in text
@@ -169,15 +170,15 @@ def test_the_report_has_a_section_on_pasted_faces_where_there_are_any(tmp_path: 
         with_pasted("odn", clean, pasted, 0, 0.8), with_pasted("gm", clean, 1.1 * pasted, 0)
     ]  # fmt: skip
     report = report_of(tmp_path / "with", *with_them)
-    text = as_markdown(report, [])
-    assert "### With occluders pasted on the test faces" in text
-    assert "| BRNet+GM | 8.80 (" in text and "| +3.80 (" in text and "| worse |" in text
+    text = page_of(report)
+    assert "<b>With occluders pasted on the test faces</b>" in text
+    assert "| BRNet+GM | <ins>8.80 (" in text and "| +3.80 (" in text and "| worse |" in text
     # An answer under pasted occluders is clearer than one of flags.
     assert report.seen is not None and report.seen.is_pasted
-    assert any("under pasted occluders" in sentence for sentence in found(report))
+    assert any("under pasted occluders" in sentence for sentence in said(found(report)))
     without = report_of(tmp_path / "without", Made("odn", Faces(clean)))
     assert without.pasted == {}
-    assert "With occluders pasted" not in as_markdown(without, [])
+    assert "With occluders pasted" not in page_of(without)
 
 
 def test_a_row_of_which_one_seed_has_no_pasted_faces_is_left_out(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import COLUMN, Faces, Made, registry_with, report_of, spread_errors
+from made_results import COLUMN, Faces, Made, page_of, registry_with, report_of, spread_errors
 
 from odnbench.metrics.significance import compare
 from odnbench.plan.entries import Variant
 from odnbench.plan.pipelines import load_pipeline
-from odnbench.reports.markdown import as_markdown
 from odnbench.reports.read import read_report
 from odnbench.results.plans import PLAN, PlanRecord
 
@@ -34,7 +33,7 @@ def test_rows_of_one_variant_are_told_apart_by_what_differs(tmp_path: Path) -> N
     assert [row.title for row in report.rows] == titles
     assert [len(row.trials) for row in report.rows] == [2, 2]
     assert report.reference is report.rows[0]
-    assert f"### Against {titles[0]}" in as_markdown(report, [])
+    assert f"Difference: of the mean NME from that of **{titles[0]}**" in page_of(report)
 
 
 def test_a_comparison_with_a_named_row_is_the_one_of_the_errors(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import plan_in
+from made_results import page_of
 
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
 from odnbench.plan.protocols import Protocol
-from odnbench.reports.markdown import as_markdown, write_markdown
+from odnbench.reports.markdown import write_markdown
 from odnbench.reports.read import read_report
 from odnbench.reports.texts import with_interval
 from odnbench.scoring.prediction_files import read_prediction_file
@@ -40,16 +41,17 @@ def test_the_report_scores_the_predictions_on_disk(finished: Plan, tmp_path: Pat
     text = write_markdown(report, tmp_path).read_text()
     assert "(rendered, 6 faces)" in text
     assert f"{100 * by_hand.mean():.2f} (" in text
-    assert "### Against BRNet+GM+LM+DM (ODN)" in text
-    assert "One seed: holds for these runs, not for the variants" in text
+    assert "Difference: of the mean NME from that of **BRNet+GM+LM+DM (ODN)**" in text
+    assert "**One seed: holds for these runs, not for the variants.**" in text
     assert "7.21" in text  # the paper's BRNet, Table 4
     lines = text.splitlines()
     headers = [i for i, line in enumerate(lines) if line.startswith("| model |")]
     tables = [lines[header : lines.index("", header)] for header in headers]
     for table in tables:
         assert len({line.count("|") for line in table}) == 1
-    # Results and comparisons; a blank line would end a table.
-    assert [len(table) - 2 for table in tables[:2]] == [len(report.rows), len(report.rows) - 1]
+    # The summary and a table for each column; a blank line would end a table.
+    assert [len(table) - 2 for table in tables[:4]] == 4 * [len(report.rows)]
+    assert tables[0][0].count("|") <= 6  # it fits the width of a page on GitHub
     named = {figure for line in lines for figure in re.findall(r"\]\(([^)]+)\)", line)}
     assert {"ablation-ced.png", "ablation-training.png", "ablation-examples.jpg"} <= named
     assert {path.name for path in tmp_path.iterdir()} == {*named, "ablation.md"}
@@ -69,7 +71,7 @@ def test_a_report_shows_the_examples_that_are_left(finished: Plan, tmp_path: Pat
     report = read_report(storage / "plan.json", finished.registry)
     text = write_markdown(report, tmp_path / "none").read_text()
     assert "examples.jpg" not in text and "Test faces of" not in text
-    assert "## Published figures" in text
+    assert "<summary><b>Published figures</b></summary>" in text
 
 
 def test_several_seeds_become_one_row_with_their_deviation(tmp_path: Path, cache: Path) -> None:
@@ -97,7 +99,8 @@ def test_another_tools_predictions_become_a_row_and_a_curve(finished: Plan, tmp_
         assert row.number("nme", column) == ours.number("nme", column)
     assert report.comparisons["300w/full"]["foreign"].text == "no detectable difference"
     text = write_markdown(report, tmp_path / "report").read_text()
-    assert "| foreign | – |" in text
+    (mark,) = set(re.findall(r"\| foreign \| – \| [^|]*\) (.) \| no detectable difference", text))
+    assert f"\n{mark} box rule the tool's own, not landmarks\n" in text
     assert "foreign: predictions of other tools, on pictures that they cropped" in text
 
 
@@ -110,46 +113,34 @@ def test_predictions_of_other_faces_are_refused_by_name(finished: Plan, tmp_path
 
 def test_published_figures_of_another_protocol_are_marked(finished: Plan) -> None:
     report = read_report(finished.file, finished.registry)
-    assert "†" not in as_markdown(report, [])
+    assert "follow another protocol" not in page_of(report)
     unlike = dict.fromkeys(report.pipeline.published, "over inter-pupil, not inter-ocular")
-    text = as_markdown(dataclasses.replace(report, unlike=unlike), [])
-    assert "paper 300w/challenging†" in text
+    text = page_of(dataclasses.replace(report, unlike=unlike))
+    assert "**Published figures** of 300w/challenging, 300w/common, 300w/full follow" in text
     assert "follow another protocol: over inter-pupil, not inter-ocular" in text
+    # Beside ours it is marked, by what keeps it from being compared.
+    (mark,) = set(re.findall(r"\| 6\.67 (.+?) \|", text))
+    told = "of real faces, not of rendered ones; over inter-pupil, not inter-ocular"
+    assert f"\n{mark} {told}\n" in text
 
 
 def test_published_figures_of_another_normaliser_than_the_protocols_are_marked(
     finished: Plan,
 ) -> None:
     report = read_report(finished.file, finished.registry)
-    text = as_markdown(report, [])
-    assert "| CFSS | 2015 | 4.73 | 5.99 | inter-pupil ‡ | secondary |" in text
-    assert "| TSR | 2017 | 4.36 | 4.99 | not stated here | secondary |" in text
-    assert "| ODN | 2019 | 3.56 | 4.17 | inter-ocular | primary |" in text
-    assert "‡ Not the normaliser of protocol `300w-paper` (inter-ocular)" in text
+    text = page_of(report)
+    assert "| CFSS | 2015 | 4.73 ‡ | 5.99 ‡ | inter-pupil | secondary |" in text
+    assert "| TSR | 2017 | 4.36 † | 4.99 † | not stated here | secondary |" in text
+    assert "| ODN | 2019 | **3.56** | **4.17** | inter-ocular | primary |" in text
+    assert "‡ over inter-pupil, not inter-ocular as protocol 300w-paper: not comparable" in text
     assert "CFSS: its authors' code" in text
     # No row of Table 4 states a normaliser.
     assert "| method | year | challenging | source |" in text
     pupils = finished.registry.get(Protocol, "300w-pupil")
-    first, *others = report.rows
-    trial = first.trials[0]
+    *others, own = report.rows
+    trial = own.trials[0]
     trial = dataclasses.replace(trial, trial=dataclasses.replace(trial.trial, protocol=pupils))
-    rows = (dataclasses.replace(first, trials=(trial,)), *others)
-    text = as_markdown(dataclasses.replace(report, rows=rows), [])
+    rows = (*others, dataclasses.replace(own, trials=(trial,)))
+    text = page_of(dataclasses.replace(report, rows=rows))
     assert "| CFSS | 2015 | 4.73 | 5.99 | inter-pupil | secondary |" in text
-    assert "| ODN | 2019 | 3.56 | 4.17 | inter-ocular ‡ | primary |" in text
-
-
-def test_unlike_protocols_do_not_share_a_report(finished: Plan, tmp_path: Path) -> None:
-    storage = tmp_path / "runs"
-    first = finished.trials[0]
-    other = dataclasses.replace(
-        first, id="other", protocol=dataclasses.replace(first.protocol, normaliser="inter-pupil")
-    )
-    plan = dataclasses.replace(finished, storage=storage, trials=(first, other))
-    plan.save()
-    for trial in plan.trials:
-        folder = plan.folder(trial)
-        folder.start(trial)
-        folder.finish(finished.folder(first).result, finished.folder(first).predictions)
-    with pytest.raises(OdnbenchError, match="unlike protocols"):
-        read_report(plan.file, plan.registry)
+    assert "| ODN | 2019 | 3.56 ‡ | 4.17 ‡ | inter-ocular | primary |" in text

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import REGISTRY
-from made_results import COLUMN, Faces, Made, search_report, spread_errors
+from made_results import COLUMN, Faces, Made, page_of, said, search_report, spread_errors
 from pytest import approx
 
 from odnbench.metrics.significance import compare
 from odnbench.plan.spaces import Parameter, Space
 from odnbench.reports import trials as reading
-from odnbench.reports.markdown import as_markdown, write_markdown
+from odnbench.reports.decision import decision
+from odnbench.reports.markdown import phrase, write_markdown
 from odnbench.reports.read import read_report
 from odnbench.reports.report import Report
 from odnbench.reports.search import epochs_of, pareto_front
-from odnbench.reports.sentences import decision, found
+from odnbench.reports.sentences import found
 from odnbench.results.folder import PRUNED, TrialFolder
 from odnbench.results.searches import (
     Candidate,
@@ -259,7 +260,7 @@ def test_an_unfinished_search_says_so(tmp_path: Path) -> None:
     report = search_report(tmp_path, held, searched(), {**STOPPED, "p5": ("running", "")})
     told = "The search is not finished: 5 of 40 points have ended (3 complete, 1 pruned, 1 failed, "
     assert decision(report)[0] == f"{told}1 running)."
-    assert told in as_markdown(report, [])
+    assert told in page_of(report)
     assert [(m.title, m.standing.state) for m in report.missing] == [("trial p5", "interrupted")]
 
 
@@ -314,7 +315,7 @@ def test_epochs_are_those_that_were_trained(tmp_path: Path) -> None:
     assert (cost.used, cost.unpruned) == (34, 41)
     assert cost.saved == approx(7 / 41)
     assert "Epochs trained: 34, where 41 would have been without pruning: 17 % saved." in (
-        as_markdown(report, [])
+        page_of(report)
     )
 
 
@@ -344,10 +345,10 @@ def test_several_objectives_have_a_table_of_the_front(tmp_path: Path) -> None:
     assert report.search is not None and report.search.decision.winner is not None
     # NME is no objective: the search's validation errors are read from its trials.
     assert report.search.decision.winner.searched_nme_percent == 5.2
-    lines = as_markdown(report, []).splitlines()
+    lines = page_of(report).splitlines()
     start = lines.index("### The Pareto front")
     header = next(i for i in range(start, len(lines)) if lines[i].startswith("| point |"))
-    assert lines[header] == "| point | | time to predict a face, ms | parameters, millions |"
+    assert lines[header] == "| point | values | time to predict a face, ms | parameters, millions |"
     assert [line.split("|")[1].strip() for line in lines[header + 2 : lines.index("", header)]] == [
         "1",
         "0",
@@ -373,7 +374,7 @@ def test_the_section_of_a_search_tells_how_it_was_made(tmp_path: Path) -> None:
     )
     path = write_markdown(report, tmp_path / "out")
     text = path.read_text()
-    section = text[text.index("## The search") : text.index("## Published figures")]
+    section = text[text.index("## The search") : text.index("## Protocol")]
     for told in (
         "5 points searched: 3 complete, 1 pruned, 1 failed. 1 had been pruned and went on",
         "| points proposed by | tree-structured Parzen estimator, seed 0 |",
@@ -381,7 +382,7 @@ def test_the_section_of_a_search_tells_how_it_was_made(tmp_path: Path) -> None:
         "| trainings per point | 1, of 10 epochs |",
         "| made small | validation NME |",
         "| points asked for | 5 |",
-        "| study | `runs/made/study.journal` |",
+        "| study | runs/made/study.journal |",
         "| `loss.alpha` | 1e-06 to 0.01, logarithmic, or 0 | everywhere |",
         "| `model.distillation` | none, dm | everywhere |",
         "| `loss.eta` | 1e-06 to 0.01, logarithmic | where distillation is dm |",
@@ -399,8 +400,8 @@ def test_the_section_of_a_search_tells_how_it_was_made(tmp_path: Path) -> None:
     assert not re.search(r"\n\n\n|%}|{{", section)
     head = text.splitlines()
     begin = head.index("**Found**")
-    assert head[begin + 1 : begin + 5] == [f"- {sentence}" for sentence in found(report)[:4]]
-    assert "α=3.0e-06" in head[begin + 2]
+    assert head[begin + 2 : begin + 7] == [f"- {phrase(one)}" for one in found(report)[:5]]
+    assert "α=3.0e-06" in head[begin + 4]
 
 
 def test_text_from_outside_is_no_markup_in_the_decision(tmp_path: Path) -> None:
@@ -412,8 +413,8 @@ def test_text_from_outside_is_no_markup_in_the_decision(tmp_path: Path) -> None:
     held = record(*points, candidates=CANDIDATES)
     report = search_report(tmp_path, held, {**searched(), **FRESH}, STOPPED)
     assert "slot_*x*=[2](http://x)" in decision(report)[1]
-    assert r"slot\_\*x\*=\[2\](http://x)" in found(report)[1]
-    assert "[2](http://x)" not in as_markdown(report, []).replace(r"\[2\](http://x)", "")
+    assert r"slot\_\*x\*=\[2\](http://x)" in page_of(report)
+    assert "[2](http://x)" not in page_of(report).replace(r"\[2\](http://x)", "")
 
 
 @pytest.mark.parametrize(
@@ -438,7 +439,7 @@ def test_a_search_whose_record_cannot_be_read_has_ordinary_rows(
     assert [row.title for row in report.rows] == [
         f"BRNet+GM+LM+DM (ODN), alpha {value}" for value in ("1e-06", "2e-06", "3e-06")
     ]
-    assert "the trial with the lowest validation error" in found(report)[0]
+    assert "the trial with the lowest validation error" in said(found(report))[1]
     assert [m.standing.state for m in report.missing] == ["stopped", "failed"]
 
 

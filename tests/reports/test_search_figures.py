@@ -44,7 +44,10 @@ def figures(
     settings = changes.pop("settings", SearchSettings())
     record = SearchRecord("made", settings, space, 9, 2, "", tuple(points), **changes)
     search = Searched(record, {}, Decision((), 0, 0))
-    return search_figures(search, "tune", "rendered faces", {"loss.eta": "η", "loss.beta": "β"})
+    symbols = {"loss.eta": "η", "loss.beta": "β"}
+    return {
+        name: draw() for name, draw in search_figures(search, "rendered faces", symbols).items()
+    }
 
 
 def drawn(figure: Figure) -> list[tuple[float, float]]:
@@ -54,7 +57,7 @@ def drawn(figure: Figure) -> list[tuple[float, float]]:
 
 
 def test_there_is_a_figure_for_what_there_is_to_show() -> None:
-    assert set(figures()) == {f"tune-search-{n}.png" for n in ("history", "slices", "parallel")}
+    assert set(figures()) == {f"search-{n}" for n in ("history", "slices", "parallel")}
     assert figures(POINTS[3:]) == {}  # nothing is complete
     two = SearchSettings("nsga2", "none", objectives=("nme", "params"))
     both = [
@@ -62,12 +65,12 @@ def test_there_is_a_figure_for_what_there_is_to_show() -> None:
     ]
     one = Space("one", "", {"augment.scale": SPACE.parameters["augment.scale"]})
     assert set(figures(both, space=one, settings=two)) == {
-        f"tune-search-{n}.png" for n in ("history", "slices", "front")
+        f"search-{n}" for n in ("history", "slices", "front")
     }
 
 
 def test_the_history_adds_up_the_epochs_and_keeps_the_best_value() -> None:
-    figure = figures()["tune-search-history.png"]
+    figure = figures()["search-history"]
     lines = {line.get_label(): line.get_data() for line in figure.axes[0].get_lines()}
     np.testing.assert_allclose(lines["pruned, when stopped"], [[3], [30.0]])
     np.testing.assert_allclose(lines["complete"], [[2, 5], [9.0, 7.0]])
@@ -76,7 +79,7 @@ def test_the_history_adds_up_the_epochs_and_keeps_the_best_value() -> None:
 
 
 def test_zero_stands_below_a_logarithmic_range() -> None:
-    figure = figures()["tune-search-slices.png"]
+    figure = figures()["search-slices"]
     eta = figure.axes[0]
     assert eta.get_xlabel() == "η"
     places = sorted({x for x, _ in drawn(figure)})
@@ -87,7 +90,7 @@ def test_zero_stands_below_a_logarithmic_range() -> None:
 
 
 def test_a_line_ends_where_the_point_has_no_value() -> None:
-    figure = figures()["tune-search-parallel.png"]
+    figure = figures()["search-parallel"]
     pruned, complete = (c for c in figure.axes[0].collections if isinstance(c, LineCollection))
     assert [len(line) for line in pruned.get_segments()] == [2]
     # The best one is drawn last: through all four axes.
@@ -111,11 +114,11 @@ def test_a_contour_needs_points_and_two_ranges() -> None:
         for i in range(8)
     ]  # fmt: skip
     importances = tuple(Importance(key, (0.5,)) for key in ("augment.scale", "loss.eta"))
-    contour = figures(points, importances=importances)["tune-search-contour.png"]
+    contour = figures(points, importances=importances)["search-contour"]
     assert contour.axes[0].get_xlabel() == "scale"
     assert contour.axes[0].get_ylabel() == "η"
-    assert "tune-search-contour.png" not in figures(points[:7], importances=importances)
-    assert "tune-search-contour.png" not in figures(points, importances=importances[:1])
+    assert "search-contour" not in figures(points[:7], importances=importances)
+    assert "search-contour" not in figures(points, importances=importances[:1])
 
 
 def test_a_value_far_above_does_not_squeeze_the_others() -> None:
@@ -125,7 +128,7 @@ def test_a_value_far_above_does_not_squeeze_the_others() -> None:
     ]
     far = SearchedPoint(29, "complete", {"augment.scale": 0.3}, (500.0,), {}, ("far",))
     one = Space("one", "", {"augment.scale": SPACE.parameters["augment.scale"]})
-    panel = figures([*points, far], space=one)["tune-search-history.png"].axes[0]
+    panel = figures([*points, far], space=one)["search-history"].axes[0]
     assert panel.get_ylim()[1] < 10
 
 
@@ -133,10 +136,8 @@ def test_values_that_are_left_out_above_are_counted() -> None:
     point = POINTS[0]
     near = [replace(point, number=i, values=(5.0 + 0.1 * i,)) for i in range(20)]
     far = replace(point, number=20, values=(500.0,))
-    history, slices = (
-        figures([*near, far])[f"tune-search-{name}.png"] for name in ("history", "slices")
-    )
+    history, slices = (figures([*near, far])[f"search-{name}"] for name in ("history", "slices"))
     assert history.axes[0].get_ylim()[1] < 500
     assert history.axes[0].get_title().endswith("; 1 above, not shown")
     assert slices.get_suptitle().endswith("; 1 above, not shown")
-    assert "not shown" not in figures(near)["tune-search-slices.png"].get_suptitle()
+    assert "not shown" not in figures(near)["search-slices"].get_suptitle()

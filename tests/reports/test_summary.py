@@ -4,10 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import COLUMN, Faces, Made, map_of, registry_with, report_of, spread_errors
+from made_results import (
+    COLUMN,
+    Faces,
+    Made,
+    map_of,
+    page_of,
+    registry_with,
+    report_of,
+    said,
+    spread_errors,
+)
 
 from odnbench.plan.entries import Variant
-from odnbench.reports.markdown import as_markdown
+from odnbench.reports.markdown import phrase
 from odnbench.reports.sentences import found, not_shown
 from odnbench.reports.summary import lead_of
 from odnbench.results.shapes import Shapes
@@ -39,12 +49,15 @@ def test_effects_of_modules_are_those_of_the_cells(tmp_path: Path) -> None:
     assert len(effects) == 3
     assert effects["GM",].interval.estimate == pytest.approx(0.010)
     assert effects["DM",].interval.estimate == pytest.approx(0)
-    text = as_markdown(report, [])
+    text = page_of(report)
     assert "All cells share the backbone resnet18-slim (last-unit: layer4.0)." in text
     assert "| GM | +1.00 (" in text
-    (sentence,) = [s for s in found(report) if s.startswith("Modules on one backbone")]
-    assert "GM raises the error, +1.00 (" in sentence
-    assert "no detectable effect of DM" in sentence
+    (sentence,) = [s for s in said(found(report)) if "raises the error" in s]
+    low, high = 100 * effects["GM",].interval.low, 100 * effects["GM",].interval.high
+    assert sentence == (
+        f"On {COLUMN}, GM raises the error by 1.00 points ({low:.2f} to {high:.2f}; one seed); "
+        "DM: no detectable effect."
+    )
 
 
 def test_cells_that_differ_in_more_than_modules_have_no_effects(tmp_path: Path) -> None:
@@ -59,8 +72,8 @@ def test_cells_that_differ_in_more_than_modules_have_no_effects(tmp_path: Path) 
         report = report_of(tmp_path / name, *cells_of(MEANS), registry=registry, reference="both")
         assert report.factorial == {}
         assert report.design is not None and report.design.differ_in == (reason,)
-        assert f"differ in {reason} too, whose effect" in as_markdown(report, [])
-        assert any(f"differ in {reason} too" in sentence for sentence in not_shown(report))
+        assert f"differ in {reason} too, whose effect" in page_of(report)
+        assert any(f"differ in {reason} too" in sentence for sentence in said(not_shown(report)))
 
 
 def test_a_word_and_a_layer_of_one_place_are_one_backbone(tmp_path: Path) -> None:
@@ -93,17 +106,20 @@ def test_rows_of_another_backbone_are_marked_and_named(tmp_path: Path) -> None:
     ]
     report = report_of(tmp_path, *made, registry=registry, reference="both")
     assert [row.variant for row in report.other_bases] == ["pooled", "whole"]
-    text = as_markdown(report, [])
-    assert "| Pooled ‡ |" in text and "| Cell g |" in text
+    text = page_of(report)
+    assert "| Pooled † |" in text and "| Whole ‡ |" in text and "| Cell g |" in text
     assert "| Mean shape of the training set |" in text
-    (line,) = [line for line in text.splitlines() if line.startswith("‡")]
-    assert "that of Cell both, resnet18-slim (last-unit: layer4.0); " in line
-    assert (
-        "Pooled, resnet18-slim (last-unit: layer4.0), pool = vector; Whole, resnet18-slim" in line
-    )
+    lines = text.splitlines()
+    for told in (
+        "† another backbone, resnet18-slim (last-unit: layer4.0), pool = vector, than that of "
+        "Cell both, resnet18-slim (last-unit: layer4.0): a difference is that of modules and "
+        "backbone together",
+        "‡ another backbone, resnet18-slim (whole: layer4), than that of Cell both",
+    ):
+        assert any(line.startswith(told) for line in lines), told
 
 
-def test_the_first_fifteen_lines_say_what_was_found_and_what_was_not(tmp_path: Path) -> None:
+def test_the_first_lines_say_what_was_found_and_what_was_not(tmp_path: Path) -> None:
     occluded = np.zeros((40, 68), bool)
     occluded[:, 0] = True
     away = np.tile(np.linspace(1, 0, 68), (40, 1))
@@ -115,15 +131,19 @@ def test_the_first_fifteen_lines_say_what_was_found_and_what_was_not(tmp_path: P
         for name, mean in MEANS.items()
     ]  # fmt: skip
     report = report_of(tmp_path, *made, registry=ONE_BACKBONE, reference="both", failed=["brnet"])
-    head = as_markdown(report, []).splitlines()[:15]
+    head = page_of(report).splitlines()[:22]
     assert head[0] == "# Made results"
     assert head[2].startswith("> **Rendered faces** stand in for 300w/train, 300w/challenging")
     begin, middle = head.index("**Found**"), head.index("**Not shown**")
-    assert head[begin + 1 : middle - 1] == [f"- {sentence}" for sentence in found(report)]
-    assert head[middle + 1 :] == [*(f"- {sentence}" for sentence in not_shown(report)), ""]
-    assert (len(found(report)), len(not_shown(report))) == (4, 3)
+    assert head[begin + 2 : middle - 1] == [f"- {phrase(one)}" for one in found(report)]
+    end = head.index("", middle + 2)
+    assert head[middle + 2 : end] == [f"- {phrase(one)}" for one in not_shown(report)]
+    assert (len(found(report)), len(not_shown(report))) == (5, 3)
     whole = " ".join(head)
     for told in (
+        "4 networks, one seed each; trained on 24 rendered faces of `300w/train`, tested on 40 "
+        "rendered faces of `300w/challenging`, under protocol `300w-paper`.",
+        "**1 trial without numbers**, listed below with the reason.",
         "On `300w/challenging`, **Cell none** has the lowest NME, 5.00 (",
         "against Cell both -16.7 % (",
         "Of 3 networks against Cell both: 2 better and 1 with no detectable difference.",
@@ -144,9 +164,10 @@ def test_a_leading_reference_is_set_beside_the_next(tmp_path: Path) -> None:
     report = report_of(tmp_path, *cells_of(means), registry=ONE_BACKBONE, reference="both")
     assert report.lead is not None and report.lead.other is not None
     assert (report.lead.row.variant, report.lead.other.variant) == ("both", "g")
-    assert found(report)[0].startswith("On `300w/challenging`, **Cell both** has the lowest NME")
-    assert "next is Cell g, +25.0 % (" in found(report)[0]
-    assert "2 worse." in found(report)[0]
+    sentence = said(found(report))[1]
+    assert sentence.startswith(f"On {COLUMN}, Cell both has the lowest NME")
+    assert "next is Cell g, +25.0 % (" in sentence
+    assert "2 worse." in sentence
 
 
 def test_equal_networks_are_said_to_show_no_difference(tmp_path: Path) -> None:
@@ -157,16 +178,16 @@ def test_equal_networks_are_said_to_show_no_difference(tmp_path: Path) -> None:
         for seed in range(4)
     ]
     report = report_of(tmp_path, *made, registry=ONE_BACKBONE, reference="both", rendered=False)
-    assert not_shown(report) == [
+    assert said(not_shown(report)) == [
         "That any network differs from Cell both: no p is below 0.05, on any column."
     ]
-    assert "no detectable difference" in found(report)[0]
-    head = as_markdown(report, []).splitlines()
-    assert head[
-        2
-    ] == "> **Real faces**: trained on 24 faces of `300w/train`, tested on 40 of 135 faces of " + (
-        "`300w/challenging`."
+    run, lead = said(found(report))
+    assert "no detectable difference" in lead
+    assert run.startswith(
+        "2 networks, 4 seeds each; trained on 24 real faces of 300w/train, tested"
     )
+    assert "40 of 135 real faces of 300w/challenging" in run
+    assert "> **Partial sets**: 40 of 135 faces of 300w/challenging." in page_of(report)
 
 
 def test_a_network_that_does_not_beat_the_mean_shape_is_told(tmp_path: Path) -> None:
@@ -176,22 +197,23 @@ def test_a_network_that_does_not_beat_the_mean_shape_is_told(tmp_path: Path) -> 
     assert report.lead is not None and report.lead.row.variant == "odn"  # the only one trained
     assert any(
         "that BRNet+GM+LM+DM (ODN) is better than Mean shape" in sentence
-        for sentence in not_shown(report)
+        for sentence in said(not_shown(report))
     )
 
 
 def test_one_row_alone_is_compared_with_nothing(tmp_path: Path) -> None:
     report = report_of(tmp_path, Made("odn", Faces(spread_errors(0.05))))
-    (sentence,) = found(report)
-    assert sentence.startswith("On `300w/challenging`, **BRNet+GM+LM+DM (ODN)** has NME 5.00 (")
-    assert not_shown(report)[0] == (
+    run, sentence = said(found(report))
+    assert run.startswith("1 network, one seed; trained on")
+    assert sentence.startswith(f"On {COLUMN}, BRNet+GM+LM+DM (ODN) has NME 5.00 (")
+    assert said(not_shown(report))[0] == (
         "Which network is better: none is compared with another by a test."
     )
 
 
 def test_where_nothing_was_trained_nothing_is_found(tmp_path: Path) -> None:
     report = report_of(tmp_path, Made("mean-shape", Faces(spread_errors(0.2)), shares=()))
-    assert found(report) == ["Nothing: no network of this plan was trained."]
+    assert said(found(report))[1:] == ["Nothing: no network of this plan was trained."]
     assert report.lead is None
 
 

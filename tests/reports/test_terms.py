@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import COLUMN, Faces, Made, report_of, spread_errors
+from made_results import COLUMN, Faces, Made, figures_of, page_of, report_of, said, spread_errors
 
-from odnbench.reports.figures import figures_of
-from odnbench.reports.markdown import as_markdown
 from odnbench.reports.sentences import found, not_shown
 from odnbench.results.shapes import Shapes
 
@@ -31,24 +29,26 @@ def test_a_term_is_inert_below_its_limit_and_off_where_its_weight_is_zero(tmp_pa
     plain = Made("brnet", FACES, shares=[{"alpha": 0.3}])
     report = report_of(tmp_path, Made("odn", FACES, shares=shares), without, plain)
     assert [weight.symbol for weight in report.acting] == ["α", "β", "λ", "η"]
-    lines = as_markdown(report, []).splitlines()
+    lines = page_of(report).splitlines()
     assert "| BRNet+GM+LM+DM (ODN) | 1.1e-04 | 9.0e-05, inert | 2.0e-01 | 3.0e-05, inert |" in lines
     assert "| BRNet+GM+LM+DM (without L1) | 2.0e-01 | – | – | off |" in lines
     assert "| BRNet | 3.0e-01 | – | – | – |" in lines
     assert any("below 1e-4 of the data term's is called inert" in line for line in lines)
-    assert any(sentence.startswith("β and η are inert in BRNet") for sentence in found(report))
+    assert any(
+        sentence.startswith("β and η are inert in BRNet") for sentence in said(found(report))
+    )
 
 
 def test_where_no_term_is_inert_the_weakest_is_named(tmp_path: Path) -> None:
     report = report_of(tmp_path, Made("odn", FACES, shares=[{"alpha": 0.2, "beta": 0.004}]))
     sentence = "the smallest share of the gradient is that of β, 4.0e-03."
-    assert any(sentence in text for text in found(report))
+    assert any(sentence in text for text in said(found(report)))
 
 
 def test_results_without_shares_have_no_section_on_terms(tmp_path: Path) -> None:
     report = report_of(tmp_path, Made("odn", FACES))
     assert report.terms == () and report.inert is None
-    assert "inert" not in as_markdown(report, [])
+    assert "inert" not in page_of(report)
 
 
 def test_ranks_of_m_and_of_the_product_stand_side_by_side(tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_ranks_of_m_and_of_the_product_stand_side_by_side(tmp_path: Path) -> Non
     assert (rank.effective[1], rank.stable[1]) == pytest.approx((3, 3))
     assert (rank.product_effective, rank.product_stable) == pytest.approx((2, 2))
     row = "| BRNet+GM+LM+DM (ODN) | 512 × 3 | 3.0 → 3.0 | 2.0 | 3.0 → 3.0 | 2.0 |"
-    assert row in as_markdown(report, [])
-    drawn = figures_of(report)["made-spectrum.png"].axes[0].lines
+    assert row in page_of(report)
+    drawn = figures_of(report)["spectrum"].axes[0].lines
     np.testing.assert_allclose(drawn[1].get_ydata()[:2], 1)
     assert len(drawn[0].get_xdata()) == 3
 
@@ -71,8 +71,8 @@ def test_old_results_give_the_number_of_singular_values_and_no_more(tmp_path: Pa
     report = report_of(tmp_path, Made("odn", FACES, spectrum=(2.0, 1.0)))
     (rank,) = report.ranks
     assert rank.product_effective is None
-    assert "| 2 singular values | 3.0 → " in as_markdown(report, [])
-    assert "made-spectrum.png" not in figures_of(report)
+    assert "| 2 singular values | 3.0 → " in page_of(report)
+    assert "spectrum" not in figures_of(report)
 
 
 def test_what_sizes_keep_modules_from_is_told_once_with_the_rows(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_what_sizes_keep_modules_from_is_told_once_with_the_rows(tmp_path: Path)
     assert {limit: [row.variant for row in rows] for limit, rows in report.limits.items()} == {
         limit: ["odn", "dm-lm"] for limit in wide.limits
     }
-    text = as_markdown(report, [])
-    assert "### Limits of these settings" in text
+    text = page_of(report)
+    assert "## Limits of these settings" in text
     for limit in wide.limits:
         assert text.count(limit[1:]) == 1
     assert "Concerns BRNet+GM+LM+DM (ODN), BRNet+DM+LM." in text
-    assert any("in 2 networks" in sentence for sentence in not_shown(report))
+    assert any("in 2 networks" in sentence for sentence in said(not_shown(report)))
     assert report.columns.keys() == {COLUMN}

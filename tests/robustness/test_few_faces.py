@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 from helpers import Run
-from made_results import Faces, Made, report_of, spread_errors
+from made_results import Faces, Made, page_of, report_of, spread_errors
 from prediction_files import predicted, score_arguments, truth, write_csv
-
-from odnbench.reports.markdown import as_markdown
 
 SPLIT = "300w/lfpw-test"
 
@@ -79,12 +77,12 @@ def test_an_unknown_reference_is_told_also_with_few_faces(odnbench: Run, tmp_pat
 def test_a_report_says_why_it_has_no_interval(tmp_path: Path, faces: int) -> None:
     made = [Made(v, Faces(spread_errors(m, faces, 1))) for v, m in (("odn", 0.05), ("dm", 0.06))]
     report = report_of(tmp_path, *made, reference="odn")
-    text = as_markdown(report, [])
+    text = page_of(report)
     told = "Fewer than 6 faces do not show how errors vary, so that there is no interval"
     few = faces < 6
     assert (told in text) == few
-    assert ("### Against" in text) == (not few)
-    assert bool(re.search(r"\| 5\.00 \(", text)) == (not few)
+    assert ("Difference: of the mean NME" in text) == (not few)
+    assert bool(re.search(r"\| \*\*5\.00 \(", text)) == (not few)
 
 
 def test_a_report_on_the_command_line_says_it_too(odnbench: Run, tmp_path: Path) -> None:

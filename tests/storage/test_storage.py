@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from helpers import Run, plan_in
+from made_results import page_of
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.trials import Trial
-from odnbench.reports.markdown import as_markdown
 from odnbench.reports.read import read_report
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
@@ -142,7 +142,7 @@ def test_another_machine_reports_and_reuses_what_is_behind_the_uri(
     second.storage.pull()
     (plan_file,) = plan_files(second.storage.folder, [])
     report, original = (
-        as_markdown(read_report(file, plan.registry), []) for file in (plan_file, plan.file)
+        page_of(read_report(file, plan.registry)) for file in (plan_file, plan.file)
     )
     assert report == original
 

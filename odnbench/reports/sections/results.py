@@ -1,0 +1,177 @@
+"""What was measured: the summary of a report, and a table for each column of test faces."""
+
+from odnbench.metrics.intervals import FEWEST_FACES
+from odnbench.metrics.significance import Comparison
+from odnbench.reports import texts
+from odnbench.reports.charts import ced_chart
+from odnbench.reports.document import (
+    Block,
+    Cell,
+    Code,
+    Column,
+    Line,
+    Paragraph,
+    Phrase,
+    Piece,
+    Section,
+    Strong,
+    Style,
+    Table,
+)
+from odnbench.reports.report import Report
+from odnbench.reports.rows import Row
+from odnbench.reports.sections.cells import (
+    EMPTY,
+    MODEL,
+    VERDICT,
+    against,
+    caveat,
+    line,
+    measured,
+    number,
+    slug,
+)
+
+
+def summary(report: Report) -> Table | None:
+    """Model, cost, NME on the main column, and verdict against the reference; None where nothing
+    was scored.
+    """
+    column = report.main_column
+    if column is None:
+        return None
+    work = {cost.row.title: cost.multiply_adds for cost in report.costs}
+    cost = Column("multiply-adds" if work else "parameters")
+    columns = [MODEL, cost, Column(f"NME on {column}, %", better="lower")]
+    compared = report.comparisons.get(column, {})
+    if compared and report.reference is not None:
+        columns.append(Column("against the reference", "text"))
+
+    def of(row: Row) -> Line:
+        adds = work.get(row.title)
+        count = Cell(texts.counted(row.parameters), row.parameters)
+        spent = count if not work else number(adds and adds / 1e6, "{:,.1f} M")
+        error = measured(row.number("nme", column), report.unlike_of(row, column))
+        verdict = _verdict(row, column, compared.get(row.title), "{0.text}, {0.percent:+.1f} %")
+        cells = [spent, error, verdict][: len(columns) - 1]
+        return line(report, row, cells, is_compared=True)
+
+    caption: Phrase = (
+        "Test NME in percent", *_spread(report), " on ", Code(column),
+        f" ({report.columns[column]} faces)" if not report.rendered else "", ".",
+        *(caveat(report) if compared else ()),
+    )  # fmt: skip
+    return Table("summary", caption, tuple(columns), tuple(map(of, report.table)))
+
+
+def results(report: Report, styles: dict[str, Style]) -> Section:
+    """A table for each column, that of the most faces first and the others folded; CED curves."""
+    names = sorted(report.columns, key=lambda column: column != report.main_column)
+    blocks: list[Block] = []
+    if few := report.few_faces:
+        blocks.append(Paragraph((
+            f"Fewer than {FEWEST_FACES} faces do not show how errors vary, so that there is no "
+            "interval and no test on ",
+            *_codes(few), ".",
+        )))  # fmt: skip
+    blocks += [
+        Section(
+            f"{column} ({report.columns[column]})",
+            (_table(report, column),),
+            folded=column != report.main_column,
+        )
+        for column in names
+    ]
+    if report.columns:
+        blocks.append(Section("Distribution of the errors", (ced_chart(report, styles),)))
+    return Section("Results", tuple(blocks))
+
+
+def _table(report: Report, column: str) -> Table:
+    """The metrics of every row on a column, published figures, and differences."""
+    figures = report.paper.get(column)
+    compared = report.comparisons.get(column, {})
+    columns = [MODEL]
+    for metric in report.shown_metrics:
+        limit = f"@{report.protocol.failure_percent:g}" if metric.per_threshold else ""
+        columns.append(Column(f"{metric.title}{limit}, {metric.unit}", better=metric.better))
+    if figures is not None:
+        columns.append(Column("published NME, %"))
+    if compared:
+        columns += [Column("difference"), Column("p"), VERDICT]
+    published = "" if figures is None else figures.unlike
+    if figures is not None and report.columns[column].rendered:
+        published = "; ".join(filter(None, ["of real faces, not of rendered ones", published]))
+
+    def of(row: Row) -> Line:
+        unlike = report.unlike_of(row, column)
+        first, *others = (row.number(m.name, column) for m in report.shown_metrics)
+        cells = [measured(first, unlike)]
+        means = (None if other is None else other.mean for other in others)
+        cells += [number(mean, "{:.1f}", unlike) for mean in means]
+        if figures is not None:
+            figure = figures.values.get(row.variant)
+            cells.append(number(figure, "{:.2f}", "" if figure is None else published))
+        if compared:
+            found = compared.get(row.title)
+            cells += [
+                *against(found)[:2],
+                _verdict(row, column, found, "{0.text} (d {0.effect:+.2f})"),
+            ]
+        return line(report, row, cells, is_compared=True)
+
+    return Table(
+        f"results-{slug(column)}",
+        _caption(report, compared=bool(compared)),
+        tuple(columns),
+        tuple(map(of, report.table)),
+        tuple(_notes(report, column)),
+    )
+
+
+def _caption(report: Report, *, compared: bool) -> Phrase:
+    limit = f"{report.protocol.failure_percent:g}"
+    told: list[Piece] = [
+        "NME in percent (lower is better)", *_spread(report), f"; FR@{limit} is the percentage of "
+        f"faces with an NME above {limit} %, AUC@{limit} the area under the CED up to there.",
+    ]  # fmt: skip
+    if compared and report.reference is not None:
+        seeds = " and seeds" if report.seeds > 1 else ""
+        told += [
+            " Difference: of the mean NME from that of ",
+            Strong(report.reference.title),
+            ", in percent of it, with its 95 % interval; p of a paired permutation test over faces"
+            f"{seeds}, corrected by Holm over the lines; d is Cohen's d_z over faces.",
+            *caveat(report),
+        ]
+    return tuple(told)
+
+
+def _spread(report: Report) -> tuple[str, ...]:
+    """What stands behind a mean, in words."""
+    if report.seeds > 1:
+        return (" ± standard deviation over seeds, with its 95 % interval over faces and seeds",)
+    return (" with its 95 % interval over faces (one seed: the spread between seeds is not in it)",)
+
+
+def _notes(report: Report, column: str) -> list[Phrase]:
+    notes: list[Phrase] = []
+    if rule := report.rules.get(column):
+        notes.append((Code(column), f": {rule}."))
+    return notes
+
+
+def _verdict(row: Row, column: str, found: Comparison | None, words: str) -> Cell:
+    """What the comparison of a row with the reference has come to, in `words`."""
+    if row.is_reference:
+        return Cell("reference")
+    if found is None:
+        return Cell("not compared") if row.scores_of(column) else EMPTY
+    return Cell(words.format(found))
+
+
+def _codes(names: list[str]) -> Phrase:
+    pieces: list[str | Code] = []
+    for name in names:
+        pieces += [", ", Code(name)] if pieces else [Code(name)]
+    return tuple(pieces)
