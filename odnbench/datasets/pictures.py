@@ -84,6 +84,11 @@ def write_picture(picture: Bytes, path: Path) -> None:
         raise OdnbenchError(f"{path}: cannot be written as a picture; end its name in .png or .jpg")
 
 
+def jpeg_of(picture: Bytes) -> bytes:
+    """(H, W, 3) RGB as a JPEG file."""
+    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
 def _channels(stored: Bytes) -> Bytes:
     """RGB of BGR; grey as it is."""
     return stored if stored.ndim == 2 else cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

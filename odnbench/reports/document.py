@@ -182,7 +182,30 @@ class Picture:
     path: Path
 
 
-Block: TypeAlias = "Paragraph | Items | Table | Chart | Plot | Picture | Section"
+Points: TypeAlias = Sequence[tuple[float, float]]  # (L) x rightwards, y downwards
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One face: its annotated points and what rows predict, in units of the tile's side."""
+
+    title: str  # the face's id
+    facts: Phrase  # the numbers for which it is shown
+    true: Points
+    predicted: Mapping[str, Points]  # title of a row → its points
+    picture: bytes | None = None  # JPEG file behind them; None where the face is not to be seen
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Faces beside each other. A format without room for them leaves them out."""
+
+    name: str
+    caption: Phrase  # by what they were chosen
+    tiles: tuple[Tile, ...]
+
+
+Block: TypeAlias = "Paragraph | Items | Table | Chart | Plot | Picture | Gallery | Section"
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ A format (registry/formats.toml) turns a `Report` into text and pictures; no val
 format would have to take apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
+from odnbench.arrays import Floats
 from odnbench.metrics.factorial import Effect
 from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.metrics.significance import Comparison
@@ -27,6 +28,10 @@ from odnbench.reports.rows import Missing, Row, ScoredTrial, compared_with
 from odnbench.reports.search import Searched
 from odnbench.reports.summary import Lead, Seen, lead_of, seen_by
 from odnbench.reports.terms import TermsRow, terms_of
+
+# Part and id of a face, and points (K, L, 2) in its image, the true ones first → a JPEG file and
+# the points in units of its side; None for a face that is not to be seen.
+PictureOf: TypeAlias = Callable[[str, str, Floats], tuple[bytes, Floats] | None]
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Report:
     foreign: tuple[Row, ...] = ()  # files of predictions of other tools
     # None unless a search has made the plan and its record can be read.
     search: Searched | None = None
+    picture_of: PictureOf | None = None  # of test faces; None where none are to be seen
 
     @property
     def table(self) -> tuple[Row, ...]:
