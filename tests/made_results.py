@@ -99,7 +99,8 @@ def report_of(
     named = write_trials(folder, dict(zip(map(str, range(len(trials))), trials, strict=True)),
                          registry, rendered)  # fmt: skip
     for variant in failed:
-        named[variant] = _trial(variant, 0, (), registry, rendered)
+        trial = _trial(variant, 0, (), registry, rendered)
+        named[variant] = dataclasses.replace(trial, id=variant)
         trial_folder = TrialFolder(folder / variant)
         trial_folder.start(named[variant])
         trial_folder.set_status("failed", "out of memory")

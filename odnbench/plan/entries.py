@@ -332,5 +332,9 @@ class Format(Buildable):
     """A format of reports.
 
     The target writes an `odnbench.reports.report.Report` into a folder and returns the path of the
-    file to open first.
+    file to open first. Where the format has `templates`, the target is called with an
+    `odnbench.reports.templating.Templates` as well.
     """
+
+    # The files of reports/templates/ that it reads, in whose place a user may put others.
+    templates: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ class Line:
     cells: tuple[Cell, ...]  # one for each column
     variant: str = ""  # the title of the report's row that it is about, for its colour
     is_reference: bool = False
+    begins_group: bool = False  # whether it stands apart from the lines above it, as below a rule
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,15 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import jinja2
 import matplotlib
 from markupsafe import Markup
 
-from odnbench.errors import OdnbenchError, one_line
-from odnbench.plan.shipped import shipped
+from odnbench.errors import OdnbenchError
 from odnbench.reports.chart_values import chart_values, tables_of
 from odnbench.reports.document import (
     Block,
@@ -37,48 +35,41 @@ from odnbench.reports.document import (
     plain,
 )  # fmt: skip
 from odnbench.reports.hard_cases import with_hard_cases
+from odnbench.reports.marks import marks_of
 from odnbench.reports.report import Report
+from odnbench.reports.sections import document_of
+from odnbench.reports.templating import SHIPPED, Templates
 
-_MARKS = "†‡§¶"
 _DASHES = {"solid": "", "dashed": "5 3", "dotted": "0.1 4"}
 _PICTURES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 
 
-def write_html(report: Report, folder: Path) -> Path:
+def write_html(report: Report, folder: Path, templates: Templates = SHIPPED) -> Path:
     """Writes the report and its hard cases into `folder`; returns the report's path."""
-    from odnbench.reports.sections import document_of
-
     folder.mkdir(parents=True, exist_ok=True)
     document = document_of(report)
     path = folder / f"{document.name}.html"
-    path.write_text(as_html(with_hard_cases(document, report)), encoding="utf-8")
+    path.write_text(as_html(with_hard_cases(document, report), templates), encoding="utf-8")
     return path
 
 
-def as_html(document: Document) -> str:
+def as_html(document: Document, templates: Templates = SHIPPED) -> str:
     """The document as one page, which needs no other file.
 
     Raises OdnbenchError for a picture that is neither JPEG nor PNG.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(shipped("reports/templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else one_line(value),
-    )
-    for text in (
-        kind, anchor, plain, shown, marks, dash, data, tables_of, drawn, stored, jpeg, dots,
-        offsets, rows_in,
-    ):  # fmt: skip
-        environment.filters[text.__name__] = text
-    environment.filters["values"] = chart_values
-    style, script = (
-        (shipped("reports/templates") / name).read_text(encoding="utf-8")
-        for name in ("report.css", "report.js")
-    )
-    return environment.get_template("report.html.j2").render(
+    filters: dict[str, Callable[..., object]] = {
+        text.__name__: text
+        for text in (
+            kind, anchor, plain, shown, marks_of, dash, data, tables_of, drawn, stored, jpeg, dots,
+            offsets, rows_in,
+        )
+    }  # fmt: skip
+    filters["values"] = chart_values
+    style, script = templates.text("report.css"), templates.text("report.js")
+    return templates.render(
+        "report.html.j2",
+        filters,
         document=document,
         style=Markup(style),
         script=Markup(script),
@@ -109,7 +100,7 @@ class ShownCell:
 
 def shown(table: Table) -> Iterator[tuple[Line, list[ShownCell]]]:
     """Each line of a table with its cells."""
-    ranks, signs = [table.ranks(i) for i in range(len(table.columns))], marks(table)
+    ranks, signs = [table.ranks(i) for i in range(len(table.columns))], marks_of(table)
     for index, line in enumerate(table.lines):
         yield (
             line,
@@ -118,15 +109,6 @@ def shown(table: Table) -> Iterator[tuple[Line, list[ShownCell]]]:
                 for column, cell, places in zip(table.columns, line.cells, ranks, strict=True)
             ],
         )
-
-
-def marks(table: Table) -> dict[str, str]:
-    """Why cells cannot be compared with others of their column → the mark of that text."""
-    reasons = dict.fromkeys(c.unlike for line in table.lines for c in line.cells if c.unlike)
-    return {
-        reason: _MARKS[index % len(_MARKS)] * (index // len(_MARKS) + 1)
-        for index, reason in enumerate(reasons)
-    }
 
 
 def dash(style: Style) -> str:

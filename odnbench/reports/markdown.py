@@ -1,14 +1,12 @@
 """A report as Markdown, through reports/templates/report.md.j2, with its figures beside it."""
 
 import shutil
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-import jinja2
-
 from odnbench.errors import one_line
-from odnbench.plan.shipped import shipped
 from odnbench.reports.document import (
     Cell,
     Chart,
@@ -25,11 +23,12 @@ from odnbench.reports.escaping import Markdown, code, escaped
 from odnbench.reports.marks import marks_of
 from odnbench.reports.report import Report
 from odnbench.reports.sections import document_of
+from odnbench.reports.templating import SHIPPED, Templates
 
 _AROUND = {"best": ("**", "**"), "second": ("<ins>", "</ins>"), "": ("", "")}
 
 
-def write_markdown(report: Report, folder: Path) -> Path:
+def write_markdown(report: Report, folder: Path, templates: Templates = SHIPPED) -> Path:
     """Writes the report and its figures into `folder`; returns the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
     document = document_of(report)
@@ -41,27 +40,18 @@ def write_markdown(report: Report, folder: Path) -> Path:
         elif isinstance(block, Picture):
             shutil.copyfile(block.path, folder / file_name(document, block))
     path = folder / f"{document.name}.md"
-    path.write_text(as_markdown(document), encoding="utf-8")
+    path.write_text(as_markdown(document, templates), encoding="utf-8")
     return path
 
 
-def as_markdown(document: Document) -> str:
+def as_markdown(document: Document, templates: Templates = SHIPPED) -> str:
     """The document as Markdown, beside which its figures are expected."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(shipped("reports/templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # that would be HTML's
-        finalize=escaped,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., object]] = {
         "markdown": Markdown, "phrase": phrase, "html": html,
         "kind": lambda block: type(block).__name__,
     }  # fmt: skip
-    environment.globals |= {"table": table, "figure": lambda block: figure(document, block)}
-    return environment.get_template("report.md.j2").render(document=document)
+    functions = {"table": table, "figure": lambda block: figure(document, block)}
+    return templates.render("report.md.j2", filters, functions, escaped, document=document)
 
 
 def file_name(document: Document, block: Chart | Plot | Picture) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 
 from odnbench.arrays import Floats
 from odnbench.errors import OdnbenchError, unknown
-from odnbench.plan.entries import Format, Metric, Published, Variant
+from odnbench.plan.entries import Metric, Published, Variant
 from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage
+from odnbench.reports.formats import write_report
 from odnbench.reports.read import read_report
 from odnbench.scoring.scores import Score, values_of
 from odnbench.testing.results import write_results
@@ -68,7 +69,7 @@ def check_format(registry: Registry, name: str) -> str:
     with tempfile.TemporaryDirectory() as temporary:
         report = read_report(write_results(Path(temporary) / "results", registry), registry)
         folder = Path(temporary) / "reports"
-        path = registry.build(Format, name, report=report, folder=folder)
+        path = write_report(report, name, folder, registry)
         if not isinstance(path, Path):
             raise OdnbenchError(
                 f"its target must return the path of the file to open first, got {path!r}"

@@ -56,6 +56,7 @@ from odnbench.tracking.entries import (
 )
 from odnbench.tracking.machine import LoadMonitor
 from odnbench.tracking.network import log_network
+from odnbench.tracking.plan_artifacts import PLAN_ARTIFACTS, log_plan
 
 _EPOCHS_PER_BATCH = 40  # MLflow takes 1000 metrics in a call, and writes them all or none
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
@@ -249,7 +250,7 @@ class PlanRuns:
         if not complete and self._is_at_work(work):
             return
         status = "FINISHED" if complete else "FAILED"
-        mark = content_id(states)
+        mark = content_id(states, PLAN_ARTIFACTS)  # of what the plan's run holds, too
         mark_without_network = f"{mark}, without the network"
         parent = self.client.get_run(self.parent_id)
         if not whole and parent.info.status == "FINISHED":
@@ -259,6 +260,7 @@ class PlanRuns:
             return
         if found != mark_without_network:
             self._log_report()
+            log_plan(self.client, self.parent_id, self.record, self.plan_file)
         done = [one for one in started if one.standing.state == "done"]
         if complete and done:
             best = self._best(done)
