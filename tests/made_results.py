@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from odnbench.arrays import Flags, Floats
 from odnbench.datasets.pictures import write_picture
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.entries import Variant
 from odnbench.plan.pipelines import Pipeline, load_pipeline, resolve
 from odnbench.plan.protocols import Protocol
@@ -65,6 +66,7 @@ class Made:
     device: str = "cpu"
     rendered: bool | None = None  # whether its faces are; None: as the others
     protocol: Protocol | None = None
+    disturbed: Mapping[Disturbance, Faces] = field(default_factory=dict)
 
 
 def registry_with(*variants: Variant) -> Registry:
@@ -94,6 +96,7 @@ def report_of(
     reference: str | Mapping[str, Any] = "odn",
     failed: Sequence[str] = (),
     rendered: bool = True,
+    disturbances: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Report:
     """The report of `trials`, and of a trial without numbers for each variant of `failed`."""
     named = write_trials(folder, dict(zip(map(str, range(len(trials))), trials, strict=True)),
@@ -106,7 +109,13 @@ def report_of(
         trial_folder.set_status("failed", "out of memory")
     PlanRecord(
         id="made",
-        pipeline=Pipeline("made", "Made results", reference=reference, columns=(COLUMN,)),
+        pipeline=Pipeline(
+            "made",
+            "Made results",
+            reference=reference,
+            columns=(COLUMN,),
+            disturbances=disturbances or {},
+        ),
         trials=tuple(named),
         titles=tuple(trial.title for trial in named.values()),
         notes=("a note",),
@@ -201,6 +210,10 @@ def _write(folder: TrialFolder, trial: Trial, made: Made) -> None:
     result = Result(*numbers, *spectra, made.shapes, cost=made.cost)
     pasted = None if made.pasted is None else _predictions(made.pasted)
     folder.finish(result, _predictions(made.faces), pasted)
+    for disturbance, faces in made.disturbed.items():
+        amounts = np.full(len(faces.errors), disturbance.level)
+        predictions = dataclasses.replace(_predictions(faces), amounts=amounts)
+        folder.add_disturbed(disturbance, predictions)
 
 
 def _predictions(faces: Faces) -> Predictions:

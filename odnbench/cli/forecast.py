@@ -29,7 +29,7 @@ def print_forecast(plan: "Plan", resources: "Resources", *, slots: int | None = 
     with console.status("measuring"):
         cost = forecast(plan, slot, slots=side_by_side)
     _print_table(cost)
-    if cost.kinds:
+    if cost.kinds or cost.predicting_seconds:
         _print_time(cost, "about", exact=True)
 
 
@@ -91,6 +91,8 @@ def _print_table(cost: "Forecast") -> None:
     device = "on a GPU" if slot.gpu_share else f"{threads} per trial"
     took = duration(cost.measured_seconds)
     counts = f"{len(cost.trial_seconds)} to run, {cost.finished} finished (reused)"
+    if predicting := len(cost.predicting_seconds):
+        counts += f", {predicting} of which predict disturbed test faces"
     measured = f"; measured here in {took}, one at a time, {device}" if cost.kinds else ""
     say(f"  trials     {counts}{measured}")
     if not cost.kinds:
@@ -123,7 +125,8 @@ def _print_time(cost: "Forecast", bound: str, condition: str = "", *, exact: boo
         else f"{cost.slots} side by side"
     )
     say(f"  time       {bound} {duration(cost.seconds)}{condition}, {where}; {hours} in all")
+    each = f": checkpoint and predictions, {amount(cost.trial_bytes)} per trial"
     say(
-        f"  disk       {'about' if exact else 'at most'} {amount(cost.bytes)}: checkpoint and "
-        f"predictions, {amount(cost.trial_bytes)} per trial"
+        f"  disk       {'about' if exact else 'at most'} {amount(cost.bytes)}"
+        f"{each if cost.kinds else ': predictions'}"
     )

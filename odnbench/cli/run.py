@@ -199,7 +199,7 @@ def plan_of(
     """The plan of a pipeline with its faces prepared. What `storage` holds of the pipeline is
     copied to this machine first, so that finished trials are reused.
     """
-    from odnbench.results.folder import PASTED
+    from odnbench.results.folder import DISTURBED
     from odnbench.sweep.plan import Places, make_plan
 
     resources.check_machine()
@@ -207,7 +207,7 @@ def plan_of(
         storage.folder,
         "ODNBENCH_CACHE" if storage.uri else "--storage",
         # The longest name, while it is written.
-        f"{chosen.name}/{os.getpid():016}/.{PASTED}.{10**7}",
+        f"{chosen.name}/{os.getpid():016}/.{DISTURBED.format('x' * 40)}.{10**7}",
     )
     if not options.dry_run:
         _check_mlflow(chosen.name)
@@ -259,6 +259,8 @@ def print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> N
         f"{train.optimizer} {train.learning_rate:g}"
         + "".join(f", {name} {value}" for name, value in later_settings(train).items())
     )
+    for kind, levels in pipeline.disturbances.items():
+        say(f"  disturbed  {kind}: {', '.join(f'{level:g}' for level in levels)}")
     gpus = (
         "a share of a GPU where there is one" if options.gpus is None else f"{options.gpus:g} GPUs"
     )

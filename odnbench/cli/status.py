@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _STYLES = {
     "failed": "red",
     "interrupted": "yellow",
+    "trained": "yellow",
     "damaged": "red",
     "running": "bold",
     "waiting": "dim",

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from odnbench.arrays import Floats
+from odnbench.arrays import Bytes, Flags, Floats
 from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.engine.occluders import TEST_SEED, Occluders
@@ -134,7 +134,7 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
     """1 − P of `faces`, from maps P (N, 1, h, w) over the network's input of side `size`."""
     stored, (h, w) = faces.images.shape[1], P.shape[2:]
     at = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)  # (N, L, 2)
-    trust = _sample(P, at[:, None])[:, 0, 0]  # (N, L)
+    trust = sampled(P, at[:, None])[:, 0, 0]  # (N, L)
     covered = covered_landmarks = None
     if faces.masks.shape[1]:
         # Points over the input, a whole number of them per cell of P, looked up in the masks,
@@ -142,13 +142,13 @@ def occlusion_of(P: Tensor, faces: FaceSet, size: int) -> Occlusion:
         masks = torch.from_numpy(faces.masks[:, None] / np.float32(255))
         whole = to_unit(torch.from_numpy(faces.points_crop).float(), stored)  # (N, L, 2)
         # A cell of the masks is coarse: near the edge of an occluder the flag decides.
-        covered_landmarks = faces.occluded & (_sample(masks, whole[:, None])[:, 0, 0] > 0).numpy()
+        covered_landmarks = faces.occluded & (sampled(masks, whole[:, None])[:, 0, 0] > 0).numpy()
         fine = functional.affine_grid(
             torch.eye(2, 3)[None] * (size / stored),
             [1, 1, h * _POINTS_PER_CELL, w * _POINTS_PER_CELL],
             align_corners=False,
         )
-        shares = _sample(masks, fine.expand(len(masks), -1, -1, -1))
+        shares = sampled(masks, fine.expand(len(masks), -1, -1, -1))
         covered = functional.avg_pool2d(shares, _POINTS_PER_CELL)[:, 0].flatten(1).double().numpy()
     cells = (1 - P[:, 0]).flatten(1)  # (N, h·w)
     return Occlusion(
@@ -201,7 +201,16 @@ def with_occluders(faces: FaceSet, size: int) -> FaceSet:
         pasted, masks = occluders.paste(inputs, points[rows], generator)
         images[rows, inside, inside] = pasted.round().byte().permute(0, 2, 3, 1).numpy()
         covered[rows, inside, inside] = 255 * masks[:, 0].byte().numpy()
-        hidden[rows] = (_sample(masks, points[rows, None])[:, 0, 0] > 0.5).numpy()
+        hidden[rows] = (sampled(masks, points[rows, None])[:, 0, 0] > 0.5).numpy()
+    return occluded_by(faces, images, covered, hidden)
+
+
+def occluded_by(faces: FaceSet, images: Bytes, covered: Bytes, hidden: Flags) -> FaceSet:
+    """`faces` with other pictures, on which occluders lie as well.
+
+    covered: (N, S, S) 255 where they lie, else 0; masks that were known before are added to it.
+    hidden: (N, L) which landmarks they hide.
+    """
     for mask, before in zip(covered, faces.masks, strict=True):
         if len(before):
             np.maximum(mask, cv2.resize(before, mask.shape), out=mask)
@@ -210,7 +219,7 @@ def with_occluders(faces: FaceSet, size: int) -> FaceSet:
     )
 
 
-def _sample(maps: Tensor, grid: Tensor) -> Tensor:
+def sampled(maps: Tensor, grid: Tensor) -> Tensor:
     """(N, 1, H, W): maps (N, 1, h, w) at grid (N, H, W, 2) in [-1, 1], extended by their edges."""
     return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 

@@ -101,7 +101,7 @@ def fit(
     save_checkpoint(network.state_dict(), folder.checkpoint)
     test_images = judged_images if judged is faces.test else on_device(faces.test.images, device)
     began = time.perf_counter()
-    predictions = _predictions(network, faces.test, test_images, size, bf16, flip_test)
+    predictions = predict_test(network, faces.test, test_images, size, bf16, flip_test)
     predict_ms = 1000 * (time.perf_counter() - began) / len(faces.test)
     examples = draw_examples(
         network, faces.test, test_images, predictions.predicted, size, flip_test
@@ -181,7 +181,7 @@ def _result(
     )
 
 
-def _predictions(
+def predict_test(
     network: LandmarkNetwork,
     test: FaceSet,
     images: Tensor,
@@ -204,7 +204,7 @@ def _pasted(
     """The predictions for `test` with occluders pasted on the pictures."""
     faces = with_occluders(test, size)
     images = on_device(faces.images, network.mean_shape.device)
-    return _predictions(network, faces, images, size, bf16, flip_test)
+    return predict_test(network, faces, images, size, bf16, flip_test)
 
 
 def shapes_of(network: LandmarkNetwork) -> Shapes:

@@ -67,20 +67,26 @@ class Occluders:
 
         random (n, 8) in [0, 1); others (n, 3, s, s): only their size is used.
         """
-        centre, radius = _box(points)
-        shift = radius * _spread(random[:, :2], 0.35)
-        place = _similarity(
+        centre, radius = box_of(points)
+        shift = radius * spread(random[:, :2], 0.35)
+        place = similarity(
             centre + shift,
             radius / SPRITE_BOX * (0.85 + 0.35 * random[:, 2:3]),
-            torch.deg2rad(_spread(random[:, 3], 30.0)),
+            torch.deg2rad(spread(random[:, 3], 30.0)),
         )
         chosen = self.sprites[(random[:, 4] * len(self.sprites)).long()]
         grid = functional.affine_grid(place, list(others.shape), align_corners=False)
-        found = functional.grid_sample(chosen, grid, align_corners=False)
-        colours = (
-            found[:, :3] / found[:, 3:].clamp_min(1e-3) * (0.7 + 0.6 * random[:, 5:6, None, None])
-        )
-        return colours.clamp(0, 255), found[:, 3:]
+        return sprite_at(chosen, grid, random[:, 5])
+
+
+def sprite_at(sprites: Tensor, grid: Tensor, brightness: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours (n, 3, h, w) and opacities (n, 1, h, w) of sprites (n, 4, 64, 64) at the places grid
+    (n, h, w, 2), in [-1, 1] of the sprites. brightness (n,) in [0, 1).
+    """
+    found = functional.grid_sample(sprites, grid, align_corners=False)
+    bright = 0.7 + 0.6 * brightness[:, None, None, None]
+    colours = found[:, :3] / found[:, 3:].clamp_min(1e-3) * bright
+    return colours.clamp(0, 255), found[:, 3:]
 
 
 def _patches_on(points: Tensor, random: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,31 +96,44 @@ def _patches_on(points: Tensor, random: Tensor, others: Tensor) -> tuple[Tensor,
     (n, 3, s, s): the pictures from whose corners the patches are taken.
     """
     n, landmarks = points.shape[:2]
-    _, radius = _box(points)
+    _, radius = box_of(points)
     at = points[torch.arange(n, device=points.device), (random[:, 0] * landmarks).long()]
     angle = random[:, 1] * torch.pi
-    place = _similarity(at, radius * (0.35 + 0.4 * random[:, 2:3]), angle)
+    place = similarity(at, radius * (0.35 + 0.4 * random[:, 2:3]), angle)
     grid = functional.affine_grid(place, list(others.shape), align_corners=False)  # (n, s, s, 2)
-    aspect = 2 ** _spread(random[:, 3], 0.7)
-    power = 2.0 * 4.0 ** random[:, 4]  # 2: an ellipse, 8: almost a rectangle
-    ratio = torch.stack([aspect, 1 / aspect], dim=-1)[:, None, None]
-    radii = (grid * ratio).abs().pow(power[:, None, None, None]).sum(dim=-1)  # 1 on the outline
-    opacity = torch.sigmoid((1 - radii) * 12)[:, None]
-    # The patch shows a corner of the other picture, at the scale of that picture.
-    corner = torch.where(random[:, 5:7] < 0.5, -0.85, 0.85)
-    source = _similarity(at - corner, torch.ones_like(radius), torch.zeros_like(angle))
+    opacity = patch_at(grid, random[:, 3], random[:, 4])
+    return corners_of(others, at, random[:, 5:7]), opacity
+
+
+def patch_at(grid: Tensor, aspect: Tensor, power: Tensor) -> Tensor:
+    """(n, 1, h, w) opacities of superellipses at the places grid (n, h, w, 2), in [-1, 1] of the
+    squares in which they lie. aspect (n,), power (n,): in [0, 1).
+    """
+    sides = 2 ** spread(aspect, 0.7)
+    powers = 2.0 * 4.0**power  # 2: an ellipse, 8: almost a rectangle
+    ratio = torch.stack([sides, 1 / sides], dim=-1)[:, None, None]
+    radii = (grid * ratio).abs().pow(powers[:, None, None, None]).sum(dim=-1)  # 1 on the outline
+    return torch.sigmoid((1 - radii) * 12)[:, None]
+
+
+def corners_of(others: Tensor, at: Tensor, chosen: Tensor) -> Tensor:
+    """(n, 3, s, s): a corner of each of the pictures `others` (n, 3, s, s), at their scale, moved
+    to `at` (n, 2) in [-1, 1]. chosen (n, 2) in [0, 1): which corner.
+    """
+    corner = torch.where(chosen < 0.5, -0.85, 0.85)
+    n, one = len(others), torch.ones_like(at[:, :1])
+    source = similarity(at - corner, one, torch.zeros(n, device=at.device))
     window = functional.affine_grid(source, list(others.shape), align_corners=False)
-    colours = functional.grid_sample(others, window, padding_mode="reflection", align_corners=False)
-    return colours, opacity
+    return functional.grid_sample(others, window, padding_mode="reflection", align_corners=False)
 
 
-def _box(points: Tensor) -> tuple[Tensor, Tensor]:
+def box_of(points: Tensor) -> tuple[Tensor, Tensor]:
     """Centre (n, 2) and half of the longer side (n, 1) of the box of points (n, L, 2)."""
     low, high = points.amin(dim=1), points.amax(dim=1)
     return (low + high) / 2, (high - low).amax(dim=1, keepdim=True) / 2
 
 
-def _similarity(centre: Tensor, radius: Tensor, angle: Tensor) -> Tensor:
+def similarity(centre: Tensor, radius: Tensor, angle: Tensor) -> Tensor:
     """(n, 2, 3): maps [-1, 1] of an image to [-1, 1] of a square that lies in the image.
 
     centre (n, 2) and radius (n, 1), half of the square's side, in [-1, 1] of the image; angle (n,)
@@ -125,7 +144,7 @@ def _similarity(centre: Tensor, radius: Tensor, angle: Tensor) -> Tensor:
     return torch.cat([A, -(A @ centre[:, :, None])], dim=2)
 
 
-def _spread(random: Tensor, width: float) -> Tensor:
+def spread(random: Tensor, width: float) -> Tensor:
     """Numbers in [0, 1) as numbers within ± width."""
     return (2 * random - 1) * width
 

@@ -42,14 +42,17 @@ class Probe:
     face_seconds: float  # to predict one face
     peak_bytes: int  # of memory, beyond what the process held before
 
-    def trial_seconds(self, trial: Trial, faces: TrialFaces) -> float:
-        """Estimated seconds of the whole of `trial` on `faces`, at the speed that was measured."""
+    def trial_seconds(self, trial: Trial, faces: TrialFaces, disturbances: int = 0) -> float:
+        """Estimated seconds of the whole of `trial` on `faces`, at the speed that was measured.
+
+        disturbances: after how many the test faces are predicted again.
+        """
         spec = trial.spec
         rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
         steps = len(rows) // min(spec.train.batch_size, len(rows))
         judged = len(faces.test) if spec.train.select == "test" else len(validation_rows)
         epoch = steps * self.step_seconds + judged * self.face_seconds + self.epoch_seconds
-        tested = len(faces.test) * (2 if spec.data.pasted_test else 1)
+        tested = len(faces.test) * (1 + spec.data.pasted_test + disturbances)
         tested += 0 if spec.train.epochs else judged
         epochs_seconds = spec.train.epochs * epoch
         return self.start_seconds + epochs_seconds + tested * self.face_seconds

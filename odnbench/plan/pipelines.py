@@ -25,6 +25,12 @@ from odnbench.plan.conversion import (
     parse,
     replace_at,
 )
+from odnbench.plan.disturbances import (
+    Disturbance,
+    check_levels,
+    check_margin,
+    disturbances_of,
+)
 from odnbench.plan.entries import (
     Augmentation,
     Backbone,
@@ -67,6 +73,13 @@ class Pipeline:
     base: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, Any] = field(default_factory=dict)
     search: Search | None = None
+    # Kind → levels at which the test faces are predicted again (plan/disturbances.py).
+    disturbances: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def disturbed(self) -> tuple[Disturbance, ...]:
+        """After what the test faces are predicted again."""
+        return disturbances_of(self.disturbances)
 
 
 def load_pipeline(name_or_file: str) -> Pipeline:
@@ -169,6 +182,8 @@ def _resolve(
         )
     for trial in trials:
         _check_spec(trial, registry)
+        protocol = registry.get(Protocol, trial.data.protocol)
+        check_margin(pipeline.disturbed, trial.data, registry.get(BoxRule, protocol.box))
     if pipeline.reference and not overrides:  # which may leave the reference out
         fault = Reference(pipeline.reference, registry).fault(trials)
         if fault:
@@ -243,6 +258,7 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> N
             registry.get(Variant, named["variant"])
     for column in pipeline.columns:
         registry.split(column)
+    check_levels(pipeline.disturbances)
     if pipeline.rendered:
         _read_settings(pipeline.rendered, fields)
 

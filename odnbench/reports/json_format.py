@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from odnbench.files.whole import write_whole
 from odnbench.metrics.factorial import Effect
 from odnbench.metrics.intervals import Interval
 from odnbench.plan.conversion import leaves, public_name
@@ -31,7 +30,7 @@ def write_json(report: Report, folder: Path) -> Path:
     """Writes NAME.json into `folder`; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{report.pipeline.name}.json"
-    write_whole(path, as_json(report).encode())
+    path.write_text(as_json(report), encoding="utf-8")
     return path
 
 

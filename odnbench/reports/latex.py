@@ -16,7 +16,6 @@ from textwrap import wrap
 import matplotlib
 from matplotlib.figure import Figure
 
-from odnbench.files.whole import write_whole
 from odnbench.reports.document import (
     Block,
     Cell,
@@ -77,7 +76,7 @@ def write_latex(report: Report, folder: Path, templates: Templates = SHIPPED) ->
     for inner in ("tables", "figures"):
         (place / inner).mkdir(parents=True, exist_ok=True)
     for name, text in as_latex(document, templates, paper_tables(report)).items():
-        write_whole(place / name, text.encode())
+        (place / name).write_text(text, encoding="utf-8")
     files = file_names(document)
     for block in document.walk():
         if isinstance(block, Chart | Plot):

@@ -49,7 +49,7 @@ def read_report(
         except OdnbenchError as error:  # results of a registry that is not there any more
             notes = (*notes, f"no row is compared with another: {error}")
     titles = dict(zip(record.trials, record.titles, strict=True))
-    reader = TrialReader(plan_file.parent, pipeline.columns, registry)
+    reader = TrialReader(plan_file.parent, pipeline.columns, registry, pipeline.disturbed)
     search: Searched | None = None
     if search_record is not None:
         found = read_search_rows(search_record, titles, reader)

@@ -20,6 +20,7 @@ from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.trials import Coverage
 from odnbench.reports.costs import CostRow, costs_of, front_of
 from odnbench.reports.design import Design, design_of
+from odnbench.reports.disturbances import Bench, benches
 from odnbench.reports.likeness import is_alike, unlike
 from odnbench.reports.occlusion import SmallMap, Told, maps_tell, small_maps
 from odnbench.reports.pasted import PastedLine, pasted_lines
@@ -269,6 +270,11 @@ class Report:
     def pasted(self) -> dict[str, tuple[PastedLine, ...]]:
         """Column → the rows on its faces with occluders pasted on them, where trials have these."""
         return pasted_lines(self.rows, self.reference, self.columns)
+
+    @cached_property
+    def disturbed(self) -> dict[str, dict[str, Bench]]:
+        """Column → kind of disturbance → the rows on its faces, at each of the plan's levels."""
+        return benches(self.rows, self.reference, self.columns, self.pipeline.disturbances)
 
     @cached_property
     def terms(self) -> tuple[TermsRow, ...]:

@@ -13,11 +13,14 @@ from odnbench.arrays import Floats
 from odnbench.metrics.breakdown import Group
 from odnbench.metrics.intervals import FEWEST_FACES, Interval, mean_interval
 from odnbench.metrics.significance import Comparison, compare
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.records import Epoch, Result, Standing
 from odnbench.scoring.occlusion import OcclusionScore, Truth
 from odnbench.scoring.scores import Score, differ_in
+
+_DRAWS = 10_000  # resamples of an interval, permutations of a test
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Tested:
     scores: Mapping[str, Score]
     occlusion: Mapping[str, Mapping[Truth, OcclusionScore]]
     groups: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)  # errors by part
+    # The mean over faces of how much they were disturbed; empty for faces as they are.
+    amounts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class ScoredTrial:
     versions: Mapping[str, str]  # of the libraries that made the numbers
     pasted: Tested | None = None  # on the test faces with occluders pasted on them
     map_cells: int | None = None  # of the occlusion map P; None for a network without one
+    # On the test faces after each disturbance that was predicted.
+    disturbed: Mapping[Disturbance, Tested] = field(default_factory=dict)
 
     @property
     def scores(self) -> Mapping[str, Score]:
@@ -137,9 +144,15 @@ class Row:
 
         A mean over some of the seeds could not be set beside the mean of the same row over all.
         """
-        tested = [trial.pasted for trial in self.trials]
-        found = [t.scores[column] for t in tested if t is not None and column in t.scores]
-        return found if len(found) == len(self.trials) else []
+        return _of_all([trial.pasted for trial in self.trials], column)
+
+    def disturbed_scores_of(self, column: str, disturbance: Disturbance) -> list[Score]:
+        """A score for each seed after `disturbance`; empty unless all have one, as above. At level
+        0 these are the scores on the faces as they are.
+        """
+        if not disturbance.level:
+            return _of_all([trial.clean for trial in self.trials], column)
+        return _of_all([trial.disturbed.get(disturbance) for trial in self.trials], column)
 
     def number(self, metric: str, column: str) -> Measured | None:
         """The number of `metric` on `column`; None where the row has no scores."""
@@ -159,16 +172,23 @@ class Missing:
     row: str = ""  # title of the row that lacks the trial; "" where there is none
 
 
+def _of_all(tested: Sequence[Tested | None], column: str) -> list[Score]:
+    """The score on `column` of each of `tested`; empty unless all have one."""
+    found = [t.scores[column] for t in tested if t is not None and column in t.scores]
+    return found if len(found) == len(tested) else []
+
+
 def errors_of(scores: Sequence[Score]) -> Floats | None:
     """(S, N) errors in the scores of S seeds on the same faces; None for no scores."""
     return np.stack([score.terms for score in scores]) if scores else None
 
 
-def nme_interval(errors: Floats) -> Interval | None:
+def nme_interval(errors: Floats, *, draws: int = _DRAWS) -> Interval | None:
     """95 % interval of 100 times the mean of errors (S, N); None where faces are too few or errors
     differ on few of them alone.
     """
-    found = mean_interval(errors) if errors.shape[1] >= FEWEST_FACES else None
+    enough = errors.shape[1] >= FEWEST_FACES
+    found = mean_interval(errors, resamples=draws) if enough else None
     if found is None or not found.tells(found.estimate):
         return None
     return Interval(
@@ -176,7 +196,9 @@ def nme_interval(errors: Floats) -> Interval | None:
     )
 
 
-def compared_with(reference: str, scores: Mapping[str, Sequence[Score]]) -> dict[str, Comparison]:
+def compared_with(
+    reference: str, scores: Mapping[str, Sequence[Score]], *, draws: int = _DRAWS
+) -> dict[str, Comparison]:
     """Row → its comparison with the row `reference`, p corrected for all of these comparisons.
 
     scores: row → a score on the same column for each seed. Rows that were not tested on exactly the
@@ -192,8 +214,16 @@ def compared_with(reference: str, scores: Mapping[str, Sequence[Score]]) -> dict
         for title, found in scores.items()
         if {(score.face_ids, score.coverage.rendered) for score in found} == faces
         if not any(differ_in(score, own[0]) for score in found)
-        if (errors := errors_of(found)) is not None and errors.shape[1] >= FEWEST_FACES
+        if (errors := errors_of(found)) is not None
     }
-    if len(errors) < 2 or reference not in errors:
+    return compared_errors(reference, errors, draws=draws)
+
+
+def compared_errors(
+    reference: str, errors: Mapping[str, Floats], *, draws: int = _DRAWS
+) -> dict[str, Comparison]:
+    """`compared_with`, for errors (S, N) of each row on the same N faces."""
+    enough = {title: of for title, of in errors.items() if of.shape[1] >= FEWEST_FACES}
+    if len(enough) < 2 or reference not in enough:
         return {}
-    return {comparison.variant: comparison for comparison in compare(errors, reference)}
+    return {one.variant: one for one in compare(enough, reference, draws=draws)}

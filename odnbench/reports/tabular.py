@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
-from odnbench.files.whole import write_whole
 from odnbench.metrics.significance import Comparison
 from odnbench.plan.entries import Metric
 from odnbench.reports.provenance import Scalar, protocol_of
@@ -29,9 +28,9 @@ def write_csv(report: Report, folder: Path) -> Path:
     """Writes NAME.csv and NAME-trials.csv into `folder`; returns the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{report.pipeline.name}.csv"
-    write_whole(path, as_csv(list(row_lines(report))).encode())
+    path.write_text(as_csv(list(row_lines(report))), encoding="utf-8", newline="")
     trials = folder / f"{report.pipeline.name}-trials.csv"
-    write_whole(trials, as_csv(list(trial_lines(report))).encode())
+    trials.write_text(as_csv(list(trial_lines(report))), encoding="utf-8", newline="")
     return path
 
 

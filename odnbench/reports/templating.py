@@ -15,7 +15,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from odnbench.errors import OdnbenchError, one_line, unknown
-from odnbench.files.text import decoded
 from odnbench.plan.entries import Format
 from odnbench.plan.registry import Registry
 from odnbench.plan.shipped import shipped
@@ -62,9 +61,11 @@ class Templates:
         if path is None:
             raise OdnbenchError(f"there is no template {name}; put it into a folder of --templates")
         try:
-            return decoded(path.read_bytes())
+            return path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise OdnbenchError(f"{path}: cannot be read as a template: {error}") from error
+            raise OdnbenchError(
+                f"{path}: cannot be read as a template in UTF-8: {error}"
+            ) from error
 
     def render(
         self,

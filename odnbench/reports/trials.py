@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from odnbench.errors import OdnbenchError
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.entries import Backbone, Variant
 from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.reference import Reference
@@ -21,15 +24,24 @@ from odnbench.results.predictions import Predictions
 from odnbench.results.records import Standing
 from odnbench.scoring.groups import grouped_errors
 from odnbench.scoring.occlusion import map_cells, occlusion_scores
-from odnbench.scoring.scores import Score, main_values, scores
+from odnbench.scoring.scores import Score, is_in_split, main_values, scores
 
 
 class TrialReader:
-    """Reads trials in the `folder` of a pipeline, and scores them on `columns`."""
+    """Reads trials in the `folder` of a pipeline, and scores them on `columns`, also after each of
+    `disturbances` that they have predictions for.
+    """
 
-    def __init__(self, folder: Path, columns: Sequence[str], registry: Registry):
+    def __init__(
+        self,
+        folder: Path,
+        columns: Sequence[str],
+        registry: Registry,
+        disturbances: Sequence[Disturbance] = (),
+    ):
         self.folder, self.registry = folder, registry
         self._columns, self._work = columns, Work.in_folder(folder)
+        self._disturbances = disturbances
 
     def read(self, trials: Iterable[str]) -> tuple[dict[str, ScoredTrial], dict[str, Standing]]:
         """(content id → finished trial with its numbers, content id → where it stands, of others).
@@ -47,8 +59,13 @@ class TrialReader:
                 except OdnbenchError as error:  # an earlier version's marker vouches for nothing
                     standing = damaged(str(error))
             if standing.state == "done":
+                disturbed = {
+                    one: found
+                    for one in self._disturbances
+                    if (found := folder.disturbed(one)) is not None
+                }
                 finished[identity] = _score_trial(
-                    folder, predictions, pasted, self._columns, self.registry
+                    folder, predictions, pasted, disturbed, self._columns, self.registry
                 )
             else:
                 lacking[identity] = standing
@@ -66,6 +83,7 @@ def _score_trial(
     folder: TrialFolder,
     predictions: Predictions,
     pasted: Predictions | None,
+    disturbed: Mapping[Disturbance, Predictions],
     columns: Sequence[str],
     registry: Registry,
 ) -> ScoredTrial:
@@ -77,6 +95,7 @@ def _score_trial(
             {score.column: score for score in scores(predictions, trial, registry, columns)},
             occlusion_scores(predictions, registry, columns),
             grouped_errors(predictions, trial, registry, columns),
+            _mean_amounts(predictions, registry, columns),
         )
 
     return ScoredTrial(
@@ -88,7 +107,21 @@ def _score_trial(
         folder.versions,
         None if pasted is None else tested(pasted),
         map_cells(predictions),
+        {one: tested(found) for one, found in disturbed.items()},
     )
+
+
+def _mean_amounts(
+    predictions: Predictions, registry: Registry, columns: Sequence[str]
+) -> dict[str, float]:
+    """Column → the mean size of what disturbed its faces."""
+    found = {}
+    if predictions.amounts is not None:
+        for column in columns:
+            chosen = is_in_split(column, predictions, registry)
+            if chosen.any():
+                found[column] = float(np.abs(predictions.amounts[chosen]).mean())
+    return found
 
 
 def rows_of(

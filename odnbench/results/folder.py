@@ -8,7 +8,8 @@ not finished.
 import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from odnbench.errors import OdnbenchError
 from odnbench.files.whole import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.trials import Trial
 from odnbench.results.marker import Marker
 from odnbench.results.predictions import (
@@ -34,6 +36,9 @@ EPOCHS = "metrics.jsonl"  # a line per epoch
 PREDICTIONS = "predictions.parquet"  # a row per test face: prediction, truth, occlusion flags
 # The same for the test faces with occluders pasted on them, where the trial was asked for that.
 PASTED = "predictions-pasted.parquet"
+# The same again after a disturbance (plan/disturbances.py). Such a file is added once the trial is
+# finished, so that the marker says nothing of it, and it is never changed.
+DISTURBED = "disturbed-{}.parquet"
 RESULT = "result.json"  # parameters, best epoch, time
 CHECKPOINT = "checkpoint.safetensors"  # weights of the selected epoch
 PROGRESS = "progress.pt"  # of an unfinished trial: what it needs to go on
@@ -240,6 +245,32 @@ class TrialFolder:
         path = self.path / PASTED
         return read_predictions(path) if path.is_file() else None
 
+    def lacks(self, disturbances: Iterable[Disturbance]) -> tuple[Disturbance, ...]:
+        """Those of `disturbances` after which the test faces were not predicted yet."""
+        wanted = tuple(disturbances)
+        there = self.holds(wanted)
+        return tuple(one for one in wanted if one not in there)
+
+    def holds(self, disturbances: Iterable[Disturbance]) -> tuple[Disturbance, ...]:
+        """Those of `disturbances` after which the test faces were predicted."""
+        wanted = ((one, self._disturbed(one)) for one in disturbances)
+        return tuple(one for one, path in wanted if path.is_file() and is_parquet(path))
+
+    def add_disturbed(self, disturbance: Disturbance, predictions: Predictions) -> None:
+        """Adds the predictions after `disturbance` to the folder of a finished trial."""
+        write_predictions(predictions, self._disturbed(disturbance))
+
+    def disturbed(self, disturbance: Disturbance) -> Predictions | None:
+        """The predictions after `disturbance`; None where there are none that can be read."""
+        if not self.holds([disturbance]):
+            return None
+        with suppress(OdnbenchError):
+            return read_predictions(self._disturbed(disturbance))
+        return None
+
+    def _disturbed(self, disturbance: Disturbance) -> Path:
+        return self.path / disturbed_file(disturbance)
+
     @property
     def checkpoint(self) -> Path:
         """The weights of the selected epoch."""
@@ -288,6 +319,16 @@ class TrialFolder:
         if absent := [key for key in keys if key not in values]:
             raise OdnbenchError(f"{path}: cannot be read: it has no '{absent[0]}'")
         return [values[key] for key in keys]
+
+
+def disturbed_file(disturbance: Disturbance) -> str:
+    """The name of the file of predictions after `disturbance`."""
+    return DISTURBED.format(disturbance.name)
+
+
+def is_added(name: str) -> bool:
+    """Whether a file of this name is added to the folder of a trial that is finished already."""
+    return name.startswith(DISTURBED.partition("{")[0])
 
 
 def damaged(fault: str) -> Standing:

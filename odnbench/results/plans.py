@@ -57,6 +57,19 @@ class PlanRecord:
         for path in (own_file(folder, self.id), folder / PLAN):
             write_whole(path, text.encode())
 
+    def standing(
+        self, folder: TrialFolder, work: "Work", read: Collection[str] = SHOWN
+    ) -> Standing:
+        """Where the trial of `folder` stands in this plan. work: of the pipeline's folder. read:
+        see `TrialFolder.damage`.
+        """
+        standing = work.standing(folder, read)
+        if standing.state == "done" and (lacking := folder.lacks(self.pipeline.disturbed)):
+            missing = ", ".join(map(str, lacking))
+            reason = f"test faces not yet predicted with {missing}; the same command does that"
+            return Standing("trained", reason)
+        return standing
+
     def folders(self, folder: Path) -> list[tuple[TrialFolder, str]]:
         """The folder and the title of each trial; `folder` is the pipeline's."""
         return [

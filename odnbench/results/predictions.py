@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from odnbench.arrays import Flags, Floats
 from odnbench.errors import OdnbenchError
+from odnbench.files.whole import write_whole
 
 _FLIP_TEST = b"odnbench.flip_test"  # a key of the file's metadata
 
@@ -47,6 +48,8 @@ class Predictions:
     confidence: Floats | None = None
     # Whether the mean of the predictions for each face and for its mirror image is given.
     flip_test: bool = False
+    # (N,) how much each face was disturbed (engine/disturb.py); None for faces as they are.
+    amounts: Floats | None = None
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -92,6 +95,7 @@ def _predictions_in(table: Any) -> Predictions:
         else None,
         confidence=numbers("confidence") if "confidence" in table.column_names else None,
         flip_test=is_flip_test(table),
+        amounts=numbers("amount")[:, 0] if "amount" in table.column_names else None,
     )
 
 
@@ -108,7 +112,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Writes the file that `read_predictions` reads."""
+    """Writes the file that `read_predictions` reads, whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -134,5 +138,9 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
             columns["covered"] = lists(occlusion.covered_landmarks)
     if predictions.confidence is not None:
         columns["confidence"] = lists(predictions.confidence)
+    if predictions.amounts is not None:
+        columns["amount"] = lists(predictions.amounts[:, None])
     metadata = {_FLIP_TEST: b"true"} if predictions.flip_test else None
-    pq.write_table(pa.table(columns, metadata=metadata), path, compression="zstd")
+    content = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, metadata=metadata), content, compression="zstd")
+    write_whole(path, memoryview(content.getvalue()))

@@ -7,7 +7,10 @@ from typing import Literal
 from odnbench.plan.conversion import INLINE
 from odnbench.results.shapes import Shapes
 
-State = Literal["waiting", "running", "done", "failed", "stopped", "interrupted", "damaged"]
+# "trained": done, but for predictions of disturbed test faces that its plan asks for.
+State = Literal[
+    "waiting", "running", "trained", "done", "failed", "stopped", "interrupted", "damaged"
+]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class TrialStatus:
     @property
     def remaining_seconds(self) -> float | None:
         """Seconds until the trial ends by itself; None while none of its epochs is measured."""
-        if self.state in ("done", "stopped", "failed"):
+        if self.state in ("trained", "done", "stopped", "failed"):
             return 0.0
         if self.epochs is None or self.epoch_seconds is None:
             return None
@@ -91,7 +91,7 @@ class PlanStatus:
             return False
         if self.search is not None and not (self.running or self.search.is_over):
             return False
-        fine = {"done", "stopped", *(("running", "waiting") if self.running else ())}
+        fine = {"done", "stopped", *(("running", "waiting", "trained") if self.running else ())}
         return self.counts.keys() <= fine
 
 
@@ -103,7 +103,7 @@ def read_status(plan_file: Path, *, elsewhere: bool = False) -> PlanStatus:
     record = PlanRecord.load(plan_file)
     work = Work.in_folder(plan_file.parent, elsewhere=elsewhere)
     trials = tuple(
-        _trial_status(folder, title, work.standing(folder))
+        _trial_status(folder, title, record.standing(folder, work))
         for folder, title in record.folders(plan_file.parent)
     )
     search, fault = None, ""
@@ -136,7 +136,8 @@ def _trial_status(folder: TrialFolder, title: str, standing: Standing) -> TrialS
         planned = folder.trial.spec.train.epochs
     except OdnbenchError:  # it was not announced yet, or is damaged
         return TrialStatus(title, standing.state, standing.reason)
-    epochs, result = folder.epochs, folder.result if standing.state == "done" else None
+    epochs = folder.epochs
+    result = folder.result if standing.state in ("done", "trained") else None
     best = min((epoch.validation_nme_percent for epoch in epochs), default=None)
     return TrialStatus(
         title,

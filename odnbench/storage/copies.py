@@ -2,7 +2,8 @@
 brought up to date from the other.
 
 The marker that a trial is done travels last in both directions, so that half a trial is never taken
-for a finished one; a finished trial is never transferred again. Of an unfinished trial, the copy
+for a finished one; a finished trial is never transferred again, but for files that are added to it
+later. Of an unfinished trial, the copy
 that was changed since both were equal is taken; if both were changed, the one with more epochs.
 """
 
@@ -14,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from odnbench.files.whole import write_whole
-from odnbench.results.folder import DONE, EPOCHS, PROGRESS, TRIAL, TrialFolder, transfer_order
+from odnbench.results.folder import (
+    DONE,
+    EPOCHS,
+    PROGRESS,
+    TRIAL,
+    TrialFolder,
+    is_added,
+    transfer_order,
+)
 from odnbench.results.plans import is_kept_beside_trials
 from odnbench.storage.remote import access_errors, download, upload
 
@@ -75,7 +84,7 @@ class PipelineCopies:
         known_ours, known_theirs = self.last_equal.get(unit, ({}, {}))
         if DONE in ours:
             if DONE in theirs:
-                self.last_equal[unit] = ours, theirs
+                self._pull_added(unit, ours, theirs)
             return
         if not progress or DONE in theirs:
             theirs = {name: stamp for name, stamp in theirs.items() if name != PROGRESS}
@@ -94,18 +103,33 @@ class PipelineCopies:
         for name in ours.keys() - theirs.keys() - (set() if progress else {PROGRESS}):
             (folder / name).unlink()
         for name in sorted(theirs.keys() - unchanged, key=transfer_order):
-            changed_ns, _ = theirs[name]
-            download(self.remote, self._path(unit, name), folder / name, changed_ns)
+            self._download(unit, name, theirs)
         if DONE in theirs:
             (folder / PROGRESS).unlink(missing_ok=True)
         self.last_equal[unit] = self._stamps_here(unit), theirs
 
+    def _pull_added(self, unit: str, ours: Stamps, theirs: Stamps) -> None:
+        """Brings here what was added there to a trial that is finished in both copies."""
+        for name in filter(is_added, theirs.keys() - ours.keys()):
+            self._download(unit, name, theirs)
+        here = self._stamps_here(unit)
+        # What was added here is to be pushed.
+        equal = {name: here[name] for name in here if name in theirs or not is_added(name)}
+        self.last_equal[unit] = equal, theirs
+
+    def _download(self, unit: str, name: str, theirs: Stamps) -> None:
+        changed_ns, _ = theirs[name]
+        download(self.remote, self._path(unit, name), self._folder(unit) / name, changed_ns)
+
     def _push(self, unit: str) -> None:
         ours = self._stamps_here(unit)
         known_ours, known_theirs = self.last_equal.get(unit, ({}, {}))
-        if ours == known_ours or DONE in known_theirs:
-            return
         changed = [name for name, stamp in ours.items() if stamp != known_ours.get(name)]
+        if DONE in known_theirs:
+            changed = list(filter(is_added, changed)) if DONE in ours else []
+            known_theirs = {}  # nothing of a finished trial is removed
+        if ours == known_ours or not (changed or known_theirs):
+            return
         with ExitStack() as stack:
             # The progress is opened first and sent after the epochs: it must not be ahead of them.
             files = {}
@@ -122,7 +146,7 @@ class PipelineCopies:
             for name in known_theirs.keys() - ours.keys():
                 with suppress(FileNotFoundError):
                     self.remote.delete_file(self._path(unit, name))
-            if DONE in ours:
+            if DONE in files:
                 upload(self.remote, files[DONE], self._path(unit, DONE))
         self.last_equal[unit] = ours, self._stamps_there(unit).get(unit, {})
 

@@ -89,6 +89,10 @@ class Forecast:
     slots: int | None
     # How long the measuring has taken.
     measured_seconds: float
+    # How long each finished trial takes that is to predict disturbed test faces.
+    predicting_seconds: tuple[float, ...] = ()
+    # Bytes on disk of these predictions.
+    predicting_bytes: int = 0
 
     @property
     def seconds(self) -> float:
@@ -96,25 +100,30 @@ class Forecast:
         the slot that is free first. If the number of slots is not known, it is taken to be one.
         """
         # A heap of the times at which the slots become free.
-        ends = [0.0] * max(1, min(self.slots or 1, len(self.trial_seconds)))
-        for seconds in self.trial_seconds:
+        every = [*self.predicting_seconds, *self.trial_seconds]
+        ends = [0.0] * max(1, min(self.slots or 1, len(every)))
+        for seconds in every:
             heapq.heapreplace(ends, ends[0] + seconds)
         return max(ends)
 
     @property
     def core_hours(self) -> float:
         """Core-hours of all trials that are to run."""
-        return sum(self.trial_seconds) * self.slot.cpus / 3600
+        return self._slot_seconds * self.slot.cpus / 3600
 
     @property
     def gpu_hours(self) -> float:
         """GPU-hours of all trials that are to run; 0 if trials take no GPU."""
-        return sum(self.trial_seconds) * self.slot.gpu_share / 3600
+        return self._slot_seconds * self.slot.gpu_share / 3600
 
     @property
     def bytes(self) -> int:
-        """An upper bound of the bytes on disk of all trials that are to run."""
-        return self.trial_bytes * len(self.trial_seconds)
+        """An upper bound of the bytes on disk of all that is to run."""
+        return self.trial_bytes * len(self.trial_seconds) + self.predicting_bytes
+
+    @property
+    def _slot_seconds(self) -> float:
+        return sum(self.trial_seconds) + sum(self.predicting_seconds)
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,7 @@ def forecast(
     slots: how many trials run side by side; None: not known.
     searched: None for a plan that is run as it is.
     """
+    predicting = plan.unpredicted
     if searched is None:
         to_run = plan.unfinished
         finished = len(plan.trials) - len(to_run)
@@ -173,11 +183,15 @@ def forecast(
     return Forecast(
         kinds=tuple(kinds.values()),
         finished=finished,
+        predicting_seconds=tuple(_predicting_seconds(plan, trial) for trial in predicting),
         trial_seconds=tuple(
-            share * kinds[kind_of(t)].probe.trial_seconds(t, plan.faces[t.faces])
-            for t, share in zip(to_run, shares, strict=True)
+            share * _trial_seconds(plan, trial, kinds[kind_of(trial)].probe)
+            for trial, share in zip(to_run, shares, strict=True)
         ),
         trial_bytes=max((_disk_bytes(plan, t, kinds[kind_of(t)]) for t in to_run), default=0),
+        predicting_bytes=sum(
+            len(plan.lacks(trial)) * _predictions_bytes(plan, trial) for trial in predicting
+        ),
         slot=slot,
         slots=slots,
         measured_seconds=time.perf_counter() - started,
@@ -192,16 +206,34 @@ def _measure(plan: Plan, trial: Trial) -> Kind:
         footprint = check_trials([trial], plan.registry)[trial.id]
     faces = plan.faces[trial.faces]
     measured = probe(trial, faces, plan.registry, _SECONDS)
-    return Kind(trial.title, footprint, measured, measured.trial_seconds(trial, faces))
+    return Kind(trial.title, footprint, measured, _trial_seconds(plan, trial, measured))
+
+
+def _trial_seconds(plan: Plan, trial: Trial, measured: Probe) -> float:
+    """How long `trial` takes as a whole."""
+    return measured.trial_seconds(trial, plan.faces[trial.faces], len(plan.pipeline.disturbed))
+
+
+def _predicting_seconds(plan: Plan, trial: Trial) -> float:
+    """How long a finished trial takes to predict the disturbed test faces that it lacks, at the
+    speed at which it has predicted them undisturbed.
+    """
+    face_ms = plan.folder(trial).result.predict_ms or 0.0
+    return len(plan.lacks(trial)) * len(plan.faces[trial.faces].test) * face_ms / 1000
 
 
 def _disk_bytes(plan: Plan, trial: Trial, kind: Kind) -> int:
-    """Bytes on disk of the checkpoint and the predictions of `trial`.
+    """Bytes on disk of the checkpoint and the predictions of `trial`."""
+    times = 1 + trial.spec.data.pasted_test + len(plan.pipeline.disturbed)
+    # A parameter is a float32.
+    return 4 * kind.footprint.parameters + times * _predictions_bytes(plan, trial)
 
-    The predictions' float64 numbers are taken as they are, since compression hardly shrinks them.
+
+def _predictions_bytes(plan: Plan, trial: Trial) -> int:
+    """Bytes on disk of a file of predictions.
+
+    Their float64 numbers are taken as they are, since compression hardly shrinks them.
     """
     per_point = 8 * 2 * 2 + 8 + 1  # predicted x and y, true x and y, occlusion, flag
     per_face = trial.scheme.points * per_point + 8 * 4
-    predicted = len(plan.faces[trial.faces].test) * (2 if trial.spec.data.pasted_test else 1)
-    # A parameter is a float32.
-    return 4 * kind.footprint.parameters + predicted * per_face
+    return len(plan.faces[trial.faces].test) * per_face

@@ -33,7 +33,13 @@ def run_inline(
 
             folder = plan.folder(trial)
             reason = run_trial(
-                trial, plan.faces[trial.faces], plan.registry, folder, on_epoch, threads
+                trial,
+                plan.faces[trial.faces],
+                plan.registry,
+                folder,
+                on_epoch,
+                threads,
+                disturbances=plan.pipeline.disturbed,
             )
             states[trial.id] = "failed" if reason else "done"
             for observer in observers:

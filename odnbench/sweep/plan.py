@@ -18,6 +18,7 @@ from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.errors import OdnbenchError
 from odnbench.files.download import download
 from odnbench.plan.conversion import replace_at
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
@@ -66,6 +67,16 @@ class Plan:
     def unfinished(self) -> list[Trial]:
         """The trials that are to be trained."""
         return [t for t in self.trials if t.id in self.damaged or not self.folder(t).marked]
+
+    def lacks(self, trial: Trial) -> tuple[Disturbance, ...]:
+        """After what the test faces of `trial` are still to be predicted by its trained network."""
+        return self.folder(trial).lacks(self.pipeline.disturbed)
+
+    @property
+    def unpredicted(self) -> list[Trial]:
+        """The trials that are trained, and whose networks are to predict disturbed test faces."""
+        unfinished = {trial.id for trial in self.unfinished}
+        return [t for t in self.trials if t.id not in unfinished and self.lacks(t)]
 
     @property
     def faults(self) -> list[str]:

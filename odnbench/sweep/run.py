@@ -16,8 +16,10 @@ from pathlib import Path
 import torch
 
 from odnbench.datasets.sources import TrialFaces
+from odnbench.engine.disturb import predict_disturbed
 from odnbench.engine.fit import TrialFailed, fit
 from odnbench.errors import OdnbenchError
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import ALL, INTERRUPTED, TRACEBACK, TrialFolder
@@ -42,7 +44,8 @@ class Outcome:
 
 
 def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:
-    """Has `executor` train the trials of `plan` that are not finished yet.
+    """Has `executor` train the trials of `plan` that are not finished yet, and predict the
+    disturbed test faces that finished ones lack.
 
     A trial that fails or is interrupted does not raise. Raises OdnbenchError if another sweep is at
     work in the pipeline's folder.
@@ -62,7 +65,7 @@ def carry_out(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> 
         folder = plan.folder(trial)
         if folder.marked and folder.damage(ALL):
             folder.unmark()  # `Plan.faults` has told of it
-        if folder.marked:
+        if folder.marked and not plan.lacks(trial):
             states[trial.id] = "done"
             for observer in observers:
                 observer.ended(trial, folder, "done", "reused")
@@ -73,7 +76,8 @@ def carry_out(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> 
     for trial in open_trials:
         folder = plan.folder(trial)
         if trial.id not in states and folder.started:  # the executor was interrupted
-            state: State = "done" if folder.finished else "stopped"
+            whole = folder.finished and not plan.lacks(trial)
+            state: State = "done" if whole else "stopped"
             reason = "" if state == "done" else INTERRUPTED
             states[trial.id] = state
             with suppress(OSError):  # the disk may be full
@@ -92,8 +96,10 @@ def run_trial(
     threads: int,
     weights: Path | None = None,
     teacher: Path | None = None,
+    disturbances: Sequence[Disturbance] = (),
 ) -> str:
-    """Trains one trial. Returns "" if the trial is done, else the reason why it failed.
+    """Trains one trial, unless it is finished, and has its network predict the test faces after
+    each of `disturbances`. Returns "" if the trial is done, else the reason why it failed.
 
     threads: of torch on the CPU. With another number of threads, torch takes sums in another order,
     so that only trials with the same number agree to the last bit.
@@ -105,7 +111,9 @@ def run_trial(
     """
     torch.set_num_threads(threads)
     try:
-        fit(trial, faces, registry, folder, on_epoch, weights, teacher)
+        if not folder.finished:
+            fit(trial, faces, registry, folder, on_epoch, weights, teacher)
+        predict_disturbed(trial, faces.test, registry, folder, disturbances)
     except (OdnbenchError, TrialFailed) as error:
         reason, trace = str(error), ""
         folder.forget_progress()  # going on from the progress would lead to the same end

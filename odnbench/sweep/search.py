@@ -382,4 +382,5 @@ def searched_pipeline(pipeline: Pipeline, space: str, name: str) -> Pipeline:
     search = pipeline.search or Search()
     if space:
         search = Search(trials=search.trials, space=space)
-    return dataclasses.replace(pipeline, search=search, name=name or pipeline.name)
+    # A search compares validation errors: test faces, disturbed or not, have no part in it.
+    return dataclasses.replace(pipeline, search=search, name=name or pipeline.name, disturbances={})

@@ -29,8 +29,8 @@ _FAILED = ("odn", 1)  # variant and seed of the trial that has no numbers
 
 def write_results(storage: Path, registry: Registry) -> Path:
     """Writes the results of two variants, two seeds each, below `storage`: random predictions, also
-    for faces with occluders pasted on them, and one trial that failed. Returns the file of their
-    plan.
+    for faces with occluders pasted on them and for disturbed ones, and one trial that failed.
+    Returns the file of their plan.
     """
     pipeline = Pipeline(
         "contract",
@@ -39,6 +39,7 @@ def write_results(storage: Path, registry: Registry) -> Path:
         columns=_COLUMNS,
         published=("table1",),
         axes={"variant": ["brnet", "odn"], "seed": [0, 1]},
+        disturbances={"occluders": (0.0, 0.2, 0.4), "shift": (0.0, 0.1)},
     )
     trials = list(_trials(pipeline, registry))
     place = storage / pipeline.name
@@ -64,6 +65,8 @@ def write_results(storage: Path, registry: Registry) -> Path:
         )
         predictions = (_predictions(rng, has_modules) for _ in ("clean", "pasted"))
         folder.finish(result, *predictions)
+        for disturbance in pipeline.disturbed:
+            folder.add_disturbed(disturbance, _predictions(rng, has_modules))
     PlanRecord(
         id="contract",
         pipeline=pipeline,

@@ -10,6 +10,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from odnbench.plan.conversion import leaves, to_mapping
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.protocols import FLIP_TEST
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
@@ -122,6 +123,31 @@ def result_metrics(
         numbers |= _occlusion_metrics("test_pasted", pasted, registry, columns)
     now, step = now_ms(), trial.spec.train.epochs
     return [Metric(key, value, now, step) for key, value in numbers.items()]
+
+
+def disturbed_metrics(
+    trial: Trial,
+    folder: TrialFolder,
+    registry: Registry,
+    columns: Sequence[str],
+    disturbance: Disturbance,
+) -> list[Metric]:
+    """The test errors of a finished trial after a disturbance; their step is its level in
+    percent.
+    """
+    predictions = folder.disturbed(disturbance)
+    if predictions is None:
+        return []
+    now, step = now_ms(), round(100 * disturbance.level)
+    return [
+        Metric(
+            f"test_{disturbance.kind}_nme_percent.{_metric_name(score.column)}",
+            score.nme_percent,
+            now,
+            step,
+        )
+        for score in scores(predictions, trial, registry, columns)
+    ]
 
 
 def _occlusion_metrics(

@@ -1,7 +1,6 @@
 """The runs of a plan in MLflow, and how they are brought up to date from the trial folders."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +25,7 @@ from odnbench.results.folder import (
     STATUS,
     TRIAL,
     TrialFolder,
+    disturbed_file,
 )
 from odnbench.results.plans import PlanRecord, Work
 from odnbench.results.records import Epoch, Standing, State
@@ -45,6 +45,7 @@ from odnbench.tracking.entries import (
     PLAN_TAG,
     TRIAL_TAG,
     changed_ms,
+    disturbed_metrics,
     epoch_metrics,
     inputs,
     now_ms,
@@ -54,6 +55,7 @@ from odnbench.tracking.entries import (
     study_tags,
     trial_tags,
 )
+from odnbench.tracking.history import contradicts, history, log_new
 from odnbench.tracking.machine import LoadMonitor
 from odnbench.tracking.network import log_network
 from odnbench.tracking.plan_artifacts import PLAN_ARTIFACTS, log_plan
@@ -63,6 +65,7 @@ _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the 
 _STATUS_OF_STATE: dict[State, str] = {
     "waiting": "SCHEDULED",
     "running": "RUNNING",
+    "trained": "FINISHED",
     "done": "FINISHED",
     "failed": "FAILED",
     "stopped": "KILLED",
@@ -154,7 +157,7 @@ class PlanRuns:
         """Brings what the folder of a trial that has ended holds. Returns whether any of it was
         missing.
         """
-        standing = folder.standing(at_work=False)
+        standing = self.record.standing(folder, Work(running=False))
         if standing.state == "damaged":  # of which `deliver_all` tells
             return False
         return self._deliver(_StartedTrial(trial, folder, standing))
@@ -172,7 +175,7 @@ class PlanRuns:
         work = Work.in_folder(self.plan_file.parent)
         started, left_out = [], []
         for folder, title in self.record.folders(self.plan_file.parent):
-            standing = work.standing(folder, read=ALL)
+            standing = self.record.standing(folder, work, read=ALL)
             if standing.state == "damaged":
                 left_out.append(f"not delivered: {title}: {standing}")
             elif folder.started:
@@ -195,28 +198,33 @@ class PlanRuns:
         reason = INTERRUPTED if state == "interrupted" else started.standing.reason
         status = _STATUS_OF_STATE[state]
         epochs = folder.epochs
-        mark = f"{state}, epochs: {len(epochs)}, {reason}".strip(", ")[:LONGEST_TAG]
+        predicted = folder.holds(self.record.pipeline.disturbed)
+        parts = (state, f"epochs: {len(epochs)}", *map(str, predicted), reason)
+        mark = ", ".join(filter(None, parts))[:LONGEST_TAG]
         began = changed_ms(folder.path / TRIAL)
         run = self._trial_run(trial, began)
         tags = run.data.tags
         found = tags.get(COMPLETE_TAG), tags.get(PARENT_TAG), run.info.status
         if found == (mark, self.parent_id, status):
             return False
-        if state not in _GOES_ON and self._contradicts(run, epochs):
+        if state not in _GOES_ON and contradicts(self.client, run.info.run_id, epochs):
             self.client.delete_run(run.info.run_id)
             run = self._trial_run(trial, began)
         run_id = run.info.run_id
         self._begin(run, trial)
         self._log_epochs(run_id, epochs)
-        if state == "done" and "parameters" not in run.data.metrics:
-            columns = self.record.pipeline.columns
+        columns = self.record.pipeline.columns
+        if state in ("done", "trained") and "parameters" not in run.data.metrics:
             metrics = result_metrics(trial, folder, self.registry, columns)
             self.client.log_batch(run_id, metrics=metrics)
+        for disturbance in predicted:
+            metrics = disturbed_metrics(trial, folder, self.registry, columns, disturbance)
+            log_new(self.client, run_id, metrics)
         self._log_files(run_id, folder)
         known = {PARENT_TAG: self.parent_id}
         if folder.started:
             known |= {f"version.{name}": version for name, version in folder.versions.items()}
-        if state == "done":
+        if state in ("done", "trained"):
             known["device"] = folder.result.device
         if reason or "reason" in tags:
             known["reason"] = reason[:LONGEST_TAG]
@@ -250,7 +258,8 @@ class PlanRuns:
         if not complete and self._is_at_work(work):
             return
         status = "FINISHED" if complete else "FAILED"
-        mark = content_id(states, PLAN_ARTIFACTS)  # of what the plan's run holds, too
+        disturbed = map(str, self.record.pipeline.disturbed)
+        mark = content_id(states, PLAN_ARTIFACTS, *disturbed)  # of what the plan's run holds
         mark_without_network = f"{mark}, without the network"
         parent = self.client.get_run(self.parent_id)
         if not whole and parent.info.status == "FINISHED":
@@ -320,7 +329,7 @@ class PlanRuns:
 
     def _log_epochs(self, run_id: str, epochs: Sequence[Epoch]) -> None:
         """Logs those of `epochs` that the run does not have."""
-        known = self._losses(run_id)
+        known = history(self.client, run_id, "loss")
         new = [epoch for epoch in epochs if epoch.epoch not in known]
         for start in range(0, len(new), _EPOCHS_PER_BATCH):
             batch = new[start : start + _EPOCHS_PER_BATCH]
@@ -328,7 +337,8 @@ class PlanRuns:
 
     def _log_files(self, run_id: str, folder: TrialFolder) -> None:
         """Logs the files of a trial that people read, and the weights of its network."""
-        for name in FOR_PEOPLE:
+        disturbed = map(disturbed_file, self.record.pipeline.disturbed)
+        for name in (*FOR_PEOPLE, *disturbed):
             if (path := folder.path / name).is_file():
                 self.client.log_artifact(run_id, str(path))
         if folder.checkpoint.is_file():
@@ -341,21 +351,6 @@ class PlanRuns:
             with TemporaryDirectory() as temporary:
                 write_markdown(report, Path(temporary))
                 self.client.log_artifacts(self.parent_id, temporary, "report")
-
-    def _contradicts(self, run: Run, epochs: Sequence[Epoch]) -> bool:
-        """Whether the run has other epochs than the trial has: the trial began anew, on a device
-        that does not repeat its numbers.
-        """
-        own = {epoch.epoch: epoch.loss for epoch in epochs}
-        return any(
-            step not in own or not math.isclose(loss, own[step])
-            for step, loss in self._losses(run.info.run_id).items()
-        )
-
-    def _losses(self, run_id: str) -> dict[int, float]:
-        """Epoch → loss, for each epoch that a run has."""
-        history = self.client.get_metric_history(run_id, "loss")
-        return {point.step: point.value for point in history}
 
     def _trial_run(self, trial: Trial, start_ms: int) -> Run:
         """The run of `trial`, below that of the plan; where either is created, it begins at

@@ -21,7 +21,7 @@ def test_rows_with_a_flip_test_are_not_beside_others_without_a_word(tmp_path: Pa
     assert re.search(r"\| BRNet † \| 10 \| 5\.00 \([^)]*\) ‡ \|", page)
     assert "\n‡ without a flip test\n" in page
     assert (
-        f"> **Flip tests**: {MEANING}, in BRNet+GM+LM+DM (ODN), flip test. Of the other rows"
+        f"> - **Flip tests**: {MEANING}, in BRNet+GM+LM+DM (ODN), flip test. Of the other rows"
         in page
     )
     (protocol,) = (line for line in page.splitlines() if line.startswith("- Protocol"))

@@ -1,5 +1,6 @@
 """Results behind a URI: what is pushed and pulled, and what holds when either is broken off."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -171,6 +172,35 @@ def test_a_finished_trial_is_transferred_once(machine: Callable[[str], Machine])
         assert any(".lease" in path for path in touched)
         assert not any(name in path for path in touched for name in FILES)
         touched.clear()
+
+
+def test_what_is_added_to_a_finished_trial_travels_both_ways(
+    machine: Callable[[str], Machine], remote: Path
+) -> None:
+    first, second = machine("first"), machine("second")
+    first.sweep(first.plan("variant=mean-shape"))
+
+    def plan(one: Machine, *levels: float) -> Plan:
+        found = one.plan("variant=mean-shape")
+        pipeline = dataclasses.replace(found.pipeline, disturbances={"scale": (0.0, *levels)})
+        return dataclasses.replace(found, pipeline=pipeline)
+
+    def added(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.glob("ablation/*/disturbed-*")}
+
+    second.storage.pull()
+    assert second.sweep(plan(second, 0.1))[1]
+    assert len(added(remote)) == 1
+    first.storage.pull()
+    assert added(first.storage.folder) == added(remote)
+    # Each adds a level of its own before it knows of the other's.
+    assert run(plan(second, 0.1, 0.2), run_inline, []).complete
+    assert first.sweep(plan(first, 0.05, 0.1))[1]
+    second.storage.pull()
+    assert second.sweep(plan(second, 0.1, 0.2))[1]
+    first.storage.pull()
+    assert len(added(remote)) == 3
+    assert added(first.storage.folder) == added(second.storage.folder) == added(remote)
 
 
 @pytest.mark.slow

@@ -39,6 +39,32 @@ from odnbench.tracking.sync import sync
 pytestmark = pytest.mark.slow
 
 
+def test_what_a_trained_network_predicts_later_is_added_to_its_run(
+    tmp_path: Path, cache: Path, uri: str
+) -> None:
+    plan = plan_in(tmp_path / "runs", cache, "variant=mean-shape")
+    assert mirrored(plan, uri) == (True, [])
+    for levels in ((0.0, 0.1), (0.0, 0.1, 0.2)):
+        pipeline = dataclasses.replace(plan.pipeline, disturbances={"scale": levels})
+        more = dataclasses.replace(plan, pipeline=pipeline)
+        more.save()
+        sync(folder_of(more), more.registry, uri)
+        runs = {one.data.tags["odnbench.trial"]: one for one in all_runs(uri)}
+        assert len(runs) == 2
+        assert runs[""].info.status == "FAILED"  # something is missing
+        assert runs[plan.trials[0].id].data.tags["reason"].endswith("the same command does that")
+        assert mirrored(more, uri) == (True, [])
+        assert_nothing_to_add(uri, more)
+        runs = {one.data.tags["odnbench.trial"]: one for one in all_runs(uri)}
+        assert [one.info.status for one in runs.values()] == ["FINISHED"] * 2
+        identity = runs[plan.trials[0].id].info.run_id
+        client = MlflowClient(uri)
+        history = client.get_metric_history(identity, "test_scale_nme_percent.300w/full")
+        assert sorted(point.step for point in history) == [round(100 * at) for at in levels[1:]]
+        held = [file.path for file in client.list_artifacts(identity)]
+        assert sum(name.startswith("disturbed-scale") for name in held) == len(levels) - 1
+
+
 def test_a_plan_and_its_trials_are_mirrored_once(
     finished: Plan, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from odnbench.reports.document import Document
 from odnbench.reports.looks import styles_of
 from odnbench.reports.report import Report
 from odnbench.reports.sections.costs import costs
+from odnbench.reports.sections.disturbances import disturbances
 from odnbench.reports.sections.effects import ablation, effects
 from odnbench.reports.sections.faces import faces
 from odnbench.reports.sections.making import environment, missing, protocols
@@ -22,6 +23,7 @@ def document_of(report: Report) -> Document:
     styles = styles_of(report.table)
     sections = (
         results(report, styles),
+        disturbances(report, styles),
         effects(report),
         search(report),
         limits(report),

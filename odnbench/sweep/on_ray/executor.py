@@ -132,6 +132,7 @@ def _tune(
         weights={path: Path(path).read_bytes() for path in plan.weights_files},
         keeper=keeper,
         cpus=resources.cpus,
+        disturbances=plan.pipeline.disturbed,
     )
     try:
         with tempfile.TemporaryDirectory() as folder:  # Tune's own files, of no use to us

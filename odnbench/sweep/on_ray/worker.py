@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ray.exceptions import RayTaskError
 
 from odnbench.datasets.sources import TrialFaces
 from odnbench.plan.conversion import to_mapping
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
@@ -40,6 +41,7 @@ def train(
     weights: Mapping[str, bytes],
     keeper: Any,
     cpus: float,
+    disturbances: Sequence[Disturbance] = (),
 ) -> None:
     """Trains the trial that `config` stands for, in a temporary folder of this worker, and sends
     the files of the trial's folder to the driver after each epoch.
@@ -48,6 +50,7 @@ def train(
     weights: path of a file on the driver's disk, of weights or of a teacher → its content.
     keeper: handle of the `Keeper` actor.
     cpus: cores of each trial.
+    disturbances: see `run_trial`.
     """
     # Where the variable is not set, Ray sets it to the trial's cores; empty, Ray leaves it.
     threads = openmp_threads() or max(1, int(cpus))
@@ -59,7 +62,7 @@ def train(
         kept = KeptFolder(folder, trial, keeper)
         # An earlier worker was lost after it had finished the trial, or the search has proposed
         # the same weights before.
-        if folder.finished:
+        if folder.finished and not folder.lacks(disturbances):
             _report_end(folder)
             return
         if (content := weights.get(trial.spec.model.pretrained)) is not None:
@@ -76,7 +79,15 @@ def train(
 
         try:
             reason = run_trial(
-                trial, faces[trial.faces], registry, folder, on_epoch, threads, file, teacher
+                trial,
+                faces[trial.faces],
+                registry,
+                folder,
+                on_epoch,
+                threads,
+                file,
+                teacher,
+                disturbances,
             )
             kept.send()
         except RayTaskError as error:  # the keeper could not write, as on a full disk
