@@ -18,6 +18,7 @@ from odnbench import __version__
 from odnbench.cli.bench import bench_app
 from odnbench.cli.commands import Commands
 from odnbench.cli.data import data_app
+from odnbench.cli.leaderboard import leaderboard_command
 from odnbench.cli.plain_console import PlainConsole, lines
 from odnbench.cli.registry import registry_app
 from odnbench.cli.report import report_command
@@ -46,6 +47,7 @@ app = Commands(
 app.command("run")(run_command)
 app.command("tune")(tune_command)
 app.command("report")(report_command)
+app.command("leaderboard")(leaderboard_command)
 app.command("status")(status_command)
 app.command("ui")(ui_command)
 app.command("sync")(sync_command)

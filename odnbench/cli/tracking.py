@@ -3,13 +3,20 @@
 import errno
 import socket
 import subprocess
+import time
+import webbrowser
+from collections.abc import Sequence
+from contextlib import suppress
+from threading import Thread
 from typing import Annotated
 
 import typer
 
 from odnbench.cli.options import PipelinesArgument, RegistryOption, StorageOption
 from odnbench.cli.terminal import load_registry, needs, plans_of, results_in, say
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, unknown
+
+_SECONDS_TO_START = 120  # in which MLflow's server is up on a slow machine
 
 
 def sync_command(
@@ -34,23 +41,68 @@ def sync_command(
 
 
 def ui_command(
+    pipelines: PipelinesArgument = None,
     port: Annotated[
         int, typer.Option(help="Port on this machine's loopback.", min=1, max=65535)
     ] = 5000,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the table of runs in a browser.")
+    ] = False,
 ) -> None:
-    """Open MLflow's page of the runs of this folder."""
+    """Serve MLflow's page of the runs of this folder, and tell where its tables of runs are."""
     with needs("mlflow", "install it to see its page"):
         from odnbench.tracking.address import check_address
         from odnbench.tracking.client import connect, mlflow_ui_arguments, tracking_uri
 
     uri = tracking_uri()
     check_address(uri)
-    if uri.startswith("http"):
-        say(f"MLflow's page of the runs is that of the server: {uri}")
+    is_server = uri.startswith("http")
+    if not is_server:
+        _check_port(port)
+        connect(uri)  # makes the store, if it is not there
+    page = uri if is_server else f"http://127.0.0.1:{port}"
+    first = _tell_tables(uri, page, pipelines or ())
+    if is_server:
+        if open_page:
+            webbrowser.open(first)
         return
-    _check_port(port)
-    connect(uri)  # makes the store, if it is not there
+    if open_page:
+        Thread(target=_open_once_up, args=(first, port), daemon=True).start()
     raise typer.Exit(subprocess.run(mlflow_ui_arguments(port), check=False).returncode)
+
+
+def _tell_tables(uri: str, page: str, pipelines: Sequence[str]) -> str:
+    """Prints the address of the table of runs of each pipeline, of `pipelines` or of all. Returns
+    the first one, which was changed last; that of MLflow's page where there are none.
+    """
+    from odnbench.tracking.client import UNREACHABLE, connect, does_not_answer, without_password
+    from odnbench.tracking.page import runs_tables
+
+    shown = without_password(page)
+    try:
+        tables = runs_tables(connect(uri), page)
+    except UNREACHABLE as error:
+        say(does_not_answer(uri, error))
+        tables = []
+    known = [table.pipeline for table in tables]
+    for name in pipelines:
+        if name not in known:
+            raise unknown("pipeline in MLflow", name, known)
+    tables = [table for table in tables if not pipelines or table.pipeline in pipelines]
+    for table in tables:
+        say(f"{table.pipeline}: {without_password(table.address)}")
+    if not tables:
+        say(f"MLflow has no runs of odnbench yet; its page is {shown}")
+    return tables[0].address if tables else page
+
+
+def _open_once_up(address: str, port: int) -> None:
+    """Opens `address` in a browser as soon as something answers on `port` of the loopback."""
+    for _ in range(_SECONDS_TO_START):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            webbrowser.open(address)
+            return
+        time.sleep(1)
 
 
 def _check_port(port: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, Literal, Self
 
 from odnbench.errors import OdnbenchError, unknown
@@ -267,11 +268,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One method's figures in a published table.
+    """One method's figures in a published table, each by its column and in percent.
 
     `normaliser` is the distance that divides the errors of the figures, and `normaliser_source`
     the public source that says so. Both are "" where no source was found; one without the other
-    raises OdnbenchError.
+    raises OdnbenchError, and so do failures or areas without a threshold.
     """
 
     method: str
@@ -281,6 +282,13 @@ class PublishedRow:
     primary: bool | None = None  # as `Published.primary`; None: as the table says
     normaliser: Literal[Normaliser, ""] = ""
     normaliser_source: str = ""
+    # FR and AUC at `threshold_percent`, an NME; 0 where there are none.
+    failures: Mapping[str, float] = field(default_factory=dict)
+    auc: Mapping[str, float] = field(default_factory=dict)
+    threshold_percent: float = 0.0
+    source: str = ""  # where the figures were read; "": as the table says
+    read_on: str = ""  # "2026-11-30"; "": as the table says
+    note: str = ""  # what else their readers must know, as further training data
 
     def __post_init__(self) -> None:
         if bool(self.normaliser) != bool(self.normaliser_source):
@@ -288,6 +296,12 @@ class PublishedRow:
                 f"{self.method}: normaliser and normaliser_source must be given together, got "
                 f"'{self.normaliser}' and '{self.normaliser_source}'; give both or neither"
             )
+        if bool(self.failures or self.auc) != bool(self.threshold_percent):
+            raise OdnbenchError(
+                f"{self.method}: failures and auc must be given with threshold_percent; give all "
+                "or none"
+            )
+        _check_date(self.method, self.read_on)
 
 
 @dataclass(frozen=True)
@@ -305,6 +319,21 @@ class Published:
     rows: tuple[PublishedRow, ...]
     # In percent; "success" is the share of faces with an NME below a threshold.
     quantity: Literal["nme", "success"] = "nme"
+    read_on: str = ""  # when the source was read, "2026-11-30"; "" where nobody has noted it
+
+    def __post_init__(self) -> None:
+        _check_date(self.name, self.read_on)
+
+    def is_primary(self, row: PublishedRow) -> bool:
+        """Whether the authors of the method report the figures of `row` themselves."""
+        return self.primary if row.primary is None else row.primary
+
+
+def _check_date(what: str, day: str) -> None:
+    try:
+        date.fromisoformat(day or "2019-06-16")
+    except ValueError as error:
+        raise OdnbenchError(f"{what}: read_on must be a date as 2026-11-30, got '{day}'") from error
 
 
 @dataclass(frozen=True)
@@ -333,8 +362,11 @@ class Format(Buildable):
 
     The target writes an `odnbench.reports.report.Report` into a folder and returns the path of the
     file to open first. Where the format has `templates`, the target is called with an
-    `odnbench.reports.templating.Templates` as well.
+    `odnbench.reports.templating.Templates` as well. `document`, if given, is a
+    `package.module:Name` that makes the text of an `odnbench.reports.document.Document`, for what
+    is printed and no report of a plan.
     """
 
     # The files of reports/templates/ that it reads, in whose place a user may put others.
     templates: tuple[str, ...] = ()
+    document: str = ""

@@ -10,11 +10,12 @@ import numpy as np
 
 from odnbench.arrays import Floats
 from odnbench.errors import OdnbenchError, unknown
-from odnbench.plan.entries import Metric, Published, Variant
+from odnbench.plan.entries import Format, Metric, Published, Variant
 from odnbench.plan.protocols import Protocol
-from odnbench.plan.registry import Registry
+from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.trials import Coverage
 from odnbench.reports.formats import write_report
+from odnbench.reports.leaderboard_document import document_of_boards
 from odnbench.reports.read import read_report
 from odnbench.scoring.scores import Score, values_of
 from odnbench.testing.results import write_results
@@ -65,7 +66,9 @@ def _score(nme: Floats, protocol: Protocol) -> Score:
 
 
 def check_format(registry: Registry, name: str) -> str:
-    """The format writes a small report into a folder, and returns the path of a file there."""
+    """The format writes a small report into a folder, and returns the path of a file there; what it
+    names as `document` makes text.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         report = read_report(write_results(Path(temporary) / "results", registry), registry)
         folder = Path(temporary) / "reports"
@@ -78,6 +81,10 @@ def check_format(registry: Registry, name: str) -> str:
             raise OdnbenchError(
                 f"its target must return a file that it wrote into `folder`, got {path}"
             )
+    if document := registry.get(Format, name).document:
+        text = import_target(document)(document_of_boards((), registry))
+        if not isinstance(text, str):
+            raise OdnbenchError(f"its document must return text, got {text!r}")
     return ""
 
 
@@ -90,7 +97,7 @@ def check_published(registry: Registry, name: str) -> str:
     for row in table.rows:
         if row.variant:
             registry.get(Variant, row.variant)
-        for column in row.values:
+        for column in [*row.values, *row.failures, *row.auc]:
             if column not in table.columns:
                 raise OdnbenchError(f"{row.method}: {unknown('column', column, table.columns)}")
     return ""

@@ -15,6 +15,7 @@ from odnbench.plan.paths import path_of
 from odnbench.tracking import databases
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
+EXPERIMENTS = "odnbench/"  # how the names of our experiments begin
 # What a client raises where MLflow does not answer; the errors of `requests` are OSErrors.
 UNREACHABLE = (MlflowException, SQLAlchemyError, OSError)
 _LONGEST = 1000  # characters of a reason; MLflow's own cures stand at the end of long ones
@@ -52,7 +53,7 @@ def connect(uri: str) -> MlflowClient:
 
 def experiment_name(pipeline: str) -> str:
     """The experiment that holds the runs of `pipeline`."""
-    return f"odnbench/{pipeline}"
+    return f"{EXPERIMENTS}{pipeline}"
 
 
 def refuse_deleted(experiment: Any, shown: str) -> None:

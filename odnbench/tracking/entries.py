@@ -98,6 +98,11 @@ def epoch_metrics(epochs: Sequence[Epoch]) -> list[Metric]:
     ]
 
 
+def test_error_names(columns: Sequence[str]) -> list[str]:
+    """The names of the metrics that hold the test NME in `columns`."""
+    return [f"test_nme_percent.{_metric_name(column)}" for column in columns]
+
+
 def result_metrics(
     trial: Trial, folder: TrialFolder, registry: Registry, columns: Sequence[str]
 ) -> list[Metric]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 from mlflow.entities import Run, RunTag
@@ -15,7 +14,6 @@ from mlflow.exceptions import MlflowException
 from odnbench.plan.ids import content_id
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
-from odnbench.reports.markdown import write_markdown
 from odnbench.reports.read import read_report
 from odnbench.results.folder import (
     ALL,
@@ -53,12 +51,15 @@ from odnbench.tracking.entries import (
     plan_tags,
     result_metrics,
     study_tags,
+    test_error_names,
     trial_tags,
 )
 from odnbench.tracking.history import contradicts, history, log_new
 from odnbench.tracking.machine import LoadMonitor
 from odnbench.tracking.network import log_network
+from odnbench.tracking.page import VIEW_TAG, view_of
 from odnbench.tracking.plan_artifacts import PLAN_ARTIFACTS, log_plan
+from odnbench.tracking.plan_report import log_report
 
 _EPOCHS_PER_BATCH = 40  # MLflow takes 1000 metrics in a call, and writes them all or none
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training view
@@ -128,15 +129,19 @@ class PlanRuns:
 
     def _experiment(self, name: str) -> str:
         """The id of the experiment `name`, which is created if it is not there."""
+        view = view_of(test_error_names(self.record.pipeline.columns))
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
+            tags = {**_EXPERIMENT_TAGS, VIEW_TAG: view}
             try:
-                return str(self.client.create_experiment(name, tags=_EXPERIMENT_TAGS))
+                return str(self.client.create_experiment(name, tags=tags))
             except MlflowException:  # another process may have created it meanwhile
                 experiment = self.client.get_experiment_by_name(name)
                 if experiment is None:
                     raise
         refuse_deleted(experiment, without_password(self.uri))
+        if experiment.tags.get(VIEW_TAG) != view:
+            self.client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
         return str(experiment.experiment_id)
 
     def follow(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
@@ -268,7 +273,7 @@ class PlanRuns:
         if found == mark:
             return
         if found != mark_without_network:
-            self._log_report()
+            log_report(self.client, self.parent_id, self.plan_file, self.registry)
             log_plan(self.client, self.parent_id, self.record, self.plan_file)
         done = [one for one in started if one.standing.state == "done"]
         if complete and done:
@@ -343,14 +348,6 @@ class PlanRuns:
                 self.client.log_artifact(run_id, str(path))
         if folder.checkpoint.is_file():
             self.client.log_artifact(run_id, str(folder.checkpoint), "checkpoint")
-
-    def _log_report(self) -> None:
-        """Logs the report of the plan, once there is anything in it."""
-        report = read_report(self.plan_file, self.registry)
-        if report.rows:
-            with TemporaryDirectory() as temporary:
-                write_markdown(report, Path(temporary))
-                self.client.log_artifacts(self.parent_id, temporary, "report")
 
     def _trial_run(self, trial: Trial, start_ms: int) -> Run:
         """The run of `trial`, below that of the plan; where either is created, it begins at

@@ -14,7 +14,8 @@ from made_document import NASTY, gallery, made_document, results
 
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.reports.document import Chart, Picture, Section, Table
-from odnbench.reports.html import as_html, marks, write_html
+from odnbench.reports.html import as_html, write_html
+from odnbench.reports.marks import marks_of
 from odnbench.reports.read import read_report
 from odnbench.sweep.plan import Plan
 
@@ -126,7 +127,7 @@ def test_charts_reach_the_script_as_numbers(page: Page, tmp_path: Path) -> None:
 
 def test_marks_and_places_stand_at_their_numbers(text: str) -> None:
     table = results("summary")
-    assert marks(table) == {"another box rule": "†", "of a flip test": "‡"}
+    assert marks_of(table) == {"another box rule": "†", "of a flip test": "‡"}
     ranks = table.ranks(2)
     assert sorted(ranks.values()) == ["best", "second"]
     for index, rank in ranks.items():

@@ -385,6 +385,15 @@ def test_a_published_table_names_splits_that_are_there() -> None:
     assert "did you mean 'common'" in fault_of("published", table)
 
 
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [("builtins:id", "must return text"), ("builtins:ids", "cannot be imported")],
+)
+def test_a_format_makes_text_of_a_document(document: str, told: str) -> None:
+    markdown = REGISTRY.entries["formats"]["markdown"]
+    assert told in fault_of("formats", dataclasses.replace(markdown, document=document))
+
+
 def test_a_protocol_names_a_box_rule_that_is_there() -> None:
     protocol = dataclasses.replace(REGISTRY.entries["protocols"]["wflw"], box="landmark")
     assert "did you mean 'landmarks'" in fault_of("protocols", protocol)

@@ -14,7 +14,7 @@ from odnbench.results.folder import TrialFolder
 from odnbench.sweep.inline import run_inline
 from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import run
-from odnbench.tracking import network, runs
+from odnbench.tracking import network, plan_report
 from odnbench.tracking.machine import LoadMonitor
 
 
@@ -43,11 +43,11 @@ def without_files_that_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
         path.mkdir()
         (path / "MLmodel").write_text("flavors: {}")
 
-    def write_markdown(report: Any, folder: Path) -> None:
+    def write_reports(report: Any, folder: Path, _: Registry) -> None:
         (folder / "report.md").write_text(report.pipeline.name)
 
     monkeypatch.setattr(network, "save_network", save_network)
-    monkeypatch.setattr(runs, "write_markdown", write_markdown)
+    monkeypatch.setattr(plan_report, "write_reports", write_reports)
     monkeypatch.setattr(LoadMonitor, "where_possible", lambda *_: None)
 
 

@@ -7,6 +7,7 @@ from odnbench.reports.sections.costs import costs
 from odnbench.reports.sections.disturbances import disturbances
 from odnbench.reports.sections.effects import ablation, effects
 from odnbench.reports.sections.faces import faces
+from odnbench.reports.sections.leaderboard import leaderboard
 from odnbench.reports.sections.making import environment, missing, protocols
 from odnbench.reports.sections.occlusion import maps, pasted
 from odnbench.reports.sections.parts import parts
@@ -37,6 +38,7 @@ def document_of(report: Report) -> Document:
         training(report, styles),
         costs(report, styles),
         faces(report),
+        leaderboard(report),
         published(report),
         protocols(report),
         environment(report),
