@@ -28,8 +28,11 @@ def one_line(text: object) -> str:
     A name of a file may hold line breaks, commands to a terminal, marks that turn the direction of
     writing, and bytes that are no text.
     """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown
     )
 
 

@@ -25,7 +25,7 @@ from odnbench.reports.document import (
     Style,
     Table,
     Tile,
-)  # fmt: skip
+)
 
 NASTY = (
     "<script>alert('x')</script>",

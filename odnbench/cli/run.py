@@ -340,5 +340,9 @@ def _print_numbers(report: "Report") -> None:
         errors = (with_interval(row.number("nme", column)) for column in report.columns)
         summary.add_row(plain(row.title), counted(row.parameters), *errors)
     console.print(summary if report.rows else "no trial has finished")
+    for row in report.rows:
+        for column in report.columns:
+            if unlike := report.unlike_of(row, column):
+                say(plain(f"not comparable: {row.title}, {column}: {unlike}"))
     for missing in report.missing:
         say(plain(f"no numbers: {missing.title}: {missing.standing}"))

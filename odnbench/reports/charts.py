@@ -2,6 +2,7 @@
 
 # S seeds, T thresholds of a CED curve, E epochs
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,9 +16,36 @@ from odnbench.reports.report import Report
 from odnbench.reports.rows import Row
 
 LARGEST_NME_PERCENT = 25.0
+MOST_CURVES = 2 * len(PALETTE)  # each colour as a line and dashed
 _THRESHOLDS = 251  # T
 _SMALLEST_SINGULAR_VALUE = 1e-6  # of the largest; float32 has 24 bits
 _BAND = "; the band reaches from the smallest to the largest of the seeds"
+
+
+def plotted(report: Report) -> tuple[Row, ...]:
+    """The rows that have curves: all, or where there are more of them than looks to tell them apart
+    by, the reference and those with the lowest NME on the main column.
+    """
+    rows, column = report.table, report.main_column
+    if len(rows) <= MOST_CURVES or column is None:
+        return rows
+
+    def place(row: Row) -> tuple[bool, float]:
+        number = row.number("nme", column)
+        return (not row.is_reference, math.inf if number is None else number.mean)
+
+    kept = {row.title for row in sorted(rows, key=place)[:MOST_CURVES]}
+    return tuple(row for row in rows if row.title in kept)
+
+
+def _left_out(report: Report) -> str:
+    count = len(plotted(report))
+    if count == len(report.table):
+        return ""
+    return (
+        f" Of {len(report.table)} rows, {count} are drawn: those with the lowest NME on "
+        f"{report.main_column}{', and the reference' if report.reference else ''}."
+    )
 
 
 def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
@@ -40,7 +68,7 @@ def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
             "share of faces, %",
             tuple(
                 _curve(row, styles, thresholds, shares)
-                for row in report.table
+                for row in plotted(report)
                 if len(shares := _shares(row, column, thresholds))
             ),
             x_range=(0.0, largest),
@@ -52,7 +80,8 @@ def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
     several = ", as the mean over seeds" if report.seeds > 1 else ""
     caption = (
         f"Share of faces with an error of at most the NME on the axis{several}"
-        f"{_BAND if several else ''}. The dotted line is the limit of FR and AUC, {failure:g} %.",
+        f"{_BAND if several else ''}. The dotted line is the limit of FR and AUC, {failure:g} %."
+        f"{_left_out(report)}",
     )
     best = {column: _lowest(report, column) for column in report.columns}
     text = "; ".join(
@@ -85,7 +114,7 @@ def _lowest(report: Report, column: str) -> tuple[str, float] | None:
 def training_chart(report: Report, styles: Mapping[str, Style]) -> Chart | None:
     """Validation NME by epoch: the mean over seeds, with a band; None where nothing was trained."""
     curves = []
-    for row in (row for row in report.rows if row.is_trained):
+    for row in (row for row in plotted(report) if row.is_trained):
         runs = [[e.validation_nme_percent for e in t.epochs] for t in row.trials if t.epochs]
         shared = min(map(len, runs))  # E, of epochs that every seed has
         epochs = np.array([epoch.epoch for epoch in row.trials[0].epochs[:shared]], float)
@@ -102,7 +131,10 @@ def training_chart(report: Report, styles: Mapping[str, Style]) -> Chart | None:
         tuple(curves),
         log_y=True,
     )
-    caption = (f"Error on the validation part of the training faces after each epoch{several}.",)
+    caption = (
+        f"Error on the validation part of the training faces after each epoch{several}."
+        f"{_left_out(report)}",
+    )
     return Chart("training", caption, f"Validation NME after the last epoch: {ends}.", (panel,))
 
 

@@ -21,7 +21,7 @@ from odnbench.reports.document import (
     Section,
     Strong,
     Tile,
-)  # fmt: skip
+)
 from odnbench.reports.report import Report
 from odnbench.reports.rows import Row
 from odnbench.results.predictions import Predictions

@@ -33,7 +33,7 @@ from odnbench.reports.document import (
     Style,
     Table,
     plain,
-)  # fmt: skip
+)
 from odnbench.reports.hard_cases import with_hard_cases
 from odnbench.reports.marks import marks_of
 from odnbench.reports.report import Report

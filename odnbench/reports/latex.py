@@ -46,7 +46,7 @@ _MARKS = {
 _LINES_ON_PAGE = 46
 # In characters: a line of a page, what is between two columns, the narrowest column whose cells
 # have several lines, and the narrowest title.
-_PAGE, _BETWEEN, _NARROWEST, _HEAD = 108, 3, 14, 10
+_PAGE, _BETWEEN, _NARROWEST, _HEAD = 108, 3, 16, 10
 _UNDIVIDED = 24  # characters in brackets that stay on one line
 _EM = 0.6  # of a character, in the font's size
 _LONGEST_NAME = 80  # bytes of a file name

@@ -15,6 +15,7 @@ from odnbench.reports.document import (
     Table,
 )  # fmt: skip
 from odnbench.reports.leaderboard import Board, Entry
+from odnbench.reports.marks import numbered
 from odnbench.reports.texts import NOTHING
 
 _COLUMNS = (
@@ -46,7 +47,7 @@ def document_of_boards(boards: Sequence[Board], registry: Registry) -> Document:
         name="leaderboard",
         title="Leaderboard",
         warnings=((_RENDERED,),) if rendered else (),
-        found=found or (("Published figures alone: no run has a number on these splits.",),),
+        found=found or (("Published figures alone: no run has a number on real faces of them.",),),
         not_shown=((_NOT_KNOWN,),),
         summary=None,
         sections=(*sections, Section("How to read the tables", (Paragraph((_COLUMNS,)),))),
@@ -94,7 +95,7 @@ def _table(board: Board, name: str) -> Table:
         numbers.append(Column(f"FR@{at:g} %", better="lower"))
     if any(entry.auc is not None for entry in board.entries):
         numbers.append(Column(f"AUC@{at:g} %", better="higher"))
-    sources = _numbered([e.source for e in board.entries if e.year is not None])
+    sources = numbered([e.source for e in board.entries if e.year is not None])
     remarks = _lettered([remark for entry in board.entries for remark in entry.remarks])
     with_faces = any(entry.coverage is not None for entry in board.entries)
     columns = [
@@ -161,11 +162,6 @@ def _faces(entry: Entry) -> Cell:
         return Cell(NOTHING)
     faces = entry.coverage.faces
     return Cell(str(faces) if entry.coverage.rendered else str(entry.coverage), float(faces))
-
-
-def _numbered(texts: Sequence[str]) -> dict[str, str]:
-    """Text → "[1]", "[2]", …"""
-    return {text: f"[{number}]" for number, text in enumerate(dict.fromkeys(texts), 1)}
 
 
 def _lettered(texts: Sequence[str]) -> dict[str, str]:

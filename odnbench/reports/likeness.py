@@ -22,6 +22,7 @@ def unlike(row: Row, own: Row, column: str) -> str:
         _box(row, own),
         _faces(score, other, own.title),
         _flip_test(row, own),
+        _limit(score, other),
     ]
     return "; ".join(part for part in told if part)
 
@@ -54,6 +55,11 @@ def _faces(score: Score, other: Score, whose: str) -> str:
     if count == others:
         return f"other faces than {whose}"
     return f"{count} faces, not the {others} of {whose}"
+
+
+def _limit(score: Score, other: Score) -> str:
+    mine, theirs = score.protocol.failure_percent, other.protocol.failure_percent
+    return "" if mine == theirs else f"FR and AUC at {mine:g} %, not {theirs:g} %"
 
 
 def _flip_test(row: Row, own: Row) -> str:

@@ -83,7 +83,7 @@ def read_report(
             if (split := registry.split(column)[1]).rule
         },
         search=search,
-        protocols={table.protocol: registry.get(Protocol, table.protocol) for table in published},
+        protocols=registry.all(Protocol),
     )
     return _beside_others(report, foreign, registry) if rows else report
 

@@ -62,7 +62,7 @@ class Report:
     # None unless a search has made the plan and its record can be read.
     search: Searched | None = None
     picture_of: PictureOf | None = None  # of test faces; None where none are to be seen
-    protocols: Mapping[str, Protocol] = field(default_factory=dict)  # of `published`, by their name
+    protocols: Mapping[str, Protocol] = field(default_factory=dict)  # all that are known, by name
 
     @property
     def table(self) -> tuple[Row, ...]:

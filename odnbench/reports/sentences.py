@@ -22,7 +22,10 @@ def found(report: Report) -> tuple[Phrase, ...]:
     else:
         first = [_effects(report), _lead(report)]
     told = [part for part in (*first, _map(report), _inert(report)) if part]
-    told = told or [("Nothing: no network of this plan was trained.",)]
+    if not told:
+        is_trained = any(row.is_trained for row in report.rows)
+        why = "no test face has a number" if is_trained else "no network of this plan was trained"
+        told = [(f"Nothing: {why}.",)]
     return tuple(part for part in (_run(report), *told) if part)
 
 
@@ -52,9 +55,11 @@ def _run(report: Report) -> Phrase:
         return (*told, "tested on no faces.") if told else ()
     others = len(report.columns) - 1
     more = f" and {texts.count_of(others, 'other set')}" if others else ""
+    is_mixed = any(report.unlike_of(row, main) for row in report.table)
+    marked = "; rows that differ are marked" if is_mixed else ""
     told += [
         f"{'t' if told else 'T'}ested on {texts.faces(report.columns[main])} of ", Code(main),
-        f"{more}, under protocol ", Code(report.protocol.name), ".",
+        f"{more}, under protocol ", Code(report.protocol.name), f"{marked}.",
     ]  # fmt: skip
     return tuple(told)
 

@@ -274,6 +274,7 @@ class Panel {
 function drawChart(figure) {
   const place = figure.querySelector(".panels");
   const { panels: values } = JSON.parse(figure.querySelector("script").textContent);
+  for (const { curves } of values) curves.forEach((curve, i) => (curve.x ??= curves[i - 1].x));
   const hidden = new Set();
   const panels = values.map((panel) => new Panel(panel, place.dataset.text, hidden));
   const drawAll = () => panels.forEach((panel) => panel.draw());

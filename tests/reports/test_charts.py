@@ -9,8 +9,8 @@ from made_results import COLUMN, Faces, Made, figures_of, report_of, spread_erro
 from matplotlib.figure import Figure
 
 from odnbench.plan.entries import Published, PublishedRow
-from odnbench.reports.charts import ced_chart, training_chart
-from odnbench.reports.document import Chart, Curve, Panel, Style, Table
+from odnbench.reports.charts import MOST_CURVES, ced_chart, plotted, training_chart
+from odnbench.reports.document import Chart, Curve, Panel, Style, Table, plain
 from odnbench.reports.drawing import draw_chart
 from odnbench.reports.looks import PALETTE, styles_of
 from odnbench.reports.report import Report
@@ -79,7 +79,7 @@ def test_training_curves_end_where_the_shortest_seed_does(tmp_path: Path) -> Non
 
 
 def drawn(*curves: Curve, **panel: bool) -> Figure:
-    return draw_chart(Chart("made", (), "", (Panel("", "x", "y", curves, **panel),)))  # type: ignore[arg-type]
+    return draw_chart(Chart("made", (), "", (Panel("", "x", "y", curves, **panel),)))
 
 
 def test_a_chart_is_drawn_as_it_says() -> None:
@@ -155,3 +155,24 @@ def test_names_of_blocks_are_unlike(tmp_path: Path) -> None:
         block.name for block in document_of(many(tmp_path)).walk() if hasattr(block, "name")
     ]  # fmt: skip
     assert len(names) == len(set(names)) > 5
+
+
+def test_of_more_rows_than_looks_the_best_and_the_reference_have_curves(tmp_path: Path) -> None:
+    rates = [1e-3 * (1 + index) for index in range(MOST_CURVES + 5)]
+    report = report_of(
+        tmp_path,
+        *(
+            Made("cut", Faces(spread_errors(rate)), overrides=(f"learning_rate={rate}",))
+            for rate in rates
+        ),
+        Made("odn", Faces(spread_errors(1.0))),
+    )
+    kept = plotted(report)
+    assert len(kept) == MOST_CURVES
+    assert kept[-1].is_reference
+    assert [row.number("nme", COLUMN).mean for row in kept[:-1]] == pytest.approx(
+        [100 * rate for rate in rates[: MOST_CURVES - 1]]
+    )
+    (chart,) = [b for b in document_of(report).walk() if isinstance(b, Chart) and b.name == "ced"]
+    assert len(chart.panels[0].curves) == MOST_CURVES
+    assert f"Of {MOST_CURVES + 6} rows, {MOST_CURVES} are drawn" in plain(chart.caption)

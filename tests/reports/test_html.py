@@ -169,7 +169,6 @@ def test_a_picture_that_browsers_do_not_show_is_refused(tmp_path: Path) -> None:
 def test_the_command_shows_rendered_faces_and_real_ones_if_asked(
     finished: Plan, odnbench: Run, tmp_path: Path
 ) -> None:
-    pytest.importorskip("odnbench.reports.sections")
     report = "report", "--format", "html", "--storage", str(finished.storage), "--out", "out"
     done = odnbench(*report)
     assert done.returncode == 0, done.stderr
@@ -178,7 +177,6 @@ def test_the_command_shows_rendered_faces_and_real_ones_if_asked(
 
 
 def test_a_report_is_written_with_its_hard_cases(finished: Plan, tmp_path: Path) -> None:
-    pytest.importorskip("odnbench.reports.sections")
     path = write_html(read_report(finished.file, finished.registry), tmp_path / "new" / "folder")
     assert [path] == list(path.parent.iterdir())
     assert path.name == "ablation.html"

@@ -1,5 +1,6 @@
 """The first lines of a report, the factorial on one backbone, and the marks of other backbones."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,12 @@ def test_where_nothing_was_trained_nothing_is_found(tmp_path: Path) -> None:
     report = report_of(tmp_path, Made("mean-shape", Faces(spread_errors(0.2)), shares=()))
     assert said(found(report))[1:] == ["Nothing: no network of this plan was trained."]
     assert report.lead is None
+    unscored = report_of(tmp_path / "unscored", Made("odn", Faces(spread_errors(0.2))))
+    pipeline = dataclasses.replace(unscored.pipeline, columns=())
+    unscored = dataclasses.replace(unscored, pipeline=pipeline)
+    assert said(found(unscored))[1:] == ["Nothing: no test face has a number."]
+    page = page_of(unscored)
+    assert "## Results" not in page and "- Test faces: none." in page
 
 
 def test_a_search_is_led_by_the_trial_with_the_lowest_validation_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from helpers import REGISTRY
 from made_results import COLUMN, Faces, Made, page_of, report_of, said, spread_errors
 
 from odnbench.errors import OdnbenchError
+from odnbench.plan.entries import Published, PublishedRow
 from odnbench.plan.protocols import Protocol
 from odnbench.reports.document import Cell, Document, Line, Section, Table
 from odnbench.reports.read import read_report
@@ -55,7 +56,7 @@ def titles(document: Document) -> list[str]:
 def test_a_row_of_another_protocol_or_kind_of_faces_is_marked_and_not_tested(
     tmp_path: Path, others: dict[str, Protocol | bool], told: str
 ) -> None:
-    made = [Made("odn", HIGH), Made("dm", HIGH), Made("brnet", LOW, **others)]  # type: ignore[arg-type]
+    made = [Made("odn", HIGH), Made("dm", HIGH), Made("brnet", LOW, **others)]
     report = report_of(tmp_path, *made)
     table, line = line_of(report, "BRNet")
     numbers = line.cells[1:4]
@@ -70,9 +71,34 @@ def test_a_row_of_another_protocol_or_kind_of_faces_is_marked_and_not_tested(
     assert any(told in sentence for sentence in said(not_shown(report)))
     head = page[: page.index("**Found**")]
     assert ("**Unlike protocols**: BRNet: " in head) == ("protocol" in others)
-    assert ("**Rendered and real faces are mixed**" in head) == ("rendered" in others)
+    mixed = "**Rendered and real faces are mixed**: rendered ones are in BRNet+GM+LM+DM (ODN); "
+    assert (mixed in head) == ("rendered" in others)
+    assert said(found(report))[0].endswith("; rows that differ are marked.")
     by_protocol = [line for line in page.splitlines() if line.startswith("- Protocol")]
     assert len(by_protocol) == (2 if "protocol" in others else 1)
+
+
+def test_another_limit_of_fr_and_auc_is_marked_and_the_errors_are_tested(tmp_path: Path) -> None:
+    at_ten = dataclasses.replace(OWN, thresholds_percent=(10.0,))
+    report = report_of(tmp_path, Made("odn", HIGH), Made("brnet", LOW, protocol=at_ten))
+    _, line = line_of(report, "BRNet")
+    assert unlike(line.cells[1:4]) == {"FR and AUC at 10 %, not 8 %"}
+    assert list(report.comparisons[COLUMN]) == ["BRNet"]
+
+
+def test_a_published_figure_says_what_ours_differs_in(tmp_path: Path) -> None:
+    rows = (PublishedRow("A", 2019, {"challenging": 6.5}, variant="odn"),)
+    table = Published("t", "T", "S", "NME", "300w", "300w-paper", ("challenging",), True, rows)
+    flipped = Made("odn", HIGH, overrides=("flip_test=true",))
+    for name, rendered, told in (
+        ("drawn", True, "of real faces, not of rendered ones; ours with a flip test"),
+        ("part", False, "of 135 faces, ours of 40; ours with a flip test"),
+    ):
+        report = report_of(tmp_path / name, flipped, rendered=rendered)
+        report = dataclasses.replace(report, published=(table,))
+        _, line = line_of(report, "BRNet+GM+LM+DM (ODN), flip test")
+        (cell,) = [cell for cell in line.cells if cell.value == 6.5]
+        assert cell.unlike == told
 
 
 def test_seeds_under_unlike_conditions_are_rows_of_their_own(tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ def protocols(report: Report) -> Section:
         whose = f" ({'; '.join(titles)})" if len(by_protocol) > 1 else ""
         items.append(("Protocol ", Code(name), f"{whose}: {told}{flip_test}."))
     training = report.training
+    tested = [_tested(*held) for held in report.columns.items()] or [("none",)]
     items += [
         (f"Training faces: {texts.faces(training)} of ", Code(training.split), "."),
-        ("Test faces: ", *joined([_tested(*held) for held in report.columns.items()], ", "), "."),
+        ("Test faces: ", *joined(tested, ", "), "."),
         (f"Epoch chosen on: {report.common.get('train.select', 'mixed')}.",),
     ]
     blocks: list[Block] = [Items(tuple(items))]

@@ -1,7 +1,10 @@
 """Published tables, with what their figures follow and who states it."""
 
+from collections.abc import Mapping
+
 from odnbench.plan.entries import Published, PublishedRow
 from odnbench.reports.document import Cell, Column, Line, Phrase, Section, Table
+from odnbench.reports.marks import numbered
 from odnbench.reports.report import Report
 from odnbench.reports.sections.cells import number
 
@@ -26,11 +29,21 @@ def _table(report: Report, table: Published) -> Table:
     if stated:
         who = "; ".join(f"{row.method}: {row.normaliser_source}" for row in stated)
         notes.append((f"Who states the normaliser: {who}.",))
-    lines = tuple(_line(report, table, row, with_normaliser=bool(stated)) for row in table.rows)
+    sources = numbered(row.source for row in table.rows if row.source)
+    read = f", read {table.read_on}" if table.read_on else ""
+    notes += [(f"{sign} {source}{read}",) for source, sign in sources.items()]
+    notes += [(f"{row.method}: {row.note}",) for row in table.rows if row.note]
+    lines = tuple(_line(report, table, row, sources, bool(stated)) for row in table.rows)
     return Table(f"published-{table.name}", caption, tuple(columns), lines, tuple(notes))
 
 
-def _line(report: Report, table: Published, row: PublishedRow, *, with_normaliser: bool) -> Line:
+def _line(
+    report: Report,
+    table: Published,
+    row: PublishedRow,
+    sources: Mapping[str, str],
+    with_normaliser: bool,
+) -> Line:
     own = report.protocol
     unlike = ""
     if with_normaliser and not row.normaliser:
@@ -46,8 +59,8 @@ def _line(report: Report, table: Published, row: PublishedRow, *, with_normalise
         cells.append(number(figure, "{:.2f}", unlike if figure is not None else ""))
     if with_normaliser:
         cells.append(Cell(row.normaliser or "not stated here"))
-    is_primary = table.primary if row.primary is None else row.primary
-    cells.append(Cell("primary" if is_primary else "secondary"))
+    who = "primary" if table.is_primary(row) else "secondary"
+    cells.append(Cell(f"{who} {sources[row.source]}" if row.source else who))
     return Line(tuple(cells), _titled(report, row.variant))
 
 

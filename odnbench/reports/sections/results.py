@@ -64,8 +64,13 @@ def summary(report: Report) -> Table | None:
     return Table("summary", caption, tuple(columns), tuple(map(of, report.table)))
 
 
-def results(report: Report, styles: dict[str, Style]) -> Section:
-    """A table for each column, that of the most faces first and the others folded; CED curves."""
+def results(report: Report, styles: dict[str, Style]) -> Section | None:
+    """A table for each column, that of the most faces first and the others folded; CED curves.
+
+    None where nothing was scored.
+    """
+    if not report.columns:
+        return None
     names = sorted(report.columns, key=lambda column: column != report.main_column)
     blocks: list[Block] = []
     if few := report.few_faces:
@@ -82,8 +87,7 @@ def results(report: Report, styles: dict[str, Style]) -> Section:
         )
         for column in names
     ]
-    if report.columns:
-        blocks.append(Section("Distribution of the errors", (ced_chart(report, styles),)))
+    blocks.append(Section("Distribution of the errors", (ced_chart(report, styles),)))
     return Section("Results", tuple(blocks))
 
 
@@ -99,9 +103,6 @@ def _table(report: Report, column: str) -> Table:
         columns.append(Column("published NME, %"))
     if compared:
         columns += [Column("difference"), Column("p"), VERDICT]
-    published = "" if figures is None else figures.unlike
-    if figures is not None and report.columns[column].rendered:
-        published = "; ".join(filter(None, ["of real faces, not of rendered ones", published]))
 
     def of(row: Row) -> Line:
         unlike = report.unlike_of(row, column)
@@ -111,7 +112,8 @@ def _table(report: Report, column: str) -> Table:
         cells += [number(mean, "{:.1f}", unlike) for mean in means]
         if figures is not None:
             figure = figures.values.get(row.variant)
-            cells.append(number(figure, "{:.2f}", "" if figure is None else published))
+            differs = "" if figure is None else _published_unlike(report, row, column)
+            cells.append(number(figure, "{:.2f}", differs))
         if compared:
             found = compared.get(row.title)
             cells += [
@@ -127,6 +129,19 @@ def _table(report: Report, column: str) -> Table:
         tuple(map(of, report.table)),
         tuple(_notes(report, column)),
     )
+
+
+def _published_unlike(report: Report, row: Row, column: str) -> str:
+    """Why the published figure of a row is unlike the number of the row; "" where it is not."""
+    coverage = report.columns[column]
+    told = [report.paper[column].unlike]
+    if coverage.rendered:
+        told.insert(0, "of real faces, not of rendered ones")
+    elif coverage.official not in (0, coverage.faces):
+        told.append(f"of {coverage.official} faces, ours of {coverage.faces}")
+    if row.is_flip_tested:
+        told.append("ours with a flip test")
+    return "; ".join(part for part in told if part)
 
 
 def _caption(report: Report, *, compared: bool) -> Phrase:

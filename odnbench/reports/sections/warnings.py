@@ -26,10 +26,11 @@ def _rendered(report: Report) -> Iterator[Phrase]:
             "compared with published figures.",
         )
     if report.is_mixed:
+        titles = "; ".join(row.title for row in report.rows if row.trials[0].trial.rendered)
         yield (
             Strong("Rendered and real faces are mixed"),
-            ": tables say which faces a number is of. Rows tested on rendered faces are not "
-            "tested against rows of real ones.",
+            f": rendered ones are in {titles}. Numbers of rendered faces are marked beside those "
+            "of real ones, and the two are not tested against each other.",
         )
 
 
@@ -102,5 +103,7 @@ def _foreign(report: Report) -> Iterator[Phrase]:
             "their own.",
         )
     for row in report.foreign:
+        if row.notes:
+            yield (f"{row.title}: {'; '.join(row.notes)}.",)
         for column, why in row.lacks.items():
             yield (Strong("Faces are lacking"), f" in {row.title}, ", Code(column), f": {why}.")
