@@ -14,13 +14,14 @@ from odnbench.reports.summary import Lead
 
 
 def found(report: Report) -> tuple[Phrase, ...]:
-    """What was run and found, in at most five sentences, the answer first after what was run; in a
-    search, its decision stands in place of effects and of the leading row.
+    """What was run and found, in at most five sentences and one for each kind of disturbance, the
+    answer first after what was run; in a search, its decision stands in place of effects, of the
+    leading row and of disturbances.
     """
     if report.search is not None:
         first: list[Phrase] = [(sentence,) for sentence in decision(report)]
     else:
-        first = [_effects(report), _lead(report)]
+        first = [_effects(report), _lead(report), *_benches(report)]
     told = [part for part in (*first, _map(report), _inert(report)) if part]
     if not told:
         is_trained = any(row.is_trained for row in report.rows)
@@ -107,6 +108,34 @@ def _tally(report: Report) -> str:
     )
     told = texts.listed([f"{count} {what}" for count, what in counts if count])
     return f" Of {len(trained)} networks against {report.reference.title}: {told}."
+
+
+def _benches(report: Report) -> list[Phrase]:
+    """For each kind of disturbance, the row with the smallest area under its curve."""
+    column = report.main_column or ""
+    told: list[Phrase] = []
+    for bench in report.disturbed.get(column, {}).values():
+        areas = {
+            one.area.mean: one
+            for one in bench.rows
+            if one.area is not None and one.row.is_trained and report.is_alike(one.row, column)
+        }
+        if not areas:
+            continue
+        best = areas[min(areas)]
+        reference, compared = report.reference, best.area_comparison
+        against = (
+            ""
+            if reference is None or compared is None
+            else f", against {reference.title} {texts.relative(compared)}: {compared.text}"
+        )
+        levels = f"{bench.levels[0]:g} to {bench.levels[-1]:g}"
+        told.append((
+            f"{bench.about.title}, {levels}, ", Code(column), ": over all levels, ",
+            Strong(best.row.title), f" has the lowest mean NME, {texts.with_interval(best.area)} %"
+            f"{against}.",
+        ))  # fmt: skip
+    return told
 
 
 def _effects(report: Report) -> Phrase:

@@ -1,17 +1,19 @@
 """Curves over levels of disturbance, areas under them, and what the map tells, from made errors."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import COLUMN, LANDMARKS, Faces, Made, map_of, report_of, spread_errors
+from made_results import COLUMN, LANDMARKS, Faces, Made, map_of, report_of, said, spread_errors
 
 from odnbench.plan.disturbances import Disturbance
 from odnbench.reports.disturbances import trapezoid
 from odnbench.reports.document import Chart, Paragraph, Section, Style, Table, plain
 from odnbench.reports.report import Report
 from odnbench.reports.sections.disturbances import disturbances
+from odnbench.reports.sentences import found
 
 LEVELS = (0.0, 0.1, 0.3)
 BENCH = {"occluders": LEVELS}
@@ -149,3 +151,18 @@ def test_plans_without_disturbances_have_no_section(tmp_path: Path) -> None:
     report = report_of(tmp_path, made("odn", (0.04, 0.06, 0.10)))
     assert report.disturbed == {}
     assert disturbances(report, {}) is None
+
+
+def test_the_first_sentences_name_the_row_that_bears_disturbances_best(tmp_path: Path) -> None:
+    report = report_of(
+        tmp_path,
+        made("odn", (0.05, 0.09, 0.14)),
+        made("brnet", (0.04, 0.06, 0.10)),
+        disturbances=BENCH,
+    )
+    (told,) = [text for text in said(found(report)) if "levels" in text]
+    assert told.startswith(
+        f"Pasted occluders, 0 to 0.3, {COLUMN}: over all levels, BRNet has the lowest mean NME, "
+        "7.00 ("
+    )
+    assert re.search(r" %, against BRNet\+GM\+LM\+DM \(ODN\) -3\d\.\d % \(.*\): better\.$", told)
