@@ -151,7 +151,7 @@ class Report:
         """The row to which the numbers on `column` are said to be unlike: the report's own, or the
         first that has a number there.
         """
-        held = [self.exemplar_row, *self.rows]
+        held = [self.exemplar_row, *self.rows] if self.rows else []
         return next((row for row in held if row.scores_of(column)), None)
 
     def unlike_of(self, row: Row, column: str) -> str:

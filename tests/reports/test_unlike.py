@@ -193,3 +193,9 @@ def test_a_file_without_a_single_face_is_refused(
     lost = dataclasses.replace(theirs(2), face_ids=("a", "b"))
     with pytest.raises(OdnbenchError, match="holds no face of 300w/challenging"):
         read_report(tmp_path / PLAN, REGISTRY, [lost])
+
+
+def test_a_plan_without_any_number_has_no_columns(tmp_path: Path) -> None:
+    report = report_of(tmp_path, failed=["odn", "dm"])
+    assert (report.rows, report.columns, report.lead) == ((), {}, None)
+    assert len(report.missing) == 2
