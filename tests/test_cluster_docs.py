@@ -1,19 +1,17 @@
 """docs/cluster.md and the files beside it: commands exist, ports agree, Ray accepts its file."""
 
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 import yaml
+from pages import DOCS, blocks, console_commands, parse
 
 from odnbench import __version__
 from odnbench.cli.app import app
 
-DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "cluster.md").read_text(encoding="utf-8")
 AUTOSCALER = yaml.safe_load((DOCS / "cluster" / "autoscaler.yaml").read_text(encoding="utf-8"))
 CLAIM, RAYJOB = yaml.safe_load_all((DOCS / "cluster" / "rayjob.yaml").read_text(encoding="utf-8"))
@@ -26,33 +24,10 @@ NODE_PORTS = (
 )  # fmt: skip
 
 
-def blocks(language: str) -> list[str]:
-    """The page's code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-
-
-def console_commands() -> Iterator[str]:
-    """What stands behind a prompt in the page, one command of a chain at a time."""
-    for block in blocks("console"):
-        for line in block.replace("\\\n", " ").splitlines():
-            prompt, _, command = line.partition("$ ")
-            assert re.fullmatch(r"(head|worker1)?", prompt), line
-            yield from re.split(r" && | > ", command)
-
-
-def parse(program: Any, command: str) -> dict[str, Any]:
-    """The values that `program`, a click or Typer group, reads from `command`; it is not run."""
-    _, *arguments = shlex.split(command)
-    context = type(program).context_class(program)
-    name, found, rest = program.resolve_command(context, arguments)
-    values: dict[str, Any] = found.make_context(name, rest, parent=context).params
-    return values
-
-
 def ray_starts(program: Any) -> list[dict[str, Any]]:
     """Every `ray start` of the page and of autoscaler.yaml, parsed."""
     files = AUTOSCALER["head_start_ray_commands"] + AUTOSCALER["worker_start_ray_commands"]
-    lines = [line for line in (*console_commands(), *files) if "ray start" in line]
+    lines = [line for line in (*console_commands(PAGE), *files) if "ray start" in line]
     return [parse(program, line[line.index("ray start") :]) for line in lines]
 
 
@@ -64,7 +39,7 @@ def ray_cli() -> Any:
 
 def test_every_odnbench_command_exists_with_its_options() -> None:
     program = typer.main.get_command(app)
-    commands = [line for line in console_commands() if line.startswith("odnbench ")]
+    commands = [line for line in console_commands(PAGE) if line.startswith("odnbench ")]
     assert len(commands) >= 5
     for command in commands:
         parse(program, command)
@@ -101,7 +76,7 @@ def test_image_and_ray_have_one_version_everywhere() -> None:
     constraints = (DOCS.parent / "constraints.txt").read_text(encoding="utf-8")
     (ray,) = re.findall(r"^ray==(.*)$", constraints, flags=re.MULTILINE)
     assert CLUSTER["rayVersion"] == ray
-    (dockerfile,) = blocks("dockerfile")
+    (dockerfile,) = blocks(PAGE, "dockerfile")
     assert dockerfile.startswith(f"FROM rayproject/ray:{ray}-py311")
     images = re.findall(r"\S+/odnbench:\S+", f"{PAGE}\n{yaml.safe_dump(RAYJOB)}")
     assert len(images) == 4
@@ -155,7 +130,7 @@ def test_ray_accepts_the_autoscaler_file(provider: str) -> None:
         pytest.skip("this Ray ships no schema of its autoscaler's file")
     config = dict(AUTOSCALER)
     if provider == "aws":  # the page's variant
-        (variant,) = blocks("yaml")
+        (variant,) = blocks(PAGE, "yaml")
         for replaced in ("provider", "auth", "min_workers", "max_workers"):
             del config[replaced]
         config |= yaml.safe_load(variant)

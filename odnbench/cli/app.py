@@ -2,7 +2,7 @@
 command.
 
 Exit status: 0 all done, 1 a trial failed or is interrupted, 2 a mistake in names, values or files,
-130 ended by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+130 ended by Ctrl-C, 143 by SIGTERM, 138 by SIGUSR1, 129 by SIGHUP.
 """
 
 import errno

@@ -1,5 +1,5 @@
-"""Signals that end a command: Ctrl-C, and SIGTERM and SIGHUP as Slurm, `docker stop` and a terminal
-that is closed send them.
+"""Signals that end a command: Ctrl-C, SIGTERM as `docker stop` sends it, SIGHUP of a terminal that
+is closed, and SIGUSR1, by which a batch system such as Slurm warns a job before its time is over.
 
 The first raises KeyboardInterrupt, at which a sweep marks what it broke off and leaves nothing
 running. A second one ends the process at once.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Interruption:
@@ -22,7 +22,7 @@ class Interruption:
     @property
     def status(self) -> int:
         """The exit status of a command that a signal ended, as shells have it: 130 after Ctrl-C,
-        143 after SIGTERM; 0 where there was none.
+        143 after SIGTERM, 138 after SIGUSR1; 0 where there was none.
         """
         return 128 + self.number if self.number else 0
 

@@ -149,7 +149,7 @@ class Report:
 
     def own_row(self, column: str) -> Row | None:
         """The row to which the numbers on `column` are said to be unlike: the report's own, or the
-        first that has a number there.
+        first that has a number there; None where no row has.
         """
         held = [self.exemplar_row, *self.rows] if self.rows else []
         return next((row for row in held if row.scores_of(column)), None)

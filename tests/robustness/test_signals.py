@@ -1,4 +1,4 @@
-"""Signals that end a sweep: what `docker stop`, Slurm, a closed terminal and Ctrl-C send."""
+"""Signals that end a sweep, sent by batch systems, `docker stop`, a closed terminal, Ctrl-C."""
 
 import os
 import signal
@@ -90,12 +90,17 @@ def assert_quiet(sweep: Sweep) -> None:
     assert " E " not in sweep.output and "***" not in sweep.output  # lines of Ray's C++
 
 
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)], ids=["TERM", "USR1"]
+)
 @pytest.mark.parametrize("executor", ["ray", "inline"])
-def test_sigterm_ends_a_sweep_as_ctrl_c_does(start: Callable[[str], Sweep], executor: str) -> None:
+def test_a_request_to_end_does_what_ctrl_c_does(
+    start: Callable[[str], Sweep], executor: str, number: signal.Signals, status: int
+) -> None:
     sweep = start(executor)
     sweep.wait_for(sweep.trained)
-    sweep.process.send_signal(signal.SIGTERM)
-    assert sweep.end() == 143, sweep.output
+    sweep.process.send_signal(number)
+    assert sweep.end() == status, sweep.output
     assert_interrupted(sweep)
 
 

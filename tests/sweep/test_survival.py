@@ -147,15 +147,17 @@ def test_a_worker_that_is_killed(sweeps: Sweeps, whole: list[TrialFolder]) -> No
 
 
 @pytest.mark.parametrize("executor", ["ray", "inline"])
-def test_an_interrupt_from_the_keyboard(
-    sweeps: Sweeps, whole: list[TrialFolder], executor: str
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1], ids=["INT", "USR1"])
+def test_a_request_to_end(
+    sweeps: Sweeps, whole: list[TrialFolder], executor: str, number: signal.Signals
 ) -> None:
-    storage = f"interrupt-{executor}"
+    """From the keyboard, and from a batch system."""
+    storage = f"{number.name}-{executor}"
     process = sweeps.start(storage, "--executor", executor)
     wait_for(under_way(sweeps, storage), process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     status, output = sweeps.end(storage, process)
-    assert status == 130, output
+    assert status == 128 + number, output
     assert "the same command goes on with what is missing" in output
     assert "Traceback" not in output
     assert {f.status[0] for f in sweeps.trials(storage)} <= {"done", "stopped"}

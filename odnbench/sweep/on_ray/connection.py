@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import ray
+import ray.tune.tune
 from ray.exceptions import RayError
 
 from odnbench.errors import OdnbenchError
@@ -20,7 +21,7 @@ from odnbench.sweep.resources import Resources
 # of a process has seven digits at most.
 _LONGEST_SOCKET = 107
 _SOCKET = "ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _USUAL = "/tmp"  # where Ray works without TMPDIR
 
 
@@ -152,4 +153,12 @@ def _leave_sigterm(handler: object) -> None:
     """Takes the place of Ray's function that sets a handler of SIGTERM in this process."""
 
 
+def _leave_signals() -> threading.Event:
+    """Takes the place of Tune's function that sets a handler of SIGUSR1 in this process. Tune ends
+    early when the event is set, which nothing does.
+    """
+    return threading.Event()
+
+
 ray._private.utils.set_sigterm_handler = _leave_sigterm
+ray.tune.tune._setup_signal_catching = _leave_signals
