@@ -20,6 +20,7 @@ from odnbench.cli.commands import Commands
 from odnbench.cli.data import data_app
 from odnbench.cli.leaderboard import leaderboard_command
 from odnbench.cli.plain_console import PlainConsole, lines
+from odnbench.cli.predict import predict_command
 from odnbench.cli.registry import registry_app
 from odnbench.cli.report import report_command
 from odnbench.cli.run import run_command
@@ -51,6 +52,7 @@ app.command("leaderboard")(leaderboard_command)
 app.command("status")(status_command)
 app.command("ui")(ui_command)
 app.command("sync")(sync_command)
+app.command("predict")(predict_command)
 app.command("score")(score_command)
 app.command("rescore")(rescore_command)
 app.add_typer(data_app, name="data")

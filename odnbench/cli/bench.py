@@ -184,6 +184,35 @@ def bench_evaluate_command(
         _show(bench_evaluate(subject, repeats=repeats), out)
 
 
+@bench_app.command("predict")
+def bench_predict_command(
+    variant: VariantOption = "odn",
+    backbone: BackboneOption = "resnet18",
+    size: SizeOption = 224,
+    batch: BatchOption = 32,
+    batches: Annotated[int, typer.Option(help="Batches of a repeat.", min=1)] = 4,
+    threads: ThreadsOption = 0,
+    repeats: RepeatsOption = 5,
+    overrides: SetOption = None,
+    data_root: DataRootOption = None,
+    registry_folders: RegistryOption = None,
+    out: OutOption = Path("bench"),
+) -> None:
+    """`odnbench predict` on picture files, beside the network alone."""
+    registry = load_registry(registry_folders)
+    changes = [f"variant={variant}", f"backbone={backbone}", *(overrides or [])]
+    with _subject(changes, size, threads, data_root, registry) as subject:
+        from odnbench.bench.predict import BARE, END_TO_END, bench_predict
+
+        found = bench_predict(subject, batch_size=batch, batches=batches, repeats=repeats)
+    _show(found, out)
+    speeds = {timing.name: found.facts["images"] / timing.median for timing in found.timings}
+    say(
+        f"{variant}, {size} px, batch {batch}: {speeds[END_TO_END]:.1f} images/s from files to "
+        f"points, {speeds[END_TO_END] / speeds[BARE]:.2f} of the network's alone"
+    )
+
+
 @bench_app.command("startup")
 def bench_startup_command(repeats: RepeatsOption = 5, out: OutOption = Path("bench")) -> None:
     """Commands that only show something, beside Python's own start."""

@@ -54,7 +54,7 @@ class FlipTest(NamedTuple):
 class Predicted(NamedTuple):
     """The predictions of a network for prepared faces."""
 
-    points: Floats  # (N, L, 2), image frame
+    points: Floats  # (N, L, 2), image frame, or pixels of the crop (`predict_crops`)
     occlusion_map: Tensor | None  # (N, 1, h, w) P; None without distillation module
     confidence: Floats | None  # (N, L), of a head that tells it
 
@@ -73,6 +73,20 @@ def predict(
     side of the network's input in px. flip_test: if given, the mean of what the network says of
     each face and of its mirror image counts.
     """
+    found = predict_crops(network, images, size, bf16, flip_test)
+    if flip_test is not None and flip_test.annotation_offset:
+        found.points[..., 0] += faces.offsets_crop[:, None, 0]  # half of 2 o
+    return found._replace(points=faces.to_image(found.points))
+
+
+def predict_crops(
+    network: LandmarkNetwork,
+    images: Tensor,
+    size: int,
+    bf16: bool,
+    flip_test: FlipTest | None = None,
+) -> Predicted:
+    """As `predict`, with points in pixels of `images`, and an annotation offset not undone."""
     network.eval()
     stored, device = images.shape[1], network.mean_shape.device
     batches, maps, confidences = [], [], []
@@ -88,11 +102,8 @@ def predict(
             if answer.confidence is not None:
                 confidences.append(answer.confidence)
         unit = torch.cat(batches).double().cpu()  # (N, L, 2) in [-1, 1] over the crop
-    points_crop = to_pixels(unit * (size / stored), stored).numpy()
-    if flip_test is not None and flip_test.annotation_offset:
-        points_crop[..., 0] += faces.offsets_crop[:, None, 0]  # half of 2 o
     return Predicted(
-        faces.to_image(points_crop),
+        to_pixels(unit * (size / stored), stored).numpy(),
         torch.cat(maps).cpu() if maps else None,
         torch.cat(confidences).double().cpu().numpy() if confidences else None,
     )

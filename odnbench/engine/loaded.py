@@ -16,10 +16,7 @@ from odnbench.engine.export import ServedNetwork, load_network
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
-from odnbench.results.folder import TrialFolder
-from odnbench.results.plans import PlanRecord, plan_files
-
-_BEST = "best:"
+from odnbench.results.models import find_model
 
 
 @dataclass(frozen=True)
@@ -60,31 +57,12 @@ def load(
 ) -> Loaded:
     """The network of a finished trial, on the CPU.
 
-    model: the trial's folder, or "best:PIPELINE", the trial of the pipeline's last plan below
+    model: the trial's folder or checkpoint, or "best:PIPELINE", the trial of the pipeline's last plan below
     `storage` with the lowest validation NME. registry: folders of entries that it was made of,
     beside those that are shipped or installed. Raises OdnbenchError where there is no such trial,
     or its weights are gone or damaged.
     """
-    text = str(model)
-    named = text.removeprefix(_BEST)
-    folder = _best(Path(storage), named) if text.startswith(_BEST) else TrialFolder(Path(text))
-    if not (folder.started and folder.marked and folder.checkpoint.is_file()):
-        raise OdnbenchError(
-            f"{folder.path} holds no finished trial with its weights; name a trial's folder, as "
-            "runs/ablation/ID, or best:PIPELINE"
-        )
+    folder = find_model(str(model), Path(storage))
     trial = folder.trial
     network = load_network(trial, folder, Registry.load(map(Path, registry)))
     return Loaded(trial, ServedNetwork(network, trial.spec.data.input_size).eval())
-
-
-def _best(storage: Path, pipeline: str) -> TrialFolder:
-    (plan_file,) = plan_files(storage, [pipeline])
-    folders = [folder for folder, _ in PlanRecord.load(plan_file).folders(plan_file.parent)]
-    finished = [each for each in folders if each.finished and each.checkpoint.is_file()]
-    if not finished:
-        raise OdnbenchError(
-            f"{_BEST}{pipeline}: no trial in {plan_file.parent} is finished and has its weights; "
-            "`odnbench status` says how far they are"
-        )
-    return min(finished, key=lambda folder: folder.result.validation_nme_percent)

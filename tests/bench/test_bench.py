@@ -13,6 +13,8 @@ from odnbench.bench.augment import bench_augment
 from odnbench.bench.evaluate import bench_evaluate
 from odnbench.bench.habit import PerSample
 from odnbench.bench.nuclear import BAD, SIZES, bench_nuclear
+from odnbench.bench.predict import BARE as ALONE
+from odnbench.bench.predict import END_TO_END, bench_predict
 from odnbench.bench.subject import Subject, make_subject
 from odnbench.bench.timing import Benchmark, Timing, in_turns
 from odnbench.bench.train import AUGMENTED, BARE, FULL, HABIT, PLAIN, bench_train
@@ -55,6 +57,13 @@ def test_every_contender_takes_its_steps(subject: Subject) -> None:
     assert found.facts["images"] == 16
     assert found.baselines == {FULL: BARE, AUGMENTED: FULL, PLAIN: FULL, HABIT: FULL}
     assert found.facts["flops_per_image"] > 1e6
+
+
+def test_prediction_of_files_is_timed_beside_the_network(subject: Subject) -> None:
+    found = bench_predict(subject, batch_size=8, batches=2, repeats=1)
+    assert [t.name for t in found.timings] == [END_TO_END, ALONE]
+    assert found.baselines == {END_TO_END: ALONE}
+    assert found.facts["images"] == 16
 
 
 def test_augmentation_and_prediction_are_timed_on_every_face(subject: Subject) -> None:

@@ -1,0 +1,172 @@
+"""What a user points at: pictures, folders of them, videos, a webcam. They are read as shown.
+
+A file is what its suffix says. A folder gives the pictures and videos in it and below it, in the
+order of their names.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from odnbench.arrays import Bytes
+from odnbench.datasets.boxes import Boxes, Located
+from odnbench.datasets.orientation import orientation_in
+from odnbench.datasets.pictures import (
+    SUFFIXES,
+    UNREADABLE_SUFFIXES,
+    read_as_shown,
+    read_picture,
+)
+from odnbench.errors import OdnbenchError, one_line
+from odnbench.files.regular import check_file
+
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+WEBCAM = "webcam"
+# Of these formats a file may hold several pictures.
+_ANIMATED = (".gif", ".webp", ".tif", ".tiff", ".png")
+_FRAMES_PER_SECOND = 25.0  # of a video that does not tell
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of a user, or the webcam."""
+
+    name: str  # in results: the path below the folder that was given, or the file's name
+    path: Path
+    kind: Literal["picture", "video", "webcam"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture, or a frame of a video, and where its faces are."""
+
+    source: Source
+    frame: int | None  # of a video, from 0
+    picture: Bytes | None  # (H, W, 3) RGB; None where it cannot be read
+    faces: Sequence[Located] = ()
+    orientation: int = 1  # the turn that the file notes (EXIF), which `picture` has got
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
+def sources_of(inputs: Sequence[str]) -> list[Source]:
+    """The pictures and videos that `inputs` name, each with a name of its own.
+
+    Raises OdnbenchError for an input that is not there and for a folder without pictures.
+    """
+    found: list[Source] = []
+    for text in inputs:
+        path = Path(text).expanduser()
+        if text == WEBCAM and not path.exists():
+            found.append(Source(WEBCAM, path, "webcam"))
+        elif path.is_dir():
+            below = [_source(file, path) for file in _files_below(path)]
+            if not below:
+                raise OdnbenchError(
+                    f"{one_line(path)}: there is no picture and no video in the folder"
+                )
+            found += below
+        else:
+            check_file(path)
+            found.append(_source(path, path.parent))
+    each = list({source.path.absolute(): source for source in found}.values())
+    names = Counter(source.name for source in each)
+    return [
+        source if names[source.name] == 1 else replace(source, name=str(source.path))
+        for source in each
+    ]
+
+
+def look_at(source: Source, boxes: Boxes) -> Look:
+    """The picture of a file with its faces, or what is wrong with it."""
+    orientation, notes = orientation_in(source.path), list[str]()
+    try:
+        annotated = boxes.annotated(source.path)
+        if annotated:
+            picture = read_picture(source.path, annotated[0].face.points)
+        else:
+            picture = read_picture(read_as_shown(source.path))
+        if source.path.suffix.lower() in _ANIMATED and (count := _pictures_in(source.path)) > 1:
+            notes.append(f"the first of {count} pictures in the file")
+        faces = boxes.of(source.path, None, picture) if annotated is None else annotated
+    except OdnbenchError as error:
+        return Look(source, None, None, error=str(error).removeprefix(f"{source.path}: "))
+    except cv2.error as error:
+        return Look(source, None, None, error=f"OpenCV cannot work on it: {error.err}")
+    return Look(
+        source,
+        None,
+        picture,
+        faces,
+        orientation,
+        tuple(notes),
+        "" if faces else f"no face in it ({boxes.describe()})",
+    )
+
+
+@dataclass(frozen=True)
+class Video:
+    """An open video or webcam."""
+
+    source: Source
+    capture: cv2.VideoCapture
+    frames_per_second: float
+    frames: int  # 0 where it is not known
+
+    def __iter__(self) -> Iterator[tuple[int, Bytes]]:
+        """The frames, (H, W, 3) RGB, each with its number from 0."""
+        number = 0
+        while True:
+            there, frame = self.capture.read()
+            if not there:
+                return
+            yield number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)  # type: ignore[misc]
+            number += 1
+
+
+def open_video(source: Source) -> Video:
+    """The video of a file, or the first webcam; OdnbenchError where it cannot be opened."""
+    capture = cv2.VideoCapture(0 if source.kind == "webcam" else str(source.path))
+    if not capture.isOpened():
+        raise OdnbenchError(
+            "no webcam answers" if source.kind == "webcam" else "not a video that OpenCV can read"
+        )
+    speed = capture.get(cv2.CAP_PROP_FPS)
+    speed = speed if 1 <= speed <= 1000 else _FRAMES_PER_SECOND
+    return Video(source, capture, speed, max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
+
+
+def look_at_frame(source: Source, number: int, picture: Bytes, boxes: Boxes) -> Look:
+    """A frame of a video with its faces; one without faces is no error."""
+    return Look(source, number, picture, boxes.of(source.path, number, picture))
+
+
+def _source(path: Path, folder: Path) -> Source:
+    is_video = path.suffix.lower() in VIDEOS
+    return Source(str(path.relative_to(folder)), path, "video" if is_video else "picture")
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """The pictures and videos below `folder`; also those in formats that cannot be read, which get
+    a message of their own.
+    """
+    known = (*SUFFIXES, *UNREADABLE_SUFFIXES, *VIDEOS)
+    return sorted(
+        Path(root) / name
+        for root, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(known) and not name.startswith(".")
+    )
+
+
+def _pictures_in(path: Path) -> int:
+    """The number of pictures in a file that can be read."""
+    with suppress(cv2.error):
+        return cv2.imcount(str(path))
+    return 1

@@ -1,0 +1,154 @@
+"""A trained network of a plan, and what it predicts for the files of a user."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+
+from odnbench.datasets.boxes import AnnotatedBoxes, Boxes
+from odnbench.datasets.decoders import listening
+from odnbench.datasets.inputs import Source, open_video
+from odnbench.datasets.pictures import damage_of, write_picture
+from odnbench.engine.predict_files import Outcome, predict_pictures, predict_video
+from odnbench.engine.predicted_files import ANNOTATED_PIXELS, PIXELS, PredictedFiles
+from odnbench.engine.predictor import Predictor
+
+_DAMAGED = "the picture is damaged: its points are those of what could be decoded"
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+
+
+@dataclass
+class Count:
+    """How much was predicted."""
+
+    images: int = 0  # pictures and frames that could be read
+    faces: int = 0
+    failed: int = 0  # files
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Counts a picture or a frame."""
+        self.images += outcome.size is not None
+        self.faces += len(outcome.faces)
+        self.failed += bool(outcome.error)
+
+
+def predict_all(
+    predictor: Predictor,
+    sources: Sequence[Source],
+    boxes: Boxes,
+    files: PredictedFiles,
+    *,
+    batch_size: int,
+    smoothing: float,
+    overlays: bool,
+    tell: Callable[[str, str], None],
+    bar: Bar,
+) -> Count:
+    """Predicts the pictures, then each video, and writes `files`, also where it is interrupted.
+
+    tell: is given the name of a file and an error or note about it. bar: shows a progress of so
+    many steps.
+    """
+    count, began = Count(), time.perf_counter()
+    pictures = {source.path: source for source in sources if source.kind == "picture"}
+    try:
+        with bar("predicting", len(pictures)) as advance, listening() as suspects:
+            for outcome in predict_pictures(
+                predictor, pictures.values(), boxes, batch_size=batch_size, overlays=overlays
+            ):
+                _finish_picture(outcome, files, tell)
+                count.add(outcome)
+                advance()
+        for path in suspects:
+            if not damage_of(path)[1] and files.add_error(pictures[path], _DAMAGED):
+                tell(pictures[path].name, _DAMAGED)
+                count.failed += 1
+        for source in (source for source in sources if source.kind != "picture"):
+            _predict_video(predictor, source, boxes, files, batch_size, smoothing, tell, bar, count)
+    finally:
+        count.seconds = time.perf_counter() - began
+        files.write()
+    return count
+
+
+def _finish_picture(
+    outcome: Outcome, files: PredictedFiles, tell: Callable[[str, str], None]
+) -> None:
+    """Writes the overlay of a picture, adds it to `files`, and tells what there is to say of it."""
+    path = None
+    if outcome.overlay is not None:
+        path = files.overlay(outcome.source, ".jpg")
+        write_picture(outcome.overlay, path)
+    files.add_picture(replace(outcome, overlay=None), path)
+    for said in (*outcome.notes, *filter(None, [outcome.error])):
+        tell(outcome.source.name, said)
+
+
+def _predict_video(
+    predictor: Predictor,
+    source: Source,
+    boxes: Boxes,
+    files: PredictedFiles,
+    batch_size: int,
+    smoothing: float,
+    tell: Callable[[str, str], None],
+    bar: Bar,
+    count: Count,
+) -> None:
+    """Predicts a video, or the webcam until the command is interrupted, and writes its overlay."""
+    frames: list[Outcome] = []
+    writer: cv2.VideoWriter | None = None
+    path = files.overlay(source, ".mp4")
+    try:
+        video = open_video(source)
+        live = source.kind == "webcam"
+        with bar(one_line(source.name), video.frames) as advance:
+            for outcome in predict_video(
+                predictor, video, boxes, batch_size=1 if live else batch_size, smoothing=smoothing
+            ):
+                assert outcome.overlay is not None and outcome.size is not None
+                if writer is None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    code = cv2.VideoWriter.fourcc(*"mp4v")
+                    speed = video.frames_per_second
+                    writer = cv2.VideoWriter(str(path), code, speed, outcome.size)
+                writer.write(cv2.cvtColor(outcome.overlay, cv2.COLOR_RGB2BGR))
+                frames.append(replace(outcome, overlay=None))
+                count.add(outcome)
+                advance()
+        if not frames:
+            raise OdnbenchError("no frame of the video can be read")
+        if not any(outcome.faces for outcome in frames):
+            raise OdnbenchError(f"no face in its frames ({boxes.describe()})")
+        if len(frames) < video.frames:
+            tell(source.name, f"{len(frames)} of its {video.frames} frames can be read")
+    except OdnbenchError as error:
+        tell(source.name, str(error))
+        count.failed += 1
+        if not frames:
+            files.add_picture(Outcome(source, error=str(error)), None)
+    finally:
+        if writer is not None:
+            writer.release()
+        if frames:
+            shown = path if path.is_file() else None  # there may be no encoder
+            files.add_video(frames, shown, video.frames_per_second)
+
+
+def files_in(
+    out: Path, predictor: Predictor, model: Path, boxes: Boxes, smoothing: float
+) -> PredictedFiles:
+    """The files in the folder `out`, which say how their predictions came about."""
+    about = {
+        "model": str(model),
+        "boxes": boxes.describe(),
+        "pixels": ANNOTATED_PIXELS if isinstance(boxes, AnnotatedBoxes) else PIXELS,
+        "smoothing": smoothing,
+        "notes": list(predictor.notes),
+    }
+    return PredictedFiles(out, predictor, about)
