@@ -18,6 +18,8 @@ from odnbench import __version__
 from odnbench.cli.bench import bench_app
 from odnbench.cli.commands import Commands
 from odnbench.cli.data import data_app
+from odnbench.cli.evaluate import evaluate_command
+from odnbench.cli.export import export_command
 from odnbench.cli.leaderboard import leaderboard_command
 from odnbench.cli.plain_console import PlainConsole, lines
 from odnbench.cli.predict import predict_command
@@ -48,13 +50,15 @@ app = Commands(
 app.command("run")(run_command)
 app.command("tune")(tune_command)
 app.command("report")(report_command)
-app.command("leaderboard")(leaderboard_command)
 app.command("status")(status_command)
 app.command("ui")(ui_command)
+app.command("leaderboard")(leaderboard_command)
 app.command("sync")(sync_command)
 app.command("predict")(predict_command)
 app.command("score")(score_command)
 app.command("rescore")(rescore_command)
+app.command("evaluate")(evaluate_command)
+app.command("export")(export_command)
 app.add_typer(data_app, name="data")
 app.add_typer(registry_app, name="registry")
 app.add_typer(bench_app, name="bench")

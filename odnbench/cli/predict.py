@@ -61,10 +61,9 @@ def predict_command(
     registry = load_registry(registry_folders)
     folder = model_of(model, storage)
 
-    from odnbench.engine.predictor import TrainedPredictor
-    from odnbench.sweep.predicted import files_in, predict_all
+    from odnbench.sweep.predicted import files_in, open_predictor, predict_all
 
-    predictor, path = TrainedPredictor.load(folder, registry), folder.path
+    predictor, path = open_predictor(folder, registry), folder.path
     where = (
         _boxes_of(boxes, predictor.rule, sources, registry, data_root_of(data_root))
         if boxes

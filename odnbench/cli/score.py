@@ -67,7 +67,9 @@ def score_command(
 
     registry = load_registry(registry_folders)
     told: Callable[[str], None] = (lambda _: None) if as_json else say  # JSON holds it all
-    splits = {name: registry.split(name) for name in (_whole(d, registry, told) for d in dataset)}
+    splits = {
+        name: registry.split(name) for name in (whole_split(d, registry, told) for d in dataset)
+    }
     predictions = read_prediction_files(files, allow_partial=allow_partial)
     annotations = (
         read_prediction_file(truth, truth=True, allow_partial=allow_partial) if truth else None
@@ -92,7 +94,7 @@ def score_command(
                 told(f"{name}: no test against {reference}: too few faces are in all files")
             records += [_record(one, compared, true_notes) for one in scored]
             if not as_json:
-                _print_scores(scored, compared, digits)
+                print_scores(scored, compared, digits)
                 if breakdown:
                     _print_groups(scored, digits)
     if as_json:
@@ -137,7 +139,7 @@ def rescore_command(
         say(rescored.verdict)
 
 
-def _whole(dataset: str, registry: "Registry", tell: Callable[[str], None]) -> str:
+def whole_split(dataset: str, registry: "Registry", tell: Callable[[str], None]) -> str:
     """The name of a split: `dataset` as it is, or with the split that the data set has alone."""
     from odnbench.plan.entries import Dataset
 
@@ -151,7 +153,7 @@ def _whole(dataset: str, registry: "Registry", tell: Callable[[str], None]) -> s
     return f"{dataset}/{splits[0]}"
 
 
-def _print_scores(
+def print_scores(
     scored: "list[ScoredFile]", compared: "tuple[Comparison, ...]", digits: int
 ) -> None:
     """Prints a line for each file: faces, every metric, the interval of the NME, and, where they

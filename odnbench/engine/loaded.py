@@ -57,10 +57,10 @@ def load(
 ) -> Loaded:
     """The network of a finished trial, on the CPU.
 
-    model: the trial's folder or checkpoint, or "best:PIPELINE", the trial of the pipeline's last plan below
-    `storage` with the lowest validation NME. registry: folders of entries that it was made of,
-    beside those that are shipped or installed. Raises OdnbenchError where there is no such trial,
-    or its weights are gone or damaged.
+    model: the trial's folder or checkpoint, or "best:PIPELINE", the trial of the pipeline's last
+    plan below `storage` with the lowest validation NME. registry: folders of entries that it was
+    made of, beside those that are shipped or installed. Raises OdnbenchError where there is no such
+    trial, or its weights are gone or damaged.
     """
     folder = find_model(str(model), Path(storage))
     trial = folder.trial

@@ -229,6 +229,8 @@ class Dataset:
     # Ids of the test faces that stand in the training part of the official archive too; None where
     # nobody has looked.
     doubles: tuple[str, ...] | None = None
+    # Under which terms the faces may be used, in a sentence with its source; "": not recorded.
+    licence: str = ""
 
     def __post_init__(self) -> None:
         for name, split in self.splits.items():

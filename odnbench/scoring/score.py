@@ -82,8 +82,9 @@ def score_files(
     registry: Registry,
     *,
     allow_partial: bool = False,
+    box: str = FOREIGN_BOX,
 ) -> list[ScoredFile]:
-    """Scores every file on `truth` under `protocol`, with FOREIGN_BOX as its box rule.
+    """Scores every file on `truth` under `protocol`, with `box` as its box rule.
 
     Raises OdnbenchError for a protocol of another point scheme, and, unless `allow_partial`, for
     faces without a usable prediction or annotation, and faces that cannot be normalised.
@@ -94,7 +95,7 @@ def score_files(
             f"{truth.scheme}"
         )
     scheme = registry.get(Scheme, protocol.scheme)
-    protocol = replace(protocol, box=FOREIGN_BOX)
+    protocol = replace(protocol, box=box)
     return [
         _score(file, truth, protocol, scheme, registry, allow_partial=allow_partial)
         for file in files

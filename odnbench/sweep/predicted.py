@@ -14,11 +14,19 @@ from odnbench.datasets.inputs import Source, open_video
 from odnbench.datasets.pictures import damage_of, write_picture
 from odnbench.engine.predict_files import Outcome, predict_pictures, predict_video
 from odnbench.engine.predicted_files import ANNOTATED_PIXELS, PIXELS, PredictedFiles
-from odnbench.engine.predictor import Predictor
+from odnbench.engine.predictor import Predictor, TrainedPredictor
+from odnbench.errors import OdnbenchError, one_line
+from odnbench.plan.registry import Registry
+from odnbench.results.folder import TrialFolder
 
 _DAMAGED = "the picture is damaged: its points are those of what could be decoded"
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+
+
+def open_predictor(folder: TrialFolder, registry: Registry) -> Predictor:
+    """The network of a finished trial; raises OdnbenchError where its weights do not fit it."""
+    return TrainedPredictor.load(folder, registry)
 
 
 @dataclass

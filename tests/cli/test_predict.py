@@ -330,7 +330,7 @@ def test_the_best_trial_is_the_one_with_the_lowest_validation_error(
         (("MODEL", "a.png", "--boxes", "300w", "--whole-picture"), "give one of"),
         (("MODEL", "absent.png", "--whole-picture"), "absent.png: "),
         (("MODEL", "empty", "--whole-picture"), "no picture"),
-        (("nowhere", "a.png", "--whole-picture"), "nowhere: no trained network"),
+        (("nowhere", "a.png", "--whole-picture"), "nowhere: it is neither the folder of a trial"),
         (("best:ablation", "a.png", "--whole-picture"), "no results"),
         (("MODEL", "a.png", "--boxes", "300v"), "300v"),
         (("MODEL", "a.png", "--boxes", "absent.csv"), "absent.csv: "),
