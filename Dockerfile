@@ -1,13 +1,13 @@
 # odnbench in a container, at the versions of constraints.txt. From the root of a checkout:
 #
 #     docker build -t odnbench .
-#     docker run --rm --shm-size=2g -v "$PWD:/work" odnbench run ablation
+#     docker run --rm --shm-size=2g -v "$PWD:/results" odnbench run ablation
 #
 # UID: the user of the container, best that of the folder which is mounted.
 # TORCH_INDEX: where pip finds torch. PyPI has it with CUDA:
 #
 #     docker build -t odnbench:cuda --build-arg TORCH_INDEX=https://pypi.org/simple .
-#     docker run --rm --gpus all --shm-size=2g -v "$PWD:/work" odnbench:cuda run ablation
+#     docker run --rm --gpus all --shm-size=2g -v "$PWD:/results" odnbench:cuda run ablation
 FROM python:3.11-slim-bookworm AS wheel
 WORKDIR /src
 COPY constraints.txt ./
@@ -30,9 +30,9 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install --no-cache-dir -c /tmp/constraints.txt --extra-index-url "$TORCH_INDEX" /tmp/dist/*.whl \
     && rm -r /tmp/dist /tmp/constraints.txt
 ARG UID=1000
-RUN useradd --create-home --uid "$UID" odnbench && install -d -o odnbench /work
+RUN useradd --create-home --uid "$UID" odnbench && install -d -o odnbench /results
 USER odnbench
-WORKDIR /work
-ENV ODNBENCH_CACHE=/work/.odnbench-cache RAY_USAGE_STATS_ENABLED=0
+WORKDIR /results
+ENV ODNBENCH_CACHE=/results/.odnbench-cache RAY_USAGE_STATS_ENABLED=0
 ENTRYPOINT ["odnbench"]
 CMD ["--help"]
