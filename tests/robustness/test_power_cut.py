@@ -59,8 +59,8 @@ def runs(
     return Path(shutil.copytree(finished.file.parent, tmp_path / "runs" / "ablation"))
 
 
-def write_titles(report: Report, folder: Path) -> Path:
-    """A format of reports."""
+def write_titles(report: Report, folder: Path, templates: object) -> Path:
+    """A format of reports, called as that whose place it takes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "titles.txt").write_text("\n".join(row.title for row in report.rows))
     return folder / "titles.txt"
