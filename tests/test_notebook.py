@@ -42,11 +42,11 @@ def test_a_loaded_network_predicts_a_picture_as_its_trial_does(
     images = torch.from_numpy(np.array(prepared.images))
     expected = predict(network, prepared, images, data.input_size, bf16=False).points
     loaded = odnbench.load(finished.folder(trial).path)
-    assert loaded.trial.id == trial.id
+    assert loaded.title == trial.title
     for face, points in zip(faces, expected, strict=True):
         image = face.image if face.image.ndim == 3 else np.repeat(face.image[..., None], 3, axis=2)
         tight = np.concatenate([face.points.min(axis=0), face.points.max(axis=0)])
-        np.testing.assert_allclose(loaded.predict(image, tight), points, atol=1e-3)
+        np.testing.assert_allclose(loaded.predict(image, tight).points, points, atol=1e-3)
 
 
 def test_the_best_trial_is_that_of_the_lowest_validation_error(finished: Plan) -> None:

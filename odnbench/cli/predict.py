@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odnbench.cli.models import ModelArgument, model_of
+from odnbench.cli.models import exported_file, model_of
 from odnbench.cli.options import DataRootOption, RegistryOption, StorageOption
 from odnbench.cli.places import check_writable
 from odnbench.cli.terminal import (
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def predict_command(
-    model: ModelArgument,
+    model: Annotated[
+        str,
+        typer.Argument(help="Folder of a trial, its checkpoint, best:PIPELINE, or an ONNX file."),
+    ],
     inputs: Annotated[
         list[str], typer.Argument(help="Pictures, videos, folders of them, or webcam.")
     ],
@@ -59,11 +62,12 @@ def predict_command(
     check_writable(out, "--out")
     sources = sources_of(inputs)
     registry = load_registry(registry_folders)
-    folder = model_of(model, storage)
+    found = exported_file(model) or model_of(model, storage)
 
     from odnbench.sweep.predicted import files_in, open_predictor, predict_all
 
-    predictor, path = open_predictor(folder, registry), folder.path
+    predictor = open_predictor(found, registry)
+    path = found if isinstance(found, Path) else found.path
     where = (
         _boxes_of(boxes, predictor.rule, sources, registry, data_root_of(data_root))
         if boxes

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from odnbench.engine.build import build_network
@@ -150,7 +150,7 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
         )
     idle = objective.idle_weights(prediction, covered)
     if not spec.train.epochs:
-        return Footprint(_parameter_count(network), 0, shapes_of(network), idle)
+        return Footprint(network.parameter_count, 0, shapes_of(network), idle)
     teacher = Teacher.of(trial, registry, torch.device("cpu"))
     if teacher is not None and not prediction.points.requires_grad:
         raise OdnbenchError(
@@ -174,7 +174,7 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
         kept, needed = kept // 2, needed + weights // 2  # the weights are kept in bf16 as well
     batch = min(spec.train.batch_size, trial.coverage[0].faces)  # no larger than there are faces
     training_bytes = needed + kept * batch // _IMAGES
-    return Footprint(_parameter_count(network), training_bytes, shapes_of(network), idle)
+    return Footprint(network.parameter_count, training_bytes, shapes_of(network), idle)
 
 
 def _check_effects(names: Iterable[str], registry: Registry, size: int) -> None:
@@ -301,7 +301,3 @@ def _errors_at(where: Callable[[], str]) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())  # a fault is one line
         raise OdnbenchError(f"{where()}: {type(error).__name__}: {reason}") from error
-
-
-def _parameter_count(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())

@@ -37,7 +37,7 @@ def cost_of(network: LandmarkNetwork, size: int, bf16: bool, passes: int = 1) ->
     Takes a second at most, or two passes of COST_BATCH faces where these take longer. Leaves
     weights and generators as they are, and the network in eval mode.
     """
-    if next(network.parameters(), None) is None:
+    if not network.parameter_count:
         return None
     network.eval()
     device = network.mean_shape.device
@@ -48,12 +48,13 @@ def cost_of(network: LandmarkNetwork, size: int, bf16: bool, passes: int = 1) ->
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             network(inputs[:faces])
 
+    in_torch = network.runs_in_torch
     single, batched = partial(run, 1), partial(run, COST_BATCH)
     return Cost(
-        multiply_adds=passes * multiply_adds(network, inputs[:1]),
+        multiply_adds=passes * multiply_adds(network, inputs[:1]) if in_torch else None,
         ms_single=passes * 1000 * median_seconds(single, device),
         ms_batched=passes * 1000 * median_seconds(batched, device) / COST_BATCH,
-        peak_bytes=_peak_bytes(batched, network, inputs),
+        peak_bytes=_peak_bytes(batched, network, inputs) if in_torch else None,
         threads=torch.get_num_threads(),
     )
 

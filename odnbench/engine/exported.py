@@ -15,7 +15,6 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
@@ -30,6 +29,7 @@ from odnbench.engine.augment import to_pixels
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.files.whole import write_whole
 from odnbench.networks.base import LandmarkNetwork
+from odnbench.networks.onnx_file import library, open_session
 
 RECORD = "odnbench"  # the key of the JSON in a file
 INPUT = "images"
@@ -142,11 +142,7 @@ def pictures(size: int) -> Bytes:
 
 def onnx_predictor(content: bytes | Path) -> Predictor:
     """What ONNX Runtime predicts with a file, or with its content, on the CPU."""
-    runtime = _library("onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # of warnings that concern no user
-    given = content if isinstance(content, bytes) else str(content)
-    session = runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    session = open_session(content if isinstance(content, bytes) else str(content))
     names = [output.name for output in session.get_outputs()]
 
     def predict(images: Bytes) -> Mapping[str, Floats]:
@@ -185,8 +181,8 @@ def _program(module: CropNetwork, record: str) -> bytes:
 
 
 def _onnx(module: CropNetwork, names: list[str], record: str) -> bytes:
-    _library("onnx")
-    _library("onnxscript")
+    library("onnx")
+    library("onnxscript")
     program = _captured(module)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter
@@ -202,8 +198,8 @@ def _onnx(module: CropNetwork, names: list[str], record: str) -> bytes:
 
 def _quantised(content: bytes, record: str) -> bytes:
     """The ONNX file `content` with weights of 8 bits."""
-    onnx = _library("onnx")
-    quantization = _library("onnxruntime.quantization")
+    onnx = library("onnx")
+    quantization = library("onnxruntime.quantization")
     with TemporaryDirectory() as temporary:
         whole, small = Path(temporary) / "whole.onnx", Path(temporary) / "small.onnx"
         whole.write_bytes(content)
@@ -228,16 +224,6 @@ def _distances(one: Floats, other: Floats) -> Floats:
     """(N, L) distances in px; NaN counts as infinite."""
     distances = np.linalg.norm(one - other, axis=2)
     return np.where(np.isnan(distances), np.inf, distances)
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        raise OdnbenchError(
-            f"{error.name} is not installed, which ONNX needs; `pip install 'odnbench[export]'` "
-            "brings it, or choose --format torch-export"
-        ) from error
 
 
 def _not_exported(error: Exception) -> OdnbenchError:

@@ -165,7 +165,7 @@ def _result(
     product = None if M is None or W_fc is None else singular_values(M @ W_fc.T)
     on_gpu = network.mean_shape.device.type == "cuda"
     return Result(
-        parameters=sum(p.numel() for p in network.parameters()),
+        parameters=network.parameter_count,
         best_epoch=best_epoch,
         validation_nme_percent=best_nme,
         seconds=seconds,

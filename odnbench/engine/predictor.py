@@ -1,7 +1,7 @@
 """A trained network as people use it: pictures and boxes in, landmarks out.
 
     predictor = TrainedPredictor.load(folder, registry)
-    (face,) = predictor.predict([picture], [box])
+    points = predictor.predict(image, box).points
 
 A `Predictor` knows how faces are cropped for it and predicts crops. Whatever else can do both, as
 an exported file, is another class of the same base.
@@ -80,15 +80,21 @@ class Predictor(ABC):
         pixels = window.cut(picture, np.empty((self.stored_px, self.stored_px, 3), np.uint8))
         return Crop(pixels, window.crop_to_image(self.stored_px))
 
-    def predict(self, images: Sequence[Bytes], boxes: Sequence[Floats]) -> list[PredictedFace]:
-        """The landmarks of one face in each of `images` (H, W, 3) RGB.
+    def predict(self, image: Bytes, box: Sequence[float] | Floats) -> PredictedFace:
+        """What the network says of one face.
 
-        boxes: (4,) left, top, right, bottom of the kind that the box rule starts from, in pixels of
-        the picture.
+        image: (H, W, 3) uint8 RGB. box: left, top, right, bottom of the face in pixels of the
+        image, of the kind from which the box rule starts (`rule.describe()`). Raises OdnbenchError
+        for an image of another kind and for a box without area.
         """
-        located = [with_box("", np.asarray(box, np.float64), self.rule) for box in boxes]
-        crops = [self.crop(image, one) for image, one in zip(images, located, strict=True)]
-        return self.predict_located(crops, located)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise OdnbenchError(
+                f"image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}; "
+                "convert it, as by cv2.cvtColor(image, cv2.COLOR_BGR2RGB)"
+            )
+        located = with_box("the face", np.asarray(box, np.float64), self.rule)
+        (face,) = self.predict_located([self.crop(image, located)], [located])
+        return face
 
     def predict_located(
         self, crops: Sequence[Crop], located: Sequence[Located]
@@ -130,7 +136,7 @@ class TrainedPredictor(Predictor):
     """
 
     def __init__(self, trial: Trial, network: LandmarkNetwork, device: torch.device):
-        data = trial.spec.data
+        self.trial, data = trial, trial.spec.data
         self.title, self.scheme, self.rule = trial.title, trial.scheme, trial.box
         self.stored_px, self.input_px = data.stored_size, data.input_size
         self.network = network.to(device)

@@ -53,6 +53,8 @@ class LandmarkNetwork(nn.Module):
 
     normalisation = IMAGENET  # of the images that it takes
     mean_shape: Tensor  # (L, 2) in [-1, 1] over the crop
+    # Whether its work is done by operations of torch, which can count it.
+    runs_in_torch = True
     # (h, w) of the feature map Z that modules take; None where there is none.
     feature_map: tuple[int, int] | None = None
 
@@ -63,6 +65,11 @@ class LandmarkNetwork(nn.Module):
     def set_mean_shape(self, mean_shape: Tensor) -> None:
         """Takes the mean shape (L, 2) of the training set, before the first step."""
         self.mean_shape.copy_(mean_shape)
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the network has learnt."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     def forward(self, images: Tensor) -> Prediction:
         """images (B, 3, H, W), normalised by `normalisation` → Prediction."""

@@ -25,7 +25,9 @@ def cost_figure(
     """
     scored = [(cost, nme) for cost in costs if (nme := cost.row.number("nme", column)) is not None]
     axes: dict[str, list[Point]] = {
-        "multiply-adds per face, millions": [(c, c.multiply_adds / 1e6, nme) for c, nme in scored]
+        "multiply-adds per face, millions": [
+            (c, c.multiply_adds / 1e6, nme) for c, nme in scored if c.multiply_adds is not None
+        ]
     }
     if (machine := _only_machine(costs)) is not None:
         title = f"ms per face, one at a time ({machine_name(machine)})"

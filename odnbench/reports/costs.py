@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from statistics import fmean
 
 from odnbench.reports.rows import Row
 
@@ -22,10 +21,11 @@ class CostRow:
     """The cost of predicting a face with the networks of one row (results/records.py: `Cost`).
 
     Times and memory are means over seeds; None where the seeds ran on unlike machines.
+    Multiply-adds and memory are None of networks that do not run in torch.
     """
 
     row: Row
-    multiply_adds: int
+    multiply_adds: int | None
     machines: tuple[Machine, ...]
     ms_single: float | None
     ms_batched: float | None
@@ -44,10 +44,24 @@ def costs_of(rows: Iterable[Row]) -> tuple[CostRow, ...]:
             Machine(result.device, cost.threads, result.precision)
             for result, cost in zip(results, costs, strict=True)
         )
-        times = np.array([(c.ms_single, c.ms_batched, c.peak_bytes) for c in costs])
-        means = times.mean(axis=0).tolist() if len(machines) == 1 else (None, None, None)
-        found.append(CostRow(row, costs[0].multiply_adds, tuple(machines), *means))
+        alike = len(machines) == 1
+        found.append(
+            CostRow(
+                row,
+                costs[0].multiply_adds,
+                tuple(machines),
+                _mean([cost.ms_single for cost in costs if alike]),
+                _mean([cost.ms_batched for cost in costs if alike]),
+                _mean([cost.peak_bytes for cost in costs if alike]),
+            )
+        )
     return tuple(found)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean of `values`; None where there is none, or one is not known."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -65,7 +79,7 @@ def front_of(costs: Iterable[CostRow], column: str) -> tuple[Row, ...]:
     scored = [
         (cost.row, (cost.multiply_adds, nme.mean))
         for cost in costs
-        if (nme := cost.row.number("nme", column)) is not None
+        if cost.multiply_adds is not None and (nme := cost.row.number("nme", column)) is not None
     ]
     on_front = pareto_front([point for _, point in scored])
     return tuple(row for (row, _), is_on in zip(scored, on_front, strict=True) if is_on)

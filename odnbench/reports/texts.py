@@ -50,9 +50,9 @@ def faces(coverage: Coverage) -> str:
     return f"{coverage.faces}{f' of {coverage.official}' if is_part else ''} {kind} faces"
 
 
-def millions(number: float) -> str:
+def millions(number: float | None) -> str:
     """A large number in millions."""
-    return f"{number / 1e6:,.1f} M"
+    return NOTHING if number is None else f"{number / 1e6:,.1f} M"
 
 
 def megabytes(size: float | None) -> str:

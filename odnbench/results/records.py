@@ -57,14 +57,15 @@ class Cost:
     Times are medians of a few runs; other processes may have been at work beside.
     """
 
-    # Of the convolutions and matrix products in float32, for one face.
-    multiply_adds: int
+    # Of the convolutions and matrix products in float32, for one face; None of a network that does
+    # not run in torch, as one in an ONNX file.
+    multiply_adds: int | None
     ms_single: float  # ms per face, one face at a time
     ms_batched: float  # ms per face, in batches of COST_BATCH
     # The most memory that predicting a batch of COST_BATCH takes: weights, pictures, and the
     # features that are held at one time. On a GPU with the scratch space of its operations, by
-    # torch's allocator; on the CPU without.
-    peak_bytes: int
+    # torch's allocator; on the CPU without. None of a network that does not run in torch.
+    peak_bytes: int | None
     threads: int  # of the processor, in which the CPU computed or the GPU was fed
 
 

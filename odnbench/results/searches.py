@@ -166,7 +166,9 @@ OBJECTIVES = {
     "ms": Objective("time to predict a face", "ms", lambda result: result.predict_ms or math.nan),
     "params": Objective("parameters", "millions", lambda result: result.parameters / 1e6),
     "madds": Objective(
-        "multiply-adds", "millions", lambda r: r.cost.multiply_adds / 1e6 if r.cost else math.nan
+        "multiply-adds",
+        "millions",
+        lambda r: ((r.cost and r.cost.multiply_adds) or math.nan) / 1e6,
     ),
 }
 

@@ -12,6 +12,7 @@ from odnbench.datasets.boxes import AnnotatedBoxes, Boxes
 from odnbench.datasets.decoders import listening
 from odnbench.datasets.inputs import Source, open_video
 from odnbench.datasets.pictures import damage_of, write_picture
+from odnbench.engine.file_predictor import FilePredictor
 from odnbench.engine.predict_files import Outcome, predict_pictures, predict_video
 from odnbench.engine.predicted_files import ANNOTATED_PIXELS, PIXELS, PredictedFiles
 from odnbench.engine.predictor import Predictor, TrainedPredictor
@@ -24,9 +25,14 @@ _DAMAGED = "the picture is damaged: its points are those of what could be decode
 Bar = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 
-def open_predictor(folder: TrialFolder, registry: Registry) -> Predictor:
-    """The network of a finished trial; raises OdnbenchError where its weights do not fit it."""
-    return TrainedPredictor.load(folder, registry)
+def open_predictor(model: TrialFolder | Path, registry: Registry) -> Predictor:
+    """The network of a finished trial, or of an exported file.
+
+    Raises OdnbenchError where it cannot be read, or weights do not fit their trial.
+    """
+    if isinstance(model, Path):
+        return FilePredictor(model)
+    return TrainedPredictor.load(model, registry)
 
 
 @dataclass

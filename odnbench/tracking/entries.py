@@ -115,7 +115,8 @@ def result_metrics(
         "best_validation_nme_percent": result.validation_nme_percent,
     }
     if result.cost is not None:
-        numbers |= {f"cost_{name}": float(value) for name, value in to_mapping(result.cost).items()}
+        costs = to_mapping(result.cost).items()
+        numbers |= {f"cost_{name}": float(value) for name, value in costs if value is not None}
     for score in scores(predictions, trial, registry, columns):
         for value in values_of(score, registry, [score.protocol.failure_percent]):
             name = _OLDER_NAMES.get(value.metric.name, value.metric.key)

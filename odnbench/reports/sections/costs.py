@@ -30,7 +30,8 @@ def costs(report: Report, styles: dict[str, Style]) -> Section | None:
         f"predicts{', mean over seeds' if report.seeds > 1 else ''}; other processes may have been "
         "at work beside, and times on unlike machines cannot be compared. Peak memory of "
         f"predicting {COST_BATCH} faces: weights, pictures and the features that are held at one "
-        "time; on a GPU with the scratch space of its operations.",
+        "time; on a GPU with the scratch space of its operations. Of a network that does not "
+        "run in torch neither work nor memory is known.",
     )
     columns = (
         MODEL, Column("parameters"), Column("multiply-adds"), Column("ms, one at a time"),

@@ -40,7 +40,7 @@ def summary(report: Report) -> Table | None:
     column = report.main_column
     if column is None:
         return None
-    work = {cost.row.title: cost.multiply_adds for cost in report.costs}
+    work = {cost.row.title: cost.multiply_adds for cost in report.costs if cost.multiply_adds}
     cost = Column("multiply-adds" if work else "parameters")
     columns = [MODEL, cost, Column(f"NME on {column}, %", better="lower")]
     compared = report.comparisons.get(column, {})
