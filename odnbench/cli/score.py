@@ -23,9 +23,8 @@ from odnbench.cli.terminal import (
 from odnbench.errors import OdnbenchError, one_line
 
 if TYPE_CHECKING:
-    from odnbench.metrics.significance import Comparison
     from odnbench.plan.registry import Registry
-    from odnbench.scoring.score import ScoredFile
+    from odnbench.scoring.score import Compared, ScoredFile
     from odnbench.scoring.scores import Value
 
 DigitsOption = Annotated[int, typer.Option(help="Digits after the point.", min=0, max=12)]
@@ -153,9 +152,7 @@ def whole_split(dataset: str, registry: "Registry", tell: Callable[[str], None])
     return f"{dataset}/{splits[0]}"
 
 
-def print_scores(
-    scored: "list[ScoredFile]", compared: "tuple[Comparison, ...]", digits: int
-) -> None:
+def print_scores(scored: "list[ScoredFile]", compared: "Compared", digits: int) -> None:
     """Prints a line for each file: faces, every metric, the interval of the NME, and, where they
     are known, occlusion flags and the comparison with the reference. Then what readers must know.
     """
@@ -222,9 +219,7 @@ def _print_groups(scored: "list[ScoredFile]", digits: int) -> None:
     console.print(table)
 
 
-def _record(
-    one: "ScoredFile", compared: "tuple[Comparison, ...]", true_notes: tuple[str, ...]
-) -> dict[str, Any]:
+def _record(one: "ScoredFile", compared: "Compared", true_notes: tuple[str, ...]) -> dict[str, Any]:
     """All numbers of one file, ready for JSON."""
     from odnbench.plan.conversion import to_mapping
 

@@ -16,6 +16,7 @@ from odnbench.arrays import Floats
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.pictures import write_picture
 from odnbench.datasets.sources import TrialFaces, split_validation
+from odnbench.engine.card import card_of
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
 from odnbench.engine.cost import cost_of
 from odnbench.engine.evaluate import (
@@ -111,6 +112,7 @@ def fit(
     seconds = progress.seconds + time.perf_counter() - started
     passes = 1 if flip_test is None else 2
     result = _result(training, spec.train.epochs, best_epoch, best_nme, seconds, predict_ms, passes)
+    folder.write_card(card_of(trial, result, predictions, registry))
     folder.finish(result, predictions, pasted)
     return result
 

@@ -44,6 +44,7 @@ CHECKPOINT = "checkpoint.safetensors"  # weights of the selected epoch
 PROGRESS = "progress.pt"  # of an unfinished trial: what it needs to go on
 EXAMPLES = "examples.jpg"  # test faces with predicted landmarks and the occlusion map
 TRACEBACK = "traceback.txt"  # of an exception that ended the trial
+CARD = "README.md"  # what the network is, for people, who may add to it
 DONE = "done"
 
 INTERRUPTED = "interrupted"  # the reason of a stopped trial that the same command continues
@@ -51,7 +52,7 @@ INTERRUPTED = "interrupted"  # the reason of a stopped trial that the same comma
 PRUNED = "early, by the pruner of the search"  # the reason of one that a search has stopped
 
 # What MLflow shows of a trial: all but its weights and its progress.
-FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, PASTED, EXAMPLES, TRACEBACK)
+FOR_PEOPLE = (TRIAL, RESULT, EPOCHS, PREDICTIONS, PASTED, EXAMPLES, TRACEBACK, CARD)
 
 # The files of a finished trial whose content is compared with the marker: at every look, as all the
 # sizes are, those of a few megabytes; and all of them before a sweep counts on the trial.
@@ -140,9 +141,15 @@ class TrialFolder:
         self.set_status("done")
         self.mark()
 
+    def write_card(self, text: str) -> None:
+        """Writes the model card, of which the marker says nothing."""
+        self._write_text(CARD, text)
+
     def mark(self) -> None:
         """Writes the marker that the trial is done, for the files that the folder holds now."""
-        files = [path for path in self.path.glob("[!.]*") if path.name not in (DONE, PROGRESS)]
+        files = [
+            path for path in self.path.glob("[!.]*") if path.name not in (DONE, PROGRESS, CARD)
+        ]
         Marker.of(files).write(self.path / DONE)
 
     def unmark(self) -> None:

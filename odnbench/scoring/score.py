@@ -34,6 +34,8 @@ from odnbench.scoring.remarks import copies_flags, remarks
 from odnbench.scoring.scores import FOREIGN_BOX, Score, Value, values_of
 from odnbench.scoring.truth import Truth
 
+Compared = tuple[Comparison, ...]  # with the reference, one for each other file
+
 
 @dataclass(frozen=True)
 class ScoredFile:
@@ -136,7 +138,7 @@ def _score(
     return ScoredFile(file.name, score, values, paired, scheme, (*file.notes, *seen))
 
 
-def compare_files(scored: Sequence[ScoredFile], reference: str) -> tuple[Comparison, ...]:
+def compare_files(scored: Sequence[ScoredFile], reference: str) -> Compared:
     """Compares every other file with the one named `reference`, on faces that all files have.
 
     Empty where there are too few such faces. Raises OdnbenchError for an unknown name.

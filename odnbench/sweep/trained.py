@@ -16,6 +16,7 @@ import torch
 from odnbench import __version__
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.sources import FaceSource
+from odnbench.engine.card import licence_of
 from odnbench.engine.evaluate import FlipTest, mean_nme_percent, predict
 from odnbench.engine.export import load_network
 from odnbench.engine.exported import Exported, Format, export_network
@@ -23,7 +24,6 @@ from odnbench.engine.fit import TrialFailed, predict_test
 from odnbench.engine.training import on_device, own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import to_mapping
-from odnbench.plan.entries import Dataset
 from odnbench.plan.protocols import FLIP_TEST
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
@@ -185,13 +185,3 @@ def record_of(
             "predicted": FLIP_TEST if spec.data.flip_test else "each face once",
         },
     }
-
-
-def licence_of(trained: Coverage, registry: Registry) -> str:
-    """What is known of the terms under which the faces of `trained` may be used."""
-    if trained.rendered:
-        return "the faces were rendered by odnbench: no terms of a data set apply"
-    name = trained.split.partition("/")[0]
-    known = registry.all(Dataset)
-    stated = known[name].licence if name in known else ""
-    return stated or "not recorded: ask those who publish the data set before passing this file on"
