@@ -96,3 +96,13 @@ def test_numbers_are_those_of_the_report_as_csv(finished: Plan) -> None:
     mean = nme.set_index(["variant", "column"])["mean"]
     own = trials[trials["metric"] == "nme"].groupby(["variant", "column"])["value"].mean()
     assert (mean - own).abs().max() < 1e-9
+
+
+def test_errors_of_faces_are_those_that_the_numbers_are_means_of(finished: Plan) -> None:
+    faces = odnbench.numbers("ablation", storage=finished.storage, by="face")
+    trials = odnbench.numbers("ablation", storage=finished.storage, by="trial")
+    nme = trials[trials["metric"] == "nme"].set_index(["trial", "column"])["value"]
+    means = faces.groupby(["trial", "column"])["nme_percent"].mean()
+    assert len(means) == len(nme)
+    assert (means - nme).abs().max() < 1e-9
+    assert not faces.duplicated(["trial", "column", "face"]).any()

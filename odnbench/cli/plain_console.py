@@ -15,10 +15,22 @@ from odnbench.errors import one_line
 
 
 class PlainConsole(Console):
-    """A console that shows strings as they are, in tables, titles and messages as well."""
+    """A console that shows strings as they are, in tables, titles and messages as well.
+
+    Nothing moves where the output is no terminal, also where FORCE_COLOR asks for colours, as
+    notebooks set it for the commands that they start.
+    """
+
+    _moves = True
 
     def __init__(self, **options: Any):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+        self._moves = self.file.isatty()  # after the colours were chosen
+
+    @property
+    def is_dumb_terminal(self) -> bool:
+        """See Console; spinners and progress bars are for others."""
+        return super().is_dumb_terminal or not self._moves
 
     def render_str(self, text: str, **options: Any) -> Text:
         """See Console. Line breaks are kept; other characters that are not printed are escaped."""

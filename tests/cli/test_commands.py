@@ -177,3 +177,15 @@ def test_the_inline_executor_needs_neither_ray_nor_mlflow(
     )
     assert done.returncode == 2
     assert "use --executor inline" in done.stderr
+
+
+@pytest.mark.slow
+def test_nothing_moves_where_colours_are_forced_upon_a_pipe(
+    odnbench: Run, user_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(user_environment, "FORCE_COLOR", "1")  # as notebooks do
+    done = odnbench("data", "render", "faces", "--faces", "1")
+    assert done.returncode == 0, done.stderr
+    assert "rendered faces" in done.stdout
+    assert "\x1b[?25" not in done.stdout + done.stderr  # which hides the cursor
+    assert "\r" not in done.stdout + done.stderr
