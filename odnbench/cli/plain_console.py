@@ -25,7 +25,7 @@ class PlainConsole(Console):
 
     def __init__(self, **options: Any):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
-        self._moves = self.file.isatty()  # after the colours were chosen
+        self._moves = self.file.isatty() or not self.is_terminal  # after colours were chosen
 
     @property
     def is_dumb_terminal(self) -> bool:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _is_terminal = sys.stdout is not None and sys.stdout.isatty()  # None where it was closed
 piped = not (_is_terminal or os.environ.get("COLUMNS", "").isdigit())
-console = PlainConsole(width=200 if piped else None)
+# Both, or a width alone would not count where nothing may move.
+console = PlainConsole(width=200 if piped else None, height=50 if piped else None)
 
 
 def data_root_of(option: Path | None) -> Path | None:

@@ -15,8 +15,10 @@ rate needs about 5 failing faces. With fewer, the upper limit can be infinite, s
 hold no failing face; with none, the interval is the single point 0 and says nothing.
 """
 
-# S seeds, N faces, B resamples
+# S seeds, N faces, B resamples, R rows of a report
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,9 +70,16 @@ def mean_interval(
     errors: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
     """Interval of a variant's mean. errors (S, N). Raises OdnbenchError where `contrast` does."""
-    return contrast_interval(
-        contrast([1.0], {"errors": errors}), level=level, resamples=resamples, seed=seed
-    )
+    (found,) = mean_intervals([errors], level=level, resamples=resamples, seed=seed)
+    return found
+
+
+def mean_intervals(
+    errors: Iterable[ArrayLike], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> list[Interval]:
+    """`mean_interval` of each of `errors`; all of equal N in the time of a few."""
+    means = [contrast([1.0], {"errors": one}) for one in errors]
+    return contrast_intervals(means, level=level, resamples=resamples, seed=seed)
 
 
 def difference_interval(
@@ -96,8 +105,31 @@ def contrast_interval(
 
     Its limits are estimate − standard error × quantile of the pivots.
     """
-    counts, rng = faces_drawn(len(of.per_face), resamples, seed)
-    mean, variance = resampled_faces(of.per_face, counts)
+    (found,) = contrast_intervals([of], level=level, resamples=resamples, seed=seed)
+    return found
+
+
+def contrast_intervals(
+    contrasts: Sequence[Contrast], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> list[Interval]:
+    """`contrast_interval` of each of `contrasts`; all of equal N in the time of a few."""
+    alike = defaultdict(list)  # number of faces → indices
+    for index, of in enumerate(contrasts):
+        alike[len(of.per_face)].append(index)
+    found: dict[int, Interval] = {}
+    for N, indices in alike.items():
+        per_face = np.stack([contrasts[index].per_face for index in indices])
+        means, variances = resampled_faces(per_face, faces_drawn(N, resamples, seed)[0])
+        for index, mean, variance in zip(indices, means, variances, strict=True):
+            _, rng = faces_drawn(N, resamples, seed)
+            found[index] = _interval(contrasts[index], mean, variance, rng, level)
+    return [found[index] for index in range(len(contrasts))]
+
+
+def _interval(
+    of: Contrast, mean: Floats, variance: Floats, rng: np.random.Generator, level: float
+) -> Interval:
+    """The interval from (B,) resampled means and (B,) variances of them."""
     pivots = of.pivots(mean - of.estimate, variance, rng)
     # Quantiles are single pivots, not interpolated ones, because pivots can be infinite.
     above = of.standard_error * np.quantile(pivots, (1 - level) / 2, method="lower")
@@ -108,18 +140,20 @@ def contrast_interval(
 
 
 def resampled_faces(per_face: Floats, counts: Counts) -> tuple[Floats, Floats]:
-    """(N,) values, (B, N) how often each is in a resample → (B,) means, (B,) variances of them."""
-    N = len(per_face)
+    """(R, N) values in R rows, (B, N) how often each face is in a resample → (R, B) means,
+    (R, B) variances of them.
+    """
+    R, N = per_face.shape
+    least = per_face.min(axis=1)
     # Above the least value, so that a resample of nothing but that, as of no failing face, has a
     # variance of exactly 0.
-    above = per_face - per_face.min()
+    above = (per_face - least[:, None]).T
+    values = np.concatenate([above, above**2], axis=1)  # (N, 2R)
     blocks = np.array_split(counts, -(-counts.size // ROW_BLOCK))
-    sums, squares = (
-        np.concatenate([block.astype(float) @ values for block in blocks])
-        for values in (above, above**2)
-    )
+    found = np.concatenate([block.astype(float) @ values for block in blocks]).T  # (2R, B)
+    sums, squares = found[:R], found[R:]
     variances = np.maximum(0.0, squares - sums**2 / N) / (N - 1) / N
-    return per_face.min() + sums / N, variances
+    return least[:, None] + sums / N, variances
 
 
 def faces_drawn(N: int, resamples: int, seed: int) -> tuple[Counts, np.random.Generator]:

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 from odnbench.arrays import Floats
 from odnbench.errors import unknown
 from odnbench.metrics.contrasts import Contrast, checked_errors, contrast, ratio
-from odnbench.metrics.intervals import ROW_BLOCK, Interval, contrast_interval
+from odnbench.metrics.intervals import ROW_BLOCK, Interval, contrast_intervals
 
 SIGNIFICANT = 0.05
 
@@ -97,13 +97,14 @@ def compare(
         for name in variants
     ]
     p = [permutation_p(d, permutations=draws, seed=seed) for d in differences]
+    intervals = contrast_intervals(differences, resamples=draws, seed=seed)
     reference_mean = checked_errors(reference, errors[reference]).mean()
     return tuple(
         Comparison(
             variant,
             reference,
             d.estimate,
-            contrast_interval(d, resamples=draws, seed=seed),
+            interval,
             p_raw,
             p_holm,
             float(ratio(d.estimate, d.per_face.std(ddof=1))),
@@ -111,7 +112,9 @@ def compare(
             lower_is_better,
             float(reference_mean),
         )
-        for variant, d, p_raw, p_holm in zip(variants, differences, p, holm(p), strict=True)
+        for variant, d, interval, p_raw, p_holm in zip(
+            variants, differences, intervals, p, holm(p), strict=True
+        )
     )
 
 

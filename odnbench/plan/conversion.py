@@ -46,15 +46,16 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     for key in values:
         if key not in fields and inline is None:
             raise OdnbenchError(f"{where}: {unknown('key', key, fields)}")
-    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
-        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if required and f.name != inline and public_name(f.name) not in values:
-            raise OdnbenchError(f"{where}: missing key '{public_name(f.name)}'")
-    converted = {
-        fields[key][0]: convert(value, fields[key][1], f"{where}: {key}")
-        for key, value in values.items()
-        if key in fields
-    }
+    for key in _required(typing.cast(Any, cls)):
+        if key not in values:
+            raise OdnbenchError(f"{where}: missing key '{key}'")
+    converted = {}
+    for key, value in values.items():
+        if key in fields:
+            name, kind = fields[key]
+            # Most values are of their type already.
+            as_is = type(value) is kind
+            converted[name] = value if as_is else convert(value, kind, f"{where}: {key}")
     if inline is not None:
         kind = _type_hints(typing.cast(Any, cls))[inline]
         others = {key: value for key, value in values.items() if key not in fields}
@@ -206,6 +207,17 @@ def _field_types(cls: Any) -> dict[str, tuple[str, Any]]:
         for f in dataclasses.fields(cls)
         if f.metadata != INLINE
     }
+
+
+@cache
+def _required(cls: Any) -> tuple[str, ...]:
+    """The public names of the fields that have no default."""
+    return tuple(
+        public_name(f.name)
+        for f in dataclasses.fields(cls)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if f.metadata != INLINE
+    )
 
 
 def _inline_field(cls: type) -> str | None:

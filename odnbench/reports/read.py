@@ -17,7 +17,7 @@ from odnbench.reports.report import Report
 from odnbench.reports.rows import Missing, Row, ScoredTrial
 from odnbench.reports.search import Searched
 from odnbench.reports.search_rows import read_search, read_search_rows
-from odnbench.reports.trials import TrialReader, numbers_of, row_that_lacks, rows_of
+from odnbench.reports.trials import TrialReader, numbers_of, row_that_lacks, rows_of, with_intervals
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord
 from odnbench.scoring.pairing import told
@@ -56,7 +56,7 @@ def read_report(
         search, rows, missing = found.search, found.rows, found.missing
     else:
         finished, lacking = reader.read(titles)
-        rows = rows_of(list(finished.values()), reference, registry)
+        rows = with_intervals(rows_of(list(finished.values()), reference, registry))
         missing = tuple(
             Missing(titles[i], standing, row_that_lacks(TrialFolder(plan_file.parent / i), rows))
             for i, standing in lacking.items()
@@ -96,8 +96,8 @@ def _beside_others(report: Report, files: Sequence[PredictionFile], registry: Re
         for table in report.published
         if (differs := registry.get(Protocol, table.protocol).differs_from(own.trial.protocol))
     }
-    rows = tuple(_foreign_row(file, own, report.pipeline.columns, registry) for file in files)
-    return replace(report, unlike=unlike, foreign=rows)
+    rows = (_foreign_row(file, own, report.pipeline.columns, registry) for file in files)
+    return replace(report, unlike=unlike, foreign=with_intervals(rows))
 
 
 def _foreign_row(

@@ -12,7 +12,7 @@ from odnbench.plan.spaces import Point
 from odnbench.plan.titles import point_title
 from odnbench.reports.rows import Missing, Row
 from odnbench.reports.search import DEFAULTS, Confirmed, Decision, Searched, trained_points
-from odnbench.reports.trials import TrialReader, row_of
+from odnbench.reports.trials import TrialReader, row_of, with_intervals
 from odnbench.results.folder import TrialFolder
 from odnbench.results.searches import OBJECTIVES, SEARCH, SearchedPoint, SearchRecord
 
@@ -52,6 +52,7 @@ def read_search_rows(
         for number, trials in groups.items()
         if (own := [finished[i] for i in trials if i in finished])
     }
+    rows = dict(zip(rows, with_intervals(rows.values()), strict=True))
     given_up = {i for p in record.points if p.state in ("pruned", "failed") for i in p.trials}
     missing = [
         Missing(title, lacking[i])

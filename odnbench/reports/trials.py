@@ -1,9 +1,8 @@
 """From trial folders to rows: each finished trial is scored under its own protocol."""
 
-import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title
 from odnbench.plan.trials import Coverage, Trial
-from odnbench.reports.rows import Base, Measured, Row, ScoredTrial, Tested, errors_of, nme_interval
+from odnbench.reports.rows import Base, Measured, Row, ScoredTrial, Tested, errors_of, nme_intervals
 from odnbench.results.folder import TrialFolder, damaged
 from odnbench.results.plans import Work
 from odnbench.results.predictions import Predictions
@@ -127,7 +126,7 @@ def _mean_amounts(
 def rows_of(
     finished: Sequence[ScoredTrial], reference: Reference | None, registry: Registry
 ) -> tuple[Row, ...]:
-    """A row for each group of trials that differ in nothing but the seed.
+    """A row for each group of trials that differ in nothing but the seed, without intervals.
 
     The others are compared with the reference if it is one of the rows, and not several.
     """
@@ -163,7 +162,7 @@ class Kind:
     @classmethod
     def of(cls, trial: Trial) -> "Kind":
         """The kind of a trial."""
-        spec = dataclasses.replace(trial.spec, seed=0)
+        spec = replace(trial.spec, seed=0)
         return cls(spec, trial.protocol, trial.box, trial.coverage)
 
     @property
@@ -187,7 +186,7 @@ def row_that_lacks(folder: TrialFolder, rows: Iterable[Row]) -> str:
 def row_of(
     title: str, trials: Sequence[ScoredTrial], registry: Registry, *, is_reference: bool
 ) -> Row:
-    """The row of trials that differ in nothing but the seed."""
+    """The row of trials that differ in nothing but the seed, without intervals."""
     spec = trials[0].trial.spec
     return Row(
         title=title,
@@ -214,14 +213,25 @@ def _base_of(spec: TrialSpec, registry: Registry) -> Base | None:
 def numbers_of(
     by_seed: Sequence[Mapping[str, Score]], registry: Registry
 ) -> dict[str, dict[str, Measured]]:
-    """Metric → column → number, from column → score of each seed; the NME has an interval."""
+    """Metric → column → number without an interval, from column → score of each seed."""
     numbers: dict[str, dict[str, Measured]] = defaultdict(dict)
     for column in dict.fromkeys(column for one in by_seed for column in one):
-        found = [one[column] for one in by_seed if column in one]
-        values = [main_values(score, registry) for score in found]
-        errors = errors_of(found)
-        assert errors is not None
+        values = [main_values(one[column], registry) for one in by_seed if column in one]
         for name in values[0]:
-            interval = nme_interval(errors) if name == "nme" else None
-            numbers[name][column] = Measured(tuple(one[name] for one in values), interval)
+            numbers[name][column] = Measured(tuple(one[name] for one in values))
     return dict(numbers)
+
+
+def with_intervals(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """`rows` with an interval for each NME; all of them in the time of a few."""
+    rows = tuple(rows)
+    numbers = [dict(row.numbers.get("nme", {})) for row in rows]
+    places = [(index, column) for index, of_row in enumerate(numbers) for column in of_row]
+    errors = [errors_of(rows[index].scores_of(column)) for index, column in places]
+    intervals = nme_intervals([one for one in errors if one is not None])
+    for (index, column), interval in zip(places, intervals, strict=True):
+        numbers[index][column] = replace(numbers[index][column], interval=interval)
+    return tuple(
+        replace(row, numbers={**row.numbers, "nme": nme}) if nme else row
+        for row, nme in zip(rows, numbers, strict=True)
+    )

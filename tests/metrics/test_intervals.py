@@ -139,8 +139,11 @@ def test_resampled_means_vary_as_theory_says_also_in_blocks(
     values = np.arange(10.0)
     counts, _ = faces_drawn(10, 5000, seed=11)
     assert (counts.sum(axis=1) == 10).all()
-    means, variances = resampled_faces(values, counts)
-    assert means.shape == variances.shape == (5000,)
+    found = resampled_faces(np.stack([values, 3 * values]), counts)
+    assert found[0].shape == found[1].shape == (2, 5000)
+    (means, threefold), (variances, ninefold) = found
+    np.testing.assert_allclose(threefold, 3 * means)
+    np.testing.assert_allclose(ninefold, 9 * variances)
     assert means.mean() == pytest.approx(4.5, abs=0.05)
     assert means.var() == pytest.approx(values.var() / 10, rel=0.06)
     assert variances.mean() == pytest.approx(values.var() / 10, rel=0.06)
