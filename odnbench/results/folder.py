@@ -242,6 +242,11 @@ class TrialFolder:
         return self._read_epochs()[0]
 
     @property
+    def epoch_count(self) -> int:
+        """How many epochs a finished trial has; read in a fraction of the time of `epochs`."""
+        return (self.path / EPOCHS).read_bytes().count(b"\n")
+
+    @property
     def predictions(self) -> Predictions:
         """The predictions of a finished trial."""
         return read_predictions(self.path / PREDICTIONS)

@@ -132,20 +132,23 @@ def _search_status(record: SearchRecord, trials: Sequence[TrialStatus]) -> Searc
 
 
 def _trial_status(folder: TrialFolder, title: str, standing: Standing) -> TrialStatus:
+    if standing.state in ("done", "trained"):  # whose files agree with its marker
+        result, count = folder.result, folder.epoch_count
+        per_epoch = result.seconds / count if count else None
+        numbers = (result.validation_nme_percent, result.seconds, per_epoch)
+        return TrialStatus(title, standing.state, standing.reason, count, count, *numbers)
     try:
         planned = folder.trial.spec.train.epochs
     except OdnbenchError:  # it was not announced yet, or is damaged
         return TrialStatus(title, standing.state, standing.reason)
     epochs = folder.epochs
-    result = folder.result if standing.state in ("done", "trained") else None
-    best = min((epoch.validation_nme_percent for epoch in epochs), default=None)
     return TrialStatus(
         title,
         standing.state,
         standing.reason,
         epoch=len(epochs),
         epochs=planned,
-        best_nme_percent=result.validation_nme_percent if result else best,
-        seconds=result.seconds if result else sum(epoch.seconds for epoch in epochs),
+        best_nme_percent=min((epoch.validation_nme_percent for epoch in epochs), default=None),
+        seconds=sum(epoch.seconds for epoch in epochs),
         epoch_seconds=mean(epoch.seconds for epoch in epochs) if epochs else None,
     )
