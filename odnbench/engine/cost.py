@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
-from statistics import median
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.results.records import COST_BATCH, Cost
 
-_MOST_RUNS = 6  # of each batch size, the first of which picks algorithms and does not count
+_MOST_RUNS = 6  # of each batch size; the first picks algorithms
 _MOST_SECONDS = 0.4  # after which no further run of a batch size is begun
 
 
@@ -52,8 +51,8 @@ def cost_of(network: LandmarkNetwork, size: int, bf16: bool, passes: int = 1) ->
     single, batched = partial(run, 1), partial(run, COST_BATCH)
     return Cost(
         multiply_adds=passes * multiply_adds(network, inputs[:1]) if in_torch else None,
-        ms_single=passes * 1000 * median_seconds(single, device),
-        ms_batched=passes * 1000 * median_seconds(batched, device) / COST_BATCH,
+        ms_single=passes * 1000 * least_seconds(single, device),
+        ms_batched=passes * 1000 * least_seconds(batched, device) / COST_BATCH,
         peak_bytes=_peak_bytes(batched, network, inputs) if in_torch else None,
         threads=torch.get_num_threads(),
     )
@@ -71,15 +70,15 @@ def multiply_adds(network: LandmarkNetwork, inputs: Tensor) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def median_seconds(run: Callable[[], object], device: torch.device) -> float:
-    """The median of the seconds that a few calls of `run` take, the first of them left out.
+def least_seconds(run: Callable[[], object], device: torch.device) -> float:
+    """The seconds of the fastest of a few calls of `run`.
 
-    A call that takes longer than _MOST_SECONDS is the only one, and counts.
+    Whatever else the machine does makes a call slower and none faster.
     """
     times: list[float] = []
     while len(times) < _MOST_RUNS and sum(times) < _MOST_SECONDS:
         times.append(seconds_of(run, device))
-    return median(times[1:] or times)
+    return min(times)
 
 
 def seconds_of(run: Callable[[], object], device: torch.device) -> float:

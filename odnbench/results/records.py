@@ -54,7 +54,7 @@ COST_BATCH = 32
 class Cost:
     """What it costs to predict a face on the device of the trial; a flip test takes two passes.
 
-    Times are medians of a few runs; other processes may have been at work beside.
+    Times are those of the fastest of a few runs; other processes may have been at work beside.
     """
 
     # Of the convolutions and matrix products in float32, for one face; None of a network that does

@@ -26,7 +26,7 @@ def costs(report: Report, styles: dict[str, Style]) -> Section | None:
         return None
     caption: Phrase = (
         "Multiply-adds of convolutions and matrix products for one face. Time per face, one at a "
-        f"time and in batches of {COST_BATCH}: the median of a few runs of the network as it "
+        f"time and in batches of {COST_BATCH}: the fastest of a few runs of the network as it "
         f"predicts{', mean over seeds' if report.seeds > 1 else ''}; other processes may have been "
         "at work beside, and times on unlike machines cannot be compared. Peak memory of "
         f"predicting {COST_BATCH} faces: weights, pictures and the features that are held at one "
