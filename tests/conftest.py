@@ -19,6 +19,11 @@ from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import run
 
 
+# Ray's workers are as nice as 15: beside the tests of another worker of xdist they would get next to
+# nothing of the processor.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     helpers.few_examples = config.option.markexpr == "not slow"
 

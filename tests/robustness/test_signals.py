@@ -22,6 +22,11 @@ SPEC = (
 )  # fmt: skip
 
 
+def heed_hangups() -> None:
+    """Tests may run under nohup, from which a process would have learnt to ignore SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Sweep:
     """`odnbench run ablation` in a session of its own, as a job has."""
 
@@ -37,6 +42,7 @@ class Sweep:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=heed_hangups,
             )
 
     @property
