@@ -18,9 +18,8 @@ from odnbench.sweep.inline import run_inline
 from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import run
 
-
-# Ray's workers are as nice as 15: beside the tests of another worker of xdist they would get next to
-# nothing of the processor.
+# Ray's workers are as nice as 15: beside the tests of another worker of xdist they would get little
+# of the processor.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
