@@ -15,6 +15,7 @@ from odnbench.metrics.intervals import (
     difference_interval,
     faces_drawn,
     mean_interval,
+    mean_intervals,
     resampled_faces,
 )
 
@@ -223,3 +224,15 @@ def test_a_contrast_of_one_seed_and_of_several_counts_the_seeds_it_knows() -> No
     assert mixed.seeds == contrast_interval(mixed).seeds == 1
     assert mixed.freedom == pytest.approx(4)
     assert mixed.standard_error > contrast([1.0], {"one": a[:1]}).standard_error
+
+
+def test_many_intervals_are_those_of_each() -> None:
+    rng = np.random.default_rng(3)
+    of = [rng.lognormal(0, 0.5, (seeds, faces)) for seeds, faces in ((2, 40), (1, 25), (5, 40))]
+    together = mean_intervals(of, resamples=500)
+    for one, interval in zip(of, together, strict=True):
+        alone = mean_interval(one, resamples=500)
+        assert interval.seeds == alone.seeds
+        for name in ("estimate", "low", "high"):
+            assert getattr(interval, name) == pytest.approx(getattr(alone, name), rel=1e-12)
+    assert mean_intervals([]) == []
