@@ -59,6 +59,10 @@ def report_command(
         list[Path] | None,
         typer.Option("--with", help="Predictions of another tool, as a row and a CED curve."),
     ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(metavar="VARIANT", help="The row that others are compared with."),
+    ] = "",
     with_faces: Annotated[
         bool,
         typer.Option("--with-faces", help="Show real faces of the data sets, not only points."),
@@ -84,7 +88,7 @@ def report_command(
     )  # fmt: skip
     faults: list[Exception] = []
     for plan_file in readable(plans):
-        report = _read(plan_file, registry, foreign, is_alone=len(plans) == 1)
+        report = _read(plan_file, registry, foreign, reference, is_alone=len(plans) == 1)
         for missing in report.missing:
             if missing.standing.state == "damaged":
                 say(f"no numbers: {missing.title}: {missing.standing}")
@@ -123,7 +127,12 @@ def _fetched(uri: str, pipelines: Sequence[str] | None) -> list[Path]:
 
 
 def _read(
-    plan_file: Path, registry: "Registry", foreign: Sequence["PredictionFile"], *, is_alone: bool
+    plan_file: Path,
+    registry: "Registry",
+    foreign: Sequence["PredictionFile"],
+    reference: str,
+    *,
+    is_alone: bool,
 ) -> "Report":
     """The report of a plan. Files of --with need not belong to every pipeline that has results;
     is_alone: whether there is but one.
@@ -131,12 +140,12 @@ def _read(
     from odnbench.reports.read import read_report
 
     try:
-        return read_report(plan_file, registry, foreign)
+        return read_report(plan_file, registry, foreign, reference)
     except OdnbenchError as error:
         if not foreign or is_alone:
             raise
         say(f"{plan_file}: without --with: {error}")
-        return read_report(plan_file, registry)
+        return read_report(plan_file, registry, compared_with=reference)
 
 
 def _write(

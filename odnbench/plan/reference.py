@@ -15,6 +15,8 @@ from odnbench.plan.fields import flat, spec_fields
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, TrialSpec, differing_fields
 
+NOT_COMPARED = "no row is compared with another: "  # a note of a plan, before the reason
+
 
 class Reference:
     """A reference as a pipeline writes it, in terms of the specs of trials.

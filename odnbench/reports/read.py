@@ -11,7 +11,7 @@ from pathlib import Path
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import LossWeight, Metric, Published, Variant
 from odnbench.plan.protocols import Protocol
-from odnbench.plan.reference import Reference
+from odnbench.plan.reference import NOT_COMPARED, Reference
 from odnbench.plan.registry import Registry
 from odnbench.reports.report import Report
 from odnbench.reports.rows import Missing, Row, ScoredTrial
@@ -28,15 +28,22 @@ from odnbench.scoring.truth import truth_in_predictions
 
 
 def read_report(
-    plan_file: Path, registry: Registry, foreign: Sequence[PredictionFile] = ()
+    plan_file: Path,
+    registry: Registry,
+    foreign: Sequence[PredictionFile] = (),
+    compared_with: str = "",
 ) -> Report:
     """The report of the plan in `plan_file` (plan.json), with other tools' predictions beside it.
 
-    It has no rows where no trial is finished. Raises OdnbenchError if a file of `foreign` has faces
-    of none of its columns.
+    compared_with: the variant that the other rows are compared with, in place of the pipeline's
+    reference. The report has no rows where no trial is finished. Raises OdnbenchError if a file of
+    `foreign` has faces of none of its columns, and where `compared_with` is not one of the rows.
     """
     record = PlanRecord.load(plan_file)
     pipeline, notes, search_record = record.pipeline, record.notes, None
+    if compared_with:
+        pipeline = replace(pipeline, reference=compared_with)
+        notes = tuple(note for note in notes if not note.startswith(NOT_COMPARED))
     if pipeline.search is not None:
         try:
             search_record = read_search(plan_file.parent, record.trials)
@@ -47,7 +54,9 @@ def read_report(
         try:
             reference = Reference(pipeline.reference, registry)
         except OdnbenchError as error:  # results of a registry that is not there any more
-            notes = (*notes, f"no row is compared with another: {error}")
+            if compared_with:
+                raise
+            notes = (*notes, f"{NOT_COMPARED}{error}")
     titles = dict(zip(record.trials, record.titles, strict=True))
     reader = TrialReader(plan_file.parent, pipeline.columns, registry, pipeline.disturbed)
     search: Searched | None = None
@@ -56,6 +65,10 @@ def read_report(
         search, rows, missing = found.search, found.rows, found.missing
     else:
         finished, lacking = reader.read(titles)
+        if compared_with and reference is not None and finished:
+            specs = [scored.trial.spec for scored in finished.values()]
+            if fault := reference.fault(specs):
+                raise OdnbenchError(f"{pipeline.name}: {fault}")
         rows = with_intervals(rows_of(list(finished.values()), reference, registry))
         missing = tuple(
             Missing(titles[i], standing, row_that_lacks(TrialFolder(plan_file.parent / i), rows))

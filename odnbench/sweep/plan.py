@@ -22,7 +22,7 @@ from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
-from odnbench.plan.reference import Reference
+from odnbench.plan.reference import NOT_COMPARED, Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title
@@ -310,4 +310,4 @@ def _not_compared(
     if pipeline.reference and len(rows) > 1:
         fault = Reference(pipeline.reference, registry).fault(rows)
         if fault:
-            yield f"no row is compared with another: {fault}"
+            yield f"{NOT_COMPARED}{fault}"

@@ -81,3 +81,21 @@ def test_templates_of_a_user_are_taken_and_their_faults_told(
     (folder / "report.txt").touch()
     done = odnbench(*command)
     assert done.returncode == 2 and "unknown template 'report.txt'" in done.stderr
+
+
+def test_rows_are_compared_with_the_row_that_is_named(odnbench: Run, tmp_path: Path) -> None:
+    made = [
+        Made(variant, Faces(spread_errors(error, 40, seed)), seed)
+        for variant, error in (("odn", 0.05), ("cut", 0.06))
+        for seed in (0, 1)
+    ]
+    report_of(tmp_path / "runs" / "made", *made, reference="brnet")
+    for reference, loser in (("cut", ""), ("odn", "worse")):
+        done = odnbench("report", "--reference", reference, "--out", reference)
+        assert done.returncode == 0, done.stderr
+        text = (tmp_path / reference / "made.md").read_text(encoding="utf-8")
+        (row,) = [line for line in text.splitlines() if line.startswith("| cut")][:1]
+        assert ("worse" in row) == bool(loser) and ("reference" in row) != bool(loser)
+    done = odnbench("report", "--reference", "cot")
+    assert done.returncode == 2
+    assert 'variant = "cot" is none of the rows' in done.stderr and "cut" in done.stderr
