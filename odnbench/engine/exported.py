@@ -127,6 +127,7 @@ def export_network(
         content = _quantised(content, text)
         predict = onnx_predictor(content)
         differences = _distances(module.predict(shown)["points"], predict(shown)["points"])
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)
     mean, largest = float(differences.mean()), float(differences.max())
     return Exported(path, len(content), mean, largest, predict)

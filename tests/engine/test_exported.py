@@ -12,13 +12,16 @@ import torch
 from helpers import REGISTRY, trial_of
 from torch import nn
 
+from odnbench.datasets.faces import FaceSet
+from odnbench.datasets.prepare import Recipe, prepare
+from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.engine import exported
 from odnbench.engine.build import build_network
 from odnbench.engine.export import ServedNetwork
 from odnbench.engine.exported import CropNetwork, export_network, pictures
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork
-from odnbench.plan.entries import Head
+from odnbench.plan.entries import Dataset, Head
 
 BARE = ("geometry=none", "low_rank=none", "distillation=none")
 BACKBONES = ("mobilenet-v2", "shufflenet-v2-0.5", "efficientnet-b0", "regnet-y-400mf", "resnet50")
@@ -53,14 +56,24 @@ def network_of(*overrides: str) -> tuple[LandmarkNetwork, int]:
     return network, size
 
 
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceSet:
+    """100 rendered faces, cropped to the side of the network's input."""
+    trial, path = trial_of("odn"), tmp_path_factory.mktemp("faces") / "drawn"
+    drawn = draw_faces(REGISTRY.get(Dataset, "300w"), "ibug", 100, seed=3)
+    recipe = Recipe(trial.box, 1.0, trial.spec.data.input_size)
+    return prepare(list(drawn), "drawn", recipe, path, rendered=True, faults=[])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("overrides", NETWORKS.values(), ids=NETWORKS)
 def test_both_formats_predict_what_pytorch_predicts(
-    overrides: tuple[str, ...], tmp_path: Path
+    overrides: tuple[str, ...], faces: FaceSet, tmp_path: Path
 ) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     network, size = network_of(*overrides)
-    images = pictures(size)[:5]
+    images = np.array(faces.images)
+    assert images.shape == (100, size, size, 3)
     with torch.inference_mode():
         points = ServedNetwork(network, size)(torch.from_numpy(images)).numpy()
     assert np.ptp(points, axis=0).max() > 0.1, "the pictures decide"
