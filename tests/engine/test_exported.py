@@ -20,6 +20,7 @@ from odnbench.engine.build import build_network
 from odnbench.engine.export import ServedNetwork
 from odnbench.engine.exported import CropNetwork, export_network, pictures
 from odnbench.errors import OdnbenchError
+from odnbench.networks import onnx_file
 from odnbench.networks.base import LandmarkNetwork
 from odnbench.plan.entries import Dataset, Head
 
@@ -139,7 +140,7 @@ def test_without_the_libraries_of_onnx_the_error_says_what_to_install(
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
         return io if name == "onnx" else import_module(name)
 
-    monkeypatch.setattr(exported, "import_module", absent)
+    monkeypatch.setattr(onnx_file, "import_module", absent)
     network, size = network_of(*BARE)
     with pytest.raises(OdnbenchError, match=rf"{library} is not installed.*odnbench\[export\]"):
         export_network(network, size, RECORD, tmp_path / "net.onnx")
