@@ -259,6 +259,7 @@ def test_a_trial_folder_holds_everything_and_is_done_last(tmp_path: Path) -> Non
     folder = run(tmp_path / "a")
     names = {path.name for path in folder.path.iterdir()}
     assert names == {
+        "README.md",
         "trial.json",
         "status.json",
         "metrics.jsonl",

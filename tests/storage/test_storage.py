@@ -29,7 +29,7 @@ from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import Outcome, run
 
 FILES = (
-    "checkpoint.safetensors", "done", "examples.jpg", "metrics.jsonl",
+    "README.md", "checkpoint.safetensors", "done", "examples.jpg", "metrics.jsonl",
     "predictions-pasted.parquet", "predictions.parquet", "result.json", "status.json", "trial.json",
 )  # fmt: skip
 
