@@ -41,7 +41,8 @@ def card_of(trial: Trial, result: Result, predictions: Predictions, registry: Re
         ],
         "## Numbers": [_table(found), *_of_numbers(trial, result)],
         "## Limits": [f"- {limit}" for limit in _limits(trial)],
-        "## Terms": [f"{split}: {licence_of(trained, registry)}.", *_of_weights(trial)],
+        "## Terms": [f"{split}: {licence_of(trained, registry)}."] * bool(epochs)
+        + [*_of_weights(trial, result)],
         "## Use": [
             "```console\n"
             "$ odnbench predict THIS_FOLDER photos/ --detector centerface\n"
@@ -113,7 +114,7 @@ def _of_numbers(trial: Trial, result: Result) -> Iterator[str]:
 def _limits(trial: Trial) -> Iterator[str]:
     """What the numbers do not say."""
     trained, *tested = trial.coverage
-    if trained.rendered:
+    if trained.rendered and trial.spec.train.epochs:
         yield "Trained on rendered faces: it is a demonstration, and of no use on photographs."
     if any(split.rendered for split in tested):
         yield "Tested on rendered faces: the errors say nothing of photographs."
@@ -127,12 +128,16 @@ def _limits(trial: Trial) -> Iterator[str]:
     yield "Confidence and P, where the network has them, rank its points and are not calibrated."
 
 
-def _of_weights(trial: Trial) -> Iterator[str]:
-    """Where training began from."""
+def _of_weights(trial: Trial, result: Result) -> Iterator[str]:
+    """What the network has of others."""
     pretrained = trial.spec.model.pretrained
-    if pretrained != NONE:
-        name = PurePath(pretrained).name if "/" in pretrained else pretrained
-        yield f"Training began from the weights {_plain(name)}, which have terms of their own."
+    name = _plain(PurePath(pretrained).name if "/" in pretrained else pretrained)
+    if not result.parameters:  # the mean shape
+        yield "The network has no weights."
+    elif pretrained != NONE and trial.spec.train.epochs:
+        yield f"Training began from the weights {name}, which have terms of their own."
+    elif pretrained != NONE:
+        yield f"The network is that of {name}; its terms are not known here."
 
 
 def _header(trial: Trial, found: list[Score]) -> Mapping[str, str]:

@@ -80,3 +80,13 @@ def test_names_are_shown_as_they_are(folder: TrialFolder, name: str) -> None:
     (heading,) = (line for line in text.splitlines() if line.startswith("# "))
     assert "<script>" not in heading
     assert heading.replace("\\", "") == f"# {name}".replace("\\", "").replace("\n", "n")
+
+
+def test_a_network_of_others_is_not_said_to_be_trained_here(folder: TrialFolder) -> None:
+    spec = replace_at(folder.trial.spec, "train.epochs", 0)
+    text = card(
+        folder, replace(folder.trial, spec=replace_at(spec, "model.pretrained", "/a/theirs.onnx"))
+    )
+    assert "no weight was trained on them" in text and "that of theirs.onnx" in text
+    for wrong in ("Trained on rendered", "Training began", "no terms of a data set apply"):
+        assert wrong not in text
