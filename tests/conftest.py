@@ -11,7 +11,7 @@ from pathlib import Path
 import helpers
 import pytest
 import torch
-from helpers import SHARED_DATA, Run, plan_in
+from helpers import NO_MLFLOW, SHARED_DATA, Run, plan_in
 
 from odnbench.plan.registry import Registry
 from odnbench.sweep.inline import run_inline
@@ -23,8 +23,13 @@ from odnbench.sweep.run import run
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "the share of their examples that tests of random input try; 1 takes minutes more"
+    parser.addoption("--examples", type=float, default=0.25, metavar="SHARE", help=told)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    helpers.few_examples = config.option.markexpr == "not slow"
+    helpers.share_of_examples = config.option.examples
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,6 +81,13 @@ def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
     home = tmp_path_factory.mktemp("home")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ODNBENCH", "MLFLOW", "XDG"))}
     return {**kept, "HOME": str(home), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def without_mlflow(user_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find no MLflow."""
+    for name, value in NO_MLFLOW.items():
+        monkeypatch.setitem(user_environment, name, value)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from odnbench.sweep.plan import Places, Plan, make_plan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+# Of commands whose tests are about something else: logging to MLflow takes longer than they do.
+NO_MLFLOW = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 TINY = (
     "data.input_size=32",
     "data.rendered_train=24",
@@ -27,14 +29,16 @@ TINY = (
 )
 
 
-# Set by conftest.py: `pytest -m "not slow"` tries an eighth of the examples of `fuzz`.
-few_examples = False
+# Set by conftest.py: the share of its examples that a test with `fuzz` tries.
+share_of_examples = 1.0
 
 
 def fuzz(max_examples: int) -> Any:
-    """Settings of a test that tries `max_examples` examples, the same ones each time."""
+    """Settings of a test that tries `max_examples` examples, the same ones each time, or of these
+    the share that the command line asks for, 10 at least.
+    """
     return settings(
-        max_examples=max(10, max_examples // 8) if few_examples else max_examples,
+        max_examples=max(10, int(max_examples * share_of_examples)),
         deadline=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

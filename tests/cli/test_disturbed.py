@@ -8,6 +8,7 @@ from helpers import TINY, Run
 TINIER = [text for key in (*TINY, "variant=cut,dm", "seed=0") for text in ("-s", key)]
 
 
+@pytest.mark.usefixtures("without_mlflow")
 def test_run_occlusion_and_report(odnbench: Run, tmp_path: Path) -> None:
     arguments = ("occlusion", "--executor", "inline", *TINIER)
     done = odnbench("run", *arguments)

@@ -74,6 +74,7 @@ def run_theirs(odnbench: Run, opponent: Opponent, *more: str) -> TrialFolder:
     return TrialFolder(path.parent)
 
 
+@pytest.mark.usefixtures("without_mlflow")
 def test_it_predicts_what_the_exported_network_predicts(odnbench: Run, opponent: Opponent) -> None:
     theirs = run_theirs(odnbench, opponent)
     ours, found = opponent.trained.predictions, theirs.predictions
@@ -92,6 +93,7 @@ def test_it_predicts_what_the_exported_network_predicts(odnbench: Run, opponent:
     assert "Théirs" in next(opponent.file.parent.glob("reports/*/*.md")).read_text()
 
 
+@pytest.mark.usefixtures("without_mlflow")
 def test_its_checkpoint_needs_the_file_no_more(odnbench: Run, opponent: Opponent) -> None:
     theirs = run_theirs(odnbench, opponent)
     opponent.file.unlink()
@@ -108,6 +110,7 @@ def test_its_checkpoint_needs_the_file_no_more(odnbench: Run, opponent: Opponent
     np.testing.assert_allclose(again.predicted, split.predicted[rows], atol=1e-4)
 
 
+@pytest.mark.usefixtures("without_mlflow")
 def test_another_file_is_another_trial(odnbench: Run, opponent: Opponent) -> None:
     identity = run_theirs(odnbench, opponent).trial.id
     opponent.file.write_bytes(opponent.file.read_bytes() + b"\x3a\x00")  # an empty graph name

@@ -33,11 +33,14 @@ parameters = { alpha = {}, lambda = {} }
 
 
 @pytest.fixture
-def quick(user_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def quick(
+    user_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    cache: Path,
+    without_mlflow: None,
+) -> None:
     """Faces are prepared, and MLflow is away, which saves seconds."""
     monkeypatch.setitem(user_environment, "ODNBENCH_CACHE", str(cache))
-    monkeypatch.setitem(user_environment, "MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    monkeypatch.setitem(user_environment, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 def record_of(folder: Path, name: str = "tune") -> SearchRecord:

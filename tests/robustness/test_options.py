@@ -139,6 +139,7 @@ def test_what_no_node_of_a_cluster_has_is_told_before_trials_start(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_mlflow")
 def test_a_worker_that_is_ended_for_memory_is_told_as_that(
     odnbench: Run, user_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

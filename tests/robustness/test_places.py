@@ -102,6 +102,7 @@ def test_results_are_not_looked_for_under_impossible_names(odnbench: Run, comman
         assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("without_mlflow")
 def test_a_storage_may_have_any_characters(odnbench: Run, tmp_path: Path) -> None:
     storage = "runs[/b] \\[x] :smile: é"
     done = odnbench(*INLINE, "--storage", storage)
@@ -214,6 +215,7 @@ def test_names_that_no_file_can_have_are_told(odnbench: Run, argument: str, told
     ],
     ids=["long", "letters"],
 )
+@pytest.mark.usefixtures("without_mlflow")
 def test_ray_works_elsewhere_where_tmpdir_does_not_serve(
     odnbench: Run,
     tmp_path: Path,

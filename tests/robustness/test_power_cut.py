@@ -48,13 +48,12 @@ def runs(
     cache: Path,
     user_environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
+    without_mlflow: None,
 ) -> Path:
     """A copy of the results of a finished plan, `<storage>/<pipeline>`, for commands that find the
     faces of the plan prepared and MLflow away.
     """
     monkeypatch.setitem(user_environment, "ODNBENCH_CACHE", str(cache))
-    monkeypatch.setitem(user_environment, "MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    monkeypatch.setitem(user_environment, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(markdown, "write_markdown", write_titles)  # drawing takes seconds
     return Path(shutil.copytree(finished.file.parent, tmp_path / "runs" / "ablation"))
 

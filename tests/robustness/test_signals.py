@@ -97,9 +97,13 @@ def assert_quiet(sweep: Sweep) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)], ids=["TERM", "USR1"]
+    ("executor", "number", "status"),
+    [
+        ("ray", signal.SIGTERM, 143),
+        ("inline", signal.SIGTERM, 143),
+        ("inline", signal.SIGUSR1, 138),
+    ],
 )
-@pytest.mark.parametrize("executor", ["ray", "inline"])
 def test_a_request_to_end_does_what_ctrl_c_does(
     start: Callable[[str], Sweep], executor: str, number: signal.Signals, status: int
 ) -> None:

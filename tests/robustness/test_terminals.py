@@ -106,6 +106,7 @@ def test_a_sweep_outlives_its_reader(
     assert {f.name for f in trial.parent.iterdir()} >= {"result.json", "predictions.parquet"}
 
 
+@pytest.mark.usefixtures("without_mlflow")
 def test_the_log_of_a_job_has_a_line_for_each_tenth_of_a_trial(odnbench: Run) -> None:
     done = odnbench("run", "ablation", "--executor", "inline", "-s", "epochs=25", *TINY)
     assert done.returncode == 0, done.stdout + done.stderr

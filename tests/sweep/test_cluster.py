@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from helpers import NO_MLFLOW
 
 from odnbench.results.folder import TrialFolder
 
@@ -49,7 +50,7 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         # An earlier test of this process may have left how its own Ray was set up.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        return kept | {
+        return {**kept, **NO_MLFLOW} | {
             "HOME": str(self.home),
             "ODNBENCH_CACHE": str(self.driver / "cache"),
             "RAY_USAGE_STATS_ENABLED": "0",

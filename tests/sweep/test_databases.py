@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import TINY
+from helpers import NO_MLFLOW, TINY
 from postgres import postgres_server
 from searches import branin, design, run, train
 
@@ -80,10 +80,9 @@ def test_two_commands_work_on_one_search(
         sys.executable, "-m", "odnbench", "tune", "--executor", "inline", *SMALL, "-s", "epochs=3",
         "--trials", "10", "--confirm", "2", "--best", "1", *study,
     ]  # fmt: skip
-    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     processes = [
         subprocess.Popen(
-            command, cwd=tmp_path, env={**user_environment, **away}, stdout=subprocess.PIPE,
+            command, cwd=tmp_path, env={**user_environment, **NO_MLFLOW}, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(2)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import TINY
+from helpers import NO_MLFLOW, TINY
 
 from odnbench.results.folder import TrialFolder
 from odnbench.results.searches import SearchRecord
@@ -35,11 +35,7 @@ class Searches:
 
     def __init__(self, folder: Path, environment: dict[str, str], cache: Path):
         self.folder = folder
-        self.environment = environment | {
-            "ODNBENCH_CACHE": str(cache),
-            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        }
+        self.environment = {**environment, **NO_MLFLOW, "ODNBENCH_CACHE": str(cache)}
 
     @property
     def runs(self) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from helpers import NO_MLFLOW
 
 from odnbench.results.folder import TrialFolder
 
@@ -32,7 +33,7 @@ class Sweeps:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.environment = os.environ | {
+        self.environment = {**os.environ, **NO_MLFLOW} | {
             "HOME": str(folder),
             "ODNBENCH_CACHE": str(folder / "cache"),
             "COLUMNS": "200",
@@ -146,8 +147,9 @@ def test_a_worker_that_is_killed(sweeps: Sweeps, whole: list[TrialFolder]) -> No
     assert_same_bits(sweeps.trials("worker"), whole)
 
 
-@pytest.mark.parametrize("executor", ["ray", "inline"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1], ids=["INT", "USR1"])
+@pytest.mark.parametrize(
+    ("executor", "number"), [("ray", signal.SIGUSR1), ("inline", signal.SIGINT)]
+)
 def test_a_request_to_end(
     sweeps: Sweeps, whole: list[TrialFolder], executor: str, number: signal.Signals
 ) -> None:

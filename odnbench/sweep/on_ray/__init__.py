@@ -5,11 +5,11 @@ imports ray.
 
 Everything that a worker needs travels through Ray, so that the machines of a cluster need not share
 a disk. Faces, trials, registry and weights files lie in Ray's object store. The files of a trial's
-folder go from and to a `Keeper`, an actor beside the driver (folders.py). A worker trains one trial
-after the other and reports each epoch to Tune (worker.py). Tune runs in the driver, where a
-callback passes the reports on to the observers (watch.py), so that workers need no access to a
-terminal or to a tracking server. In a search, Tune takes its trials from an Optuna study
-(searcher.py).
+folder go from and to a `Keeper`, an actor beside the driver (folders.py, files/keeper.py). A worker
+trains one trial after the other and reports each epoch to Tune (worker.py). Tune runs in the
+driver, where a callback passes the reports on to the observers (watch.py), so that workers need no
+access to a terminal or to a tracking server. In a search, Tune takes its trials from an Optuna
+study (searcher.py).
 
 A trial whose worker or machine is lost is started again, on another machine if need be, from the
 progress in its folder. A trial that fails by itself is not started again: it would fail again.

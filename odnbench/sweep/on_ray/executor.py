@@ -11,11 +11,11 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from odnbench.files.keeper import Keeper
 from odnbench.plan.trials import Trial
 from odnbench.results.observers import Observer
 from odnbench.results.records import State
 from odnbench.sweep.on_ray.connection import connected
-from odnbench.sweep.on_ray.folders import Keeper
 from odnbench.sweep.on_ray.gpu_share import gpu_share
 from odnbench.sweep.on_ray.searcher import StudyScheduler, StudySearcher
 from odnbench.sweep.on_ray.watch import RETRIES, Watch

@@ -1,40 +1,11 @@
-"""How the files of a trial's folder travel between the driver's disk and a worker's."""
+"""A trial's folder on a worker's disk, and how its files travel to the driver's disk and back."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ray
 
-from odnbench.files.whole import write_whole
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder, transfer_order
-
-
-class Keeper:
-    """Actor on the driver's machine, through which workers read and write trial folders.
-
-    base: the pipeline's folder, below which each trial's folder is named by the trial's id.
-    """
-
-    def __init__(self, base: Path):
-        self.base = base
-
-    def fetch(self, trial: str) -> dict[str, bytes]:
-        """The contents of every file in the folder of the trial with id `trial`, by file name."""
-        files = (self.base / trial).glob("[!.]*")
-        return {path.name: path.read_bytes() for path in files if path.is_file()}
-
-    def keep(self, trial: str, files: Mapping[str, bytes], gone: Sequence[str]) -> None:
-        """Writes `files` (file name → content) into the folder of the trial with id `trial`, in
-        the order given, each whole or not at all; then removes the files that `gone` names.
-        """
-        folder = self.base / trial
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_whole(folder / name, content)
-        for name in gone:
-            (folder / name).unlink(missing_ok=True)
 
 
 class KeptFolder:
