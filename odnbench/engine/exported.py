@@ -29,7 +29,7 @@ from odnbench.engine.augment import to_pixels
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.files.whole import write_whole
 from odnbench.networks.base import LandmarkNetwork
-from odnbench.networks.onnx_file import library, open_session
+from odnbench.networks.onnx_file import OnnxFile, library
 
 RECORD = "odnbench"  # the key of the JSON in a file
 INPUT = "images"
@@ -141,13 +141,13 @@ def pictures(size: int) -> Bytes:
     return found
 
 
-def onnx_predictor(content: bytes | Path) -> Predictor:
-    """What ONNX Runtime predicts with a file, or with its content, on the CPU."""
-    session = open_session(content if isinstance(content, bytes) else str(content))
-    names = [output.name for output in session.get_outputs()]
+def onnx_predictor(content: bytes) -> Predictor:
+    """What ONNX Runtime predicts with the content of a file, on the CPU."""
+    file = OnnxFile(content)
 
     def predict(images: Bytes) -> Mapping[str, Floats]:
-        return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
+        found = file.run(torch.from_numpy(images).permute(0, 3, 1, 2))
+        return {name: output.numpy() for name, output in found.items()}
 
     return predict
 

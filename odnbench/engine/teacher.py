@@ -49,6 +49,7 @@ class Teacher:
         other = found.trial
         for what, own, its in (
             ("data.input_size", trial.spec.data.input_size, other.spec.data.input_size),
+            ("box rule", trial.box.describe(), other.box.describe()),
             ("point scheme", trial.scheme.name, other.scheme.name),
             ("number of points", trial.scheme.points, other.scheme.points),
         ):

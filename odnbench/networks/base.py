@@ -106,6 +106,7 @@ class LandmarkNetwork(nn.Module):
 
     @property
     def convolution_weights(self) -> list[nn.Parameter]:
-        """W_c: the weights of all convolutions, those that upsample included."""
+        """W_c: the weights of all convolutions that are trained, those that upsample included."""
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
-        return [cast(nn.Parameter, m.weight) for m in self.modules() if isinstance(m, kinds)]
+        found = (cast(nn.Parameter, m.weight) for m in self.modules() if isinstance(m, kinds))
+        return [weight for weight in found if weight.requires_grad]

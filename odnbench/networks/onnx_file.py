@@ -22,7 +22,7 @@ class OnnxFile:
 
     def __init__(self, content: bytes):
         self._content = content
-        self._session = open_session(content)
+        self._session = _open_session(content)
         inputs = self._session.get_inputs()
         shape = list(inputs[0].shape)
         if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
@@ -63,7 +63,7 @@ class OnnxFile:
         """The outputs, float32 on the CPU, for images (B, 3, s, s)."""
         if not self.channels_first:
             images = images.permute(0, 2, 3, 1)
-        if self.takes_bytes:
+        if self.takes_bytes and images.is_floating_point():
             images = images.round().clamp(0, 255).byte()
         batch = self._batch or len(images)
         if len(images) % batch:
@@ -81,8 +81,8 @@ class OnnxFile:
         return OnnxFile(self._content)  # a session cannot be copied
 
 
-def open_session(content: bytes | str) -> Any:
-    """ONNX Runtime's session, on the CPU, of a file or of its content.
+def _open_session(content: bytes) -> Any:
+    """ONNX Runtime's session, on the CPU, of the content of a file.
 
     Raises OdnbenchError where ONNX Runtime is missing or cannot read it.
     """

@@ -17,23 +17,35 @@ REFERENCE_SHEAR_DEG = 10.0
 REFERENCE_ASPECT = 0.1
 
 
-def resolved(augment: AugmentSpec, registry: Registry) -> AugmentSpec:
-    """The same augmentation with strength 0: every amount is named, but for those of 0.
+def named(augment: AugmentSpec, registry: Registry) -> AugmentSpec:
+    """The same augmentation with every amount named, those of 0 included.
 
     Effects stand in the order of the registry. Raises OdnbenchError for an unknown effect.
     """
-    strength, named = augment.strength, augment.effects
-    for name in named:
+    strength, effects = augment.strength, augment.effects
+    for name in effects:
         registry.get(Augmentation, name)
-    amounts = {
-        name: named.get(name, strength * entry.reference)
-        for name, entry in registry.all(Augmentation).items()
-    }
     shear_deg, aspect = augment.shear_deg, augment.aspect
     return dataclasses.replace(
         augment,
+        shear_deg=strength * REFERENCE_SHEAR_DEG if shear_deg is None else shear_deg,
+        aspect=strength * REFERENCE_ASPECT if aspect is None else aspect,
+        effects=Amounts(
+            {
+                name: effects.get(name, strength * entry.reference)
+                for name, entry in registry.all(Augmentation).items()
+            }
+        ),
+    )
+
+
+def resolved(augment: AugmentSpec, registry: Registry) -> AugmentSpec:
+    """The same augmentation with strength 0 and the amounts that are not 0 named; see `named`."""
+    found = named(augment, registry)
+    return dataclasses.replace(
+        found,
         strength=0.0,
-        shear_deg=(strength * REFERENCE_SHEAR_DEG if shear_deg is None else shear_deg) or None,
-        aspect=(strength * REFERENCE_ASPECT if aspect is None else aspect) or None,
-        effects=Amounts({name: amount for name, amount in amounts.items() if amount}),
+        shear_deg=found.shear_deg or None,
+        aspect=found.aspect or None,
+        effects=Amounts({name: amount for name, amount in found.effects.items() if amount}),
     )

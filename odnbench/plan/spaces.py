@@ -108,15 +108,14 @@ class Space:
                 yield key, parameter
 
     def point_of(self, spec: TrialSpec) -> dict[str, Any]:
-        """The point at which `spec` lies.
+        """The point at which `spec`, whose augmentation has every amount named, lies.
 
         Raises OdnbenchError where the space does not have a value of `spec`.
         """
         point: dict[str, Any] = {}
         values = leaves(spec)
         for key, parameter in self.active(point):
-            # A slot that is not spoken of is empty, an effect has no amount.
-            value = values.get(key, NONE if key.startswith("model.") else 0.0)
+            value = values.get(key, NONE)  # a slot that is not spoken of is empty
             if not parameter.has(value):
                 raise OdnbenchError(
                     f"search space {self.name}: {key} is {value!r} in the pipeline, which the "

@@ -20,6 +20,7 @@ from odnbench.reports.rows import Base, Measured, Row, ScoredTrial, Tested, erro
 from odnbench.results.folder import TrialFolder, damaged
 from odnbench.results.plans import Work
 from odnbench.results.predictions import Predictions
+from odnbench.results.reading import read_each
 from odnbench.results.records import Standing
 from odnbench.scoring.groups import grouped_errors
 from odnbench.scoring.occlusion import map_cells, occlusion_scores
@@ -47,28 +48,26 @@ class TrialReader:
 
         trials: content ids.
         """
-        finished: dict[str, ScoredTrial] = {}
-        lacking: dict[str, Standing] = {}
-        for identity in trials:
-            folder = TrialFolder(self.folder / identity)
-            standing = self._work.standing(folder)
-            if standing.state == "done":
-                try:
-                    predictions, pasted = folder.predictions, folder.pasted
-                except OdnbenchError as error:  # an earlier version's marker vouches for nothing
-                    standing = damaged(str(error))
-            if standing.state == "done":
-                disturbed = {
-                    one: found
-                    for one in self._disturbances
-                    if (found := folder.disturbed(one)) is not None
-                }
-                finished[identity] = _score_trial(
-                    folder, predictions, pasted, disturbed, self._columns, self.registry
-                )
-            else:
-                lacking[identity] = standing
+        identities = tuple(trials)
+        found = dict(zip(identities, read_each(self._read, identities), strict=True))
+        finished = {i: one for i, one in found.items() if isinstance(one, ScoredTrial)}
+        lacking = {i: one for i, one in found.items() if isinstance(one, Standing)}
         return finished, lacking
+
+    def _read(self, identity: str) -> ScoredTrial | Standing:
+        """A finished trial with its numbers, or where another one stands."""
+        folder = TrialFolder(self.folder / identity)
+        standing = self._work.standing(folder)
+        if standing.state != "done":
+            return standing
+        try:
+            predictions, pasted = folder.predictions, folder.pasted
+        except OdnbenchError as error:  # an earlier version's marker vouches for nothing
+            return damaged(str(error))
+        disturbed = {
+            one: found for one in self._disturbances if (found := folder.disturbed(one)) is not None
+        }
+        return _score_trial(folder, predictions, pasted, disturbed, self._columns, self.registry)
 
     def unscored(self, trials: Iterable[str]) -> dict[str, Standing]:
         """Content id → where it stands, of those of `trials` that are not finished; nothing is read

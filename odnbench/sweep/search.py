@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from odnbench.engine.check import check_trials
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import leaves
+from odnbench.plan.effects import named
 from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import Pipeline
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Point, Space, apply
-from odnbench.plan.specs import unsaid
+from odnbench.plan.specs import TrialSpec, unsaid
 from odnbench.plan.titles import point_title
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import INTERRUPTED, PRUNED, TrialFolder
@@ -310,7 +311,7 @@ def design_of(plan: Plan, settings: SearchSettings, trials: int | None = None) -
         )
     (base,) = plan.trials
     space = space_of(wanted, plan.registry)
-    defaults = space.point_of(base.spec)
+    defaults = space.point_of(_with_amounts(base.spec, plan.registry))
     _check_space(space, base, plan.registry)
     if settings.sampler == "grid":
         points = grid(space)
@@ -367,10 +368,16 @@ def trial_at(
     return dataclasses.replace(base, id=identity, spec=spec, title=title)
 
 
+def _with_amounts(spec: TrialSpec, registry: Registry) -> TrialSpec:
+    """The same spec, every effect of which has an amount of its own."""
+    return dataclasses.replace(spec, augment=named(spec.augment, registry))
+
+
 def title_of(point: Point, base: Trial, registry: Registry, repeat: int = 0) -> str:
     """The title of a trial at a point."""
     title = point_title(point, registry)
-    if apply(base.spec, point) == base.spec:
+    found, defaults = apply(base.spec, point), base.spec  # which may name an effect or imply it
+    if _with_amounts(found, registry) == _with_amounts(defaults, registry):
         title += " (defaults)"
     return f"{title}, seed {base.spec.seed + repeat}" if repeat else title
 

@@ -1,6 +1,7 @@
 """Distillation: what a teacher adds to the objective, and whom it cannot teach."""
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +140,14 @@ def test_what_cannot_teach_is_told_before_training(
 ) -> None:
     with pytest.raises(OdnbenchError, match=told):
         check_trial(trial_of("odn", change(taught_before.path)), REGISTRY)
+
+
+def test_a_teacher_of_other_crops_is_refused(taught_before: TrialFolder) -> None:
+    trial = trial_of("odn", [f"teacher={taught_before.path}"])
+    wider = dataclasses.replace(trial, box=dataclasses.replace(trial.box, factor=2.0))
+    told = "its box rule is square crop, 1.3 × the landmarks' tight box, but this trial's is square"
+    with pytest.raises(OdnbenchError, match=re.escape(told)):
+        check_trial(wider, REGISTRY)
 
 
 def test_a_teacher_of_other_landmarks_is_refused(taught_before: TrialFolder) -> None:

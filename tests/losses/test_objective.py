@@ -307,3 +307,19 @@ def test_the_subgradient_supports_the_nuclear_norm_from_below(rank: int) -> None
         N = M + step * torch.randn(9, 6, generator=generator, dtype=torch.float64)
         below = norm + (G * (N - M)).sum()
         assert torch.linalg.matrix_norm(N, "nuc") >= below - 1e-6
+
+
+def test_alpha_weighs_no_convolution_that_is_not_trained() -> None:
+    spec = dataclasses.replace(ZERO, alpha=0.5)
+    network = network_of("odn")
+    frozen, *others = network.convolution_weights
+    frozen.requires_grad_(requires_grad=False)
+    objective = build_objective(spec, network, REGISTRY, SIZE)
+    expected = 0.5 * sum(float(weight.detach().square().sum()) for weight in others)
+    assert objective.penalties(None)["alpha"] == pytest.approx(expected)
+    of_frozen = (
+        group["weight_decay"]
+        for group in objective.parameter_groups()
+        if any(parameter is frozen for parameter in group["params"])
+    )
+    assert list(of_frozen) == [0.0]

@@ -68,3 +68,23 @@ def test_a_worker_need_not_have_the_files_that_an_id_covers(tmp_path: Path, cach
     assert trial_at(base, plan.registry, point, identity="known").id == "known"
     with pytest.raises(OdnbenchError, match="is not there"):
         trial_at(base, plan.registry, point)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5])
+def test_the_defaults_of_a_space_that_names_an_effect_are_those_of_the_pipeline(
+    tmp_path: Path, cache: Path, strength: float
+) -> None:
+    """Also where the pipeline gives all effects their amounts in one number."""
+    space = tmp_path / "space.toml"
+    space.write_text(
+        'title = "Two effects"\nparameters = { blur = { low = 0.0, high = 1.0 }, '
+        "shear_deg = { low = 0.0, high = 20.0 } }\n"
+    )
+    plan = plan_in(tmp_path, cache, f"strength={strength}", pipeline="tune")
+    plan = dataclasses.replace(plan, pipeline=searched_pipeline(plan.pipeline, str(space), ""))
+    design = design_of(plan, SearchSettings("random", "none"), trials=3)
+    (base,) = plan.trials
+    trial = trial_at(base, plan.registry, design.defaults)
+    assert trial.id == base.id and trial.title.endswith(" (defaults)")
+    other = trial_at(base, plan.registry, {**design.defaults, "augment.blur": 0.9})
+    assert other.id != base.id and "(defaults)" not in other.title
