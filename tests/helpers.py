@@ -1,5 +1,6 @@
 """What several tests are made of: tiny plans, faces without a renderer, settings of hypothesis."""
 
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,6 +82,14 @@ def random_faces(
         pictures="random",
         rendered=True,
     )
+
+
+def heed_signals() -> None:
+    """Lets a new process end at signals as one of a terminal does: tests may run in the background
+    or under nohup, from which it would have learnt to ignore some.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 REGISTRY = Registry.load()

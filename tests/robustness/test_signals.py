@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers import heed_signals
 
 from odnbench.results.folder import TrialFolder
 
@@ -20,11 +21,6 @@ SPEC = (
     "variant=odn", "input_size=32", "rendered_train=64", "rendered_test=8", "batch_size=8",
     "epochs=300",
 )  # fmt: skip
-
-
-def heed_hangups() -> None:
-    """Tests may run under nohup, from which a process would have learnt to ignore SIGHUP."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Sweep:
@@ -42,7 +38,7 @@ class Sweep:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=heed_hangups,
+                preexec_fn=heed_signals,
             )
 
     @property

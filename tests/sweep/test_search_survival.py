@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import NO_MLFLOW, TINY
+from helpers import NO_MLFLOW, TINY, heed_signals
 
 from odnbench.results.folder import TrialFolder
 from odnbench.results.searches import SearchRecord
@@ -56,6 +56,7 @@ class Searches:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a signal to it must not reach the tests
+                preexec_fn=heed_signals,
             )
 
     def end(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from helpers import NO_MLFLOW
+from helpers import NO_MLFLOW, heed_signals
 
 from odnbench.results.folder import TrialFolder
 
@@ -52,6 +52,7 @@ class Sweeps:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a signal to it must not reach the tests
+                preexec_fn=heed_signals,
             )
 
     def end(self, storage: str, process: subprocess.Popen[bytes]) -> tuple[int, str]:
