@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from odnbench.errors import OdnbenchError
 
-T, S = TypeVar("T"), TypeVar("S")
+T = TypeVar("T")
+S = TypeVar("S")
 _READERS = 4
 
 
