@@ -85,13 +85,10 @@ def to_mapping(value: Any) -> Any:
 
 def convert(value: Any, wanted: Any, where: str) -> Any:
     """`value` as type `wanted` (a scalar, Literal, Optional, tuple, mapping or dataclass)."""
-    # Most values are of their type already, and inspecting a type takes time.
-    if type(value) is wanted:
+    if type(value) is wanted or wanted is Any:  # as most values are
         return value
-    origin, args = get_origin(wanted), get_args(wanted)
-    if wanted is Any:
-        return value
-    if dataclasses.is_dataclass(wanted):
+    is_dataclass, origin, args = _parts_of(wanted)
+    if is_dataclass:
         if isinstance(value, Mapping):
             return from_mapping(wanted, value, where)  # type: ignore[arg-type]
     elif origin is Literal:
@@ -192,6 +189,12 @@ def public_name(field_name: str) -> str:
 def field_types(cls: type) -> dict[str, tuple[str, Any]]:
     """Public name → (attribute name, type), of each field of dataclass `cls` but an inline one."""
     return _field_types(cls)
+
+
+@cache
+def _parts_of(wanted: Any) -> tuple[bool, Any, tuple[Any, ...]]:
+    """Whether a type is a dataclass, its origin and its arguments: looking takes microseconds."""
+    return dataclasses.is_dataclass(wanted), get_origin(wanted), get_args(wanted)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from odnbench.reports.rows import Base, Measured, Row, ScoredTrial, Tested, erro
 from odnbench.results.folder import TrialFolder, damaged
 from odnbench.results.plans import Work
 from odnbench.results.predictions import Predictions
-from odnbench.results.reading import read_each
 from odnbench.results.records import Standing
 from odnbench.scoring.groups import grouped_errors
 from odnbench.scoring.occlusion import map_cells, occlusion_scores
@@ -49,7 +49,9 @@ class TrialReader:
         trials: content ids.
         """
         identities = tuple(trials)
-        found = dict(zip(identities, read_each(self._read, identities), strict=True))
+        # To check the content of a file and to unpack it leaves Python to one other thread.
+        with ThreadPoolExecutor(2) as threads:
+            found = dict(zip(identities, threads.map(self._read, identities), strict=True))
         finished = {i: one for i, one in found.items() if isinstance(one, ScoredTrial)}
         lacking = {i: one for i, one in found.items() if isinstance(one, Standing)}
         return finished, lacking

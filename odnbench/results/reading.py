@@ -1,27 +1,10 @@
-"""Reading the files of results, of which a power cut may have emptied one or filled it with zeros,
-and of which there may be many.
-"""
+"""JSON files of results, which a power cut may have emptied or filled with zeros."""
 
 import json
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from odnbench.errors import OdnbenchError
-
-T = TypeVar("T")
-S = TypeVar("S")
-_READERS = 4
-
-
-def read_each(read: Callable[[T], S], items: Iterable[T]) -> list[S]:
-    """What `read`, which may be called by several threads at once, returns for each of `items`.
-
-    To wait for a file, to check its content and to unpack it leaves Python to another thread.
-    """
-    with ThreadPoolExecutor(_READERS) as threads:
-        return list(threads.map(read, items))
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from statistics import mean
 from odnbench.errors import OdnbenchError
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PlanRecord, Work
-from odnbench.results.reading import read_each
 from odnbench.results.records import Standing, State
 from odnbench.results.searches import SEARCH, PointState, SearchRecord
 
@@ -103,12 +102,10 @@ def read_status(plan_file: Path, *, elsewhere: bool = False) -> PlanStatus:
     """
     record = PlanRecord.load(plan_file)
     work = Work.in_folder(plan_file.parent, elsewhere=elsewhere)
-
-    def read(started: tuple[TrialFolder, str]) -> TrialStatus:
-        folder, title = started
-        return _trial_status(folder, title, record.standing(folder, work))
-
-    trials = tuple(read_each(read, record.folders(plan_file.parent)))
+    trials = tuple(
+        _trial_status(folder, title, record.standing(folder, work))
+        for folder, title in record.folders(plan_file.parent)
+    )
     search, fault = None, ""
     if record.pipeline.search is not None and (plan_file.parent / SEARCH).is_file():
         try:
