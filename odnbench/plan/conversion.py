@@ -90,7 +90,7 @@ def convert(value: Any, wanted: Any, where: str) -> Any:
     is_dataclass, origin, args = _parts_of(wanted)
     if is_dataclass:
         if isinstance(value, Mapping):
-            return from_mapping(wanted, value, where)  # type: ignore[arg-type]
+            return from_mapping(wanted, value, where)
     elif origin is Literal:
         if value in args:
             return value

@@ -106,7 +106,7 @@ class Report:
         effects = {column: self.design.effects(column) for column in self.columns}
         return {column: found for column, found in effects.items() if found}
 
-    @property
+    @cached_property
     def other_bases(self) -> tuple[Row, ...]:
         """The trained rows of other variants than the reference's, whose networks differ from its
         network in more than modules.
@@ -121,12 +121,12 @@ class Report:
             if row.base is not None and not row.base.is_like(own)
         )
 
-    @property
+    @cached_property
     def flip_tested(self) -> tuple[Row, ...]:
         """The rows whose faces were predicted mirrored as well; their titles say so."""
         return tuple(row for row in self.rows if row.is_flip_tested)
 
-    @property
+    @cached_property
     def taught(self) -> tuple[Row, ...]:
         """The rows whose networks had a teacher; their titles say so."""
         trained = (row for row in self.rows if row.is_trained)
