@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from odnbench.cli.options import PipelinesArgument, StorageOption
 from odnbench.cli.terminal import console, duration, plain, plans_of, readable, results_in, say
@@ -54,17 +55,19 @@ def _print_status(status: "PlanStatus") -> None:
     table.add_column("state")
     for name in ("epoch", "best val. NME %", "time"):
         table.add_column(name, justify="right")
-    table.add_column("reason")
+    if any(trial.reason for trial in status.trials):
+        table.add_column("reason")
     for trial in status.trials:
-        table.add_row(
+        cells = (
             plain(trial.title),
             trial.state,
             "" if trial.epochs is None else f"{trial.epoch}/{trial.epochs}",
             "" if trial.best_nme_percent is None else f"{trial.best_nme_percent:.2f}",
             duration(trial.seconds) if trial.seconds else "",
             plain(trial.reason),
-            style=_STYLES.get(trial.state),
         )
+        shown = map(Text, cells[: len(table.columns)])  # a str would be parsed, which takes longer
+        table.add_row(*shown, style=_STYLES.get(trial.state))
     console.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
     say(f"{len(status.trials)} trials: {counts}{_remaining(status)}")
