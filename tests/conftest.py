@@ -23,13 +23,8 @@ from odnbench.sweep.run import run
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "the share of their examples that tests of random input try; 1 takes minutes more"
-    parser.addoption("--examples", type=float, default=0.25, metavar="SHARE", help=told)
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    helpers.share_of_examples = config.option.examples
+    helpers.few_examples = config.option.markexpr == "not slow"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,16 +30,14 @@ TINY = (
 )
 
 
-# Set by conftest.py: the share of its examples that a test with `fuzz` tries.
-share_of_examples = 1.0
+# Set by conftest.py: `pytest -m "not slow"` tries an eighth of the examples of `fuzz`.
+few_examples = False
 
 
 def fuzz(max_examples: int) -> Any:
-    """Settings of a test that tries `max_examples` examples, the same ones each time, or of these
-    the share that the command line asks for, 10 at least.
-    """
+    """Settings of a test that tries `max_examples` examples, the same ones each time."""
     return settings(
-        max_examples=max(10, int(max_examples * share_of_examples)),
+        max_examples=max(10, max_examples // 8) if few_examples else max_examples,
         deadline=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -376,8 +376,9 @@ def _with_amounts(spec: TrialSpec, registry: Registry) -> TrialSpec:
 def title_of(point: Point, base: Trial, registry: Registry, repeat: int = 0) -> str:
     """The title of a trial at a point."""
     title = point_title(point, registry)
-    found, defaults = apply(base.spec, point), base.spec  # which may name an effect or imply it
-    if _with_amounts(found, registry) == _with_amounts(defaults, registry):
+    # The defaults may have by augment.strength the amount that a point names.
+    defaults = _with_amounts(base.spec, registry)
+    if _with_amounts(apply(base.spec, point), registry) == defaults:
         title += " (defaults)"
     return f"{title}, seed {base.spec.seed + repeat}" if repeat else title
 

@@ -109,21 +109,14 @@ def test_threads_that_are_no_number_are_told_before_anything_starts(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("value", "executor"), [("", "inline"), ("1,2", "ray")], ids=["empty", "list"]
-)
+@pytest.mark.parametrize("value", ["", "1,2"], ids=["empty", "list"])
 @pytest.mark.usefixtures("without_mlflow")
 def test_threads_may_be_a_list_or_empty(
-    odnbench: Run,
-    user_environment: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    value: str,
-    executor: str,
+    odnbench: Run, user_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setitem(user_environment, "OMP_NUM_THREADS", value)
     tiny = ("input_size=32", "rendered_train=24", "rendered_test=6", "batch_size=8", "epochs=1")
-    settings = [text for each in (*tiny, "variant=odn") for text in ("-s", each)]
-    done = odnbench("run", "ablation", "--executor", executor, *settings)
+    done = odnbench("run", "ablation", *(x for t in (*tiny, "variant=odn") for x in ("-s", t)))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
