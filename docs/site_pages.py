@@ -23,7 +23,8 @@ COLUMNS = {
     "augmentations": ("reference", "occludes", "options"),
     "datasets": ("scheme", "protocol", "flags", "parts", "splits"),
     "schemes": ("points",),
-    "boxes": ("source", "shape", "factor"),
+    "maps": ("takes", "gives", "source"),
+    "boxes": ("source", "shape", "factor", "grown"),
     "protocols": (
         "scheme", "normaliser", "visibility", "averaging", "box", "thresholds_percent", "error",
     ),

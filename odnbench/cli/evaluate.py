@@ -1,8 +1,9 @@
 """`odnbench evaluate`: a trained network on the faces of another split."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,11 @@ from odnbench.cli.score import DigitsOption, print_scores, whole_split
 from odnbench.cli.terminal import cache_folder, data_root_of, load_registry, plain, say
 from odnbench.errors import OdnbenchError
 
+if TYPE_CHECKING:
+    from odnbench.plan.protocols import Protocol
+    from odnbench.plan.registry import Registry
+    from odnbench.plan.trials import Trial
+
 
 def evaluate_command(
     model: ModelArgument,
@@ -20,7 +26,10 @@ def evaluate_command(
         list[str], typer.Option(help="Split to predict, as 300w/helen-test; may be repeated.")
     ],
     protocol: Annotated[
-        list[str] | None, typer.Option(help="Protocol; may be repeated. Default: the trial's.")
+        list[str] | None,
+        typer.Option(
+            help="Protocol; may be repeated. Default: the trial's, or of other points the usual."
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for predictions, a Parquet file for each split.")
@@ -38,10 +47,10 @@ def evaluate_command(
 ) -> None:
     """Predict the faces of a split with a trained network, and score the predictions.
 
-    The split must have the points that the network predicts. The file of predictions is one that
-    `odnbench score` and `odnbench report --with` read.
+    A split of other points than the network predicts needs a map in the registry, as from WFLW's 98
+    to 300W's 68. The file of predictions is one that `odnbench score` and `odnbench report --with`
+    read.
     """
-    from odnbench.plan.protocols import Protocol
     from odnbench.results.predictions import write_predictions
     from odnbench.scoring.prediction_files import read_prediction_file
     from odnbench.scoring.score import score_files
@@ -50,23 +59,15 @@ def evaluate_command(
     folder = model_of(model, storage)
     registry = load_registry(registry_folders)
     trial = folder.trial
-    rules = [registry.get(Protocol, name) for name in protocol or ()] or [trial.protocol]
-    for rule in rules:
-        if rule.scheme != trial.scheme.name:
-            raise OdnbenchError(
-                f"protocol '{rule.name}' has the points of scheme {rule.scheme}, and the network "
-                f"predicts those of scheme {trial.scheme.name}; name a protocol of that scheme"
-            )
     check_writable(out, "--out")
     splits = list(dict.fromkeys(whole_split(name, registry, say) for name in dataset))
-    for split in splits:
-        registry.split(split)
+    rules = {split: _protocols(split, protocol or (), trial, registry) for split in splits}
 
     from odnbench.sweep.trained import evaluate, faces_for  # torch takes seconds
 
     for split in splits:
         tested = faces_for(
-            trial, split, registry, data_root_of(data_root), cache_folder(), rendered
+            trial, folder, split, registry, data_root_of(data_root), cache_folder(), rendered
         )
         if not (tested.coverage.whole or allow_partial):
             raise OdnbenchError(
@@ -75,7 +76,7 @@ def evaluate_command(
             )
         for note in tested.notes:
             say(note)
-        predictions = evaluate(trial, folder, tested.faces, registry)
+        predictions = evaluate(trial, folder, tested, registry)
         out.mkdir(parents=True, exist_ok=True)
         file = out / f"{trial.spec.variant}-{trial.id}-{split.replace('/', '-')}.parquet"
         write_predictions(predictions, file)
@@ -83,14 +84,40 @@ def evaluate_command(
         truth = truth_in_predictions(split, predictions, there, registry)
         assert truth is not None
         written = read_prediction_file(file)
-        for rule in rules:
+        box = trial.box.name if tested.map is None else f"{trial.box.name} ({tested.map.name})"
+        for rule in rules[split]:
             scored = score_files(
                 [replace(written, title=trial.title)],
                 truth,
                 rule,
                 registry,
                 allow_partial=allow_partial,
-                box=trial.box.name,
+                box=box,
             )
             print_scores(scored, (), digits)
         say(f"{split}: {plain(str(file))}")
+
+
+def _protocols(
+    split: str, names: Iterable[str], trial: "Trial", registry: "Registry"
+) -> "list[Protocol]":
+    """The protocols `names`, or, where none is named, that of the trial for a split of its points
+    and the usual one for others.
+
+    Raises OdnbenchError for a protocol of other points than the split's, and for a split whose
+    points the network's cannot be mapped to.
+    """
+    from odnbench.datasets.scheme_maps import map_between
+    from odnbench.plan.protocols import Protocol
+
+    entry, _ = registry.split(split)
+    is_mapped = map_between(trial.scheme, entry, registry) is not None
+    usual = registry.protocol_of(entry) if is_mapped else trial.protocol
+    protocols = [registry.get(Protocol, name) for name in names] or [usual]
+    for one in protocols:
+        if one.scheme != entry.scheme:
+            raise OdnbenchError(
+                f"protocol '{one.name}' has the points of scheme {one.scheme}, and {split} those "
+                f"of scheme {entry.scheme}; name a protocol of that scheme"
+            )
+    return protocols

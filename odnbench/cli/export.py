@@ -60,10 +60,14 @@ def export_command(
     from odnbench.sweep.trained import export, faces_for, nme_percent_of  # torch takes seconds
 
     tested = (
-        faces_for(trial, check_on, registry, data_root_of(data_root), cache_folder())
+        faces_for(trial, folder, check_on, registry, data_root_of(data_root), cache_folder())
         if check_on
         else None
     )
+    if tested is not None and tested.map is not None:
+        raise OdnbenchError(
+            f"{check_on} has other points than the network; --check-on needs a split that has them"
+        )
     numbers = scores(folder.predictions, trial, registry, trial.spec.data.test)
     exported = export(
         trial,

@@ -104,6 +104,8 @@ def window_of(face: Face, rule: BoxRule, margin: float) -> Window:
                 f"'{rule.name}' needs; choose a protocol whose box rule is 'landmarks'"
             )
         x0, y0, x1, y1 = box.tolist()
+    w, h, (left, top, right, bottom) = x1 - x0, y1 - y0, rule.grown
+    x0, y0, x1, y1 = x0 - left * w, y0 - top * h, x1 + right * w, y1 + bottom * h
     width, height = (x1 - x0) * rule.factor * margin, (y1 - y0) * rule.factor * margin
     if rule.shape == "square":
         width = height = max(width, height)

@@ -145,6 +145,7 @@ class FaceSource:
     registry: Registry
     data_root: Path | None
     cache: Path  # the folder of prepared sets
+    rule: BoxRule | None = None  # of the crops; None: that of the protocol
     # Called after each face that is prepared.
     advance: Callable[[], None] = lambda: None
     # A line for each fault in a file.
@@ -276,7 +277,7 @@ class FaceSource:
     def _recipe(self) -> Recipe:
         protocol = self.registry.get(Protocol, self.data.protocol)
         size = self.data.stored_size
-        rule = self.registry.get(BoxRule, protocol.box)
+        rule = self.rule or self.registry.get(BoxRule, protocol.box)
         return Recipe(rule, size / self.data.input_size, size)
 
     def _archive(self, dataset: Dataset) -> Archive | None:

@@ -25,7 +25,7 @@ from odnbench.plan.entries import (
 from odnbench.plan.foreign import source_digest
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.specs import NONE, TrainSpec, TrialSpec, unsaid
+from odnbench.plan.specs import NEUTRAL, NONE, TrainSpec, TrialSpec, later_settings, unsaid
 from odnbench.plan.weights import weights_digest
 
 ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
@@ -114,5 +114,13 @@ def _deciding_entries(spec: TrialSpec, registry: Registry) -> dict[str, Any]:
 
 
 def _without_prose(entry: Any) -> dict[str, Any]:
-    """An entry as a mapping, without the keys that decide no number."""
-    return {key: value for key, value in to_mapping(entry).items() if key not in _PROSE}
+    """An entry as a mapping, without the keys that decide no number and the neutral ones that are
+    at their defaults.
+    """
+    neutral = {f.name for f in dataclasses.fields(entry) if f.metadata == NEUTRAL}
+    dropped = neutral - set(later_settings(entry))
+    return {
+        key: value
+        for key, value in to_mapping(entry).items()
+        if key not in _PROSE and key not in dropped
+    }

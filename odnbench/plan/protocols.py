@@ -1,11 +1,12 @@
 """How errors become a number: point schemes, box rules, and protocols that name both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import bound
+from odnbench.plan.specs import NEUTRAL
 
 # What two predictions for each face make of a number, in words for people; `DataSpec.flip_test`.
 FLIP_TEST = "flip test: the mean of the predictions for a face and for its mirror image"
@@ -46,6 +47,47 @@ class Scheme:
 
 
 @dataclass(frozen=True)
+class SchemeMap:
+    """The landmarks of one scheme, made from those of another.
+
+    Landmark i is at the mean of the landmarks `points[i]`; one that is named twice counts twice.
+    Where `y` names landmark i, the y of the mean is that of other landmarks.
+    """
+
+    name: str
+    title: str
+    takes: str  # the scheme of the landmarks that are given
+    gives: str
+    source: str  # who says that these landmarks correspond, with an address
+    points: tuple[tuple[int, ...], ...]
+    y: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # keys as TOML has them: texts
+
+    def __post_init__(self) -> None:
+        for landmark in self.y:
+            if not landmark.isdecimal() or int(landmark) >= len(self.points):
+                raise OdnbenchError(
+                    f"y must name landmarks from 0 to {len(self.points) - 1}, got '{landmark}'"
+                )
+        for i, group in enumerate(self.groups[0] + self.groups[1]):
+            if not group or min(group) < 0:
+                raise OdnbenchError(
+                    f"landmark {i % len(self.points)} must be the mean of at least one landmark, "
+                    f"counted from 0; got {list(group)}"
+                )
+
+    @property
+    def groups(self) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+        """For x and for y: of which landmarks each landmark is the mean."""
+        y = (self.y.get(str(i), group) for i, group in enumerate(self.points))
+        return self.points, tuple(y)
+
+    def unused(self, points: int) -> list[int]:
+        """Which of the `points` landmarks that are given no landmark is made of."""
+        used = {point for groups in self.groups for group in groups for point in group}
+        return [point for point in range(points) if point not in used]
+
+
+@dataclass(frozen=True)
 class BoxRule:
     """Which part of a picture the network sees."""
 
@@ -56,6 +98,9 @@ class BoxRule:
     # stretched to the network's square.
     shape: Literal["square", "stretched"]
     factor: float  # side of the crop over side of the box
+    # How far the box is moved outwards at its left, top, right and bottom before that, as shares of
+    # its width and height.
+    grown: tuple[float, float, float, float] = field(default=(0.0,) * 4, metadata=NEUTRAL)
 
     def __post_init__(self) -> None:
         bound("box rule", self, "factor", 0.1, 10)
@@ -63,6 +108,9 @@ class BoxRule:
     def describe(self) -> str:
         """The crop in one line, as "square crop, 1.3 × the landmarks' tight box"."""
         whose = "the landmarks' tight box" if self.source == "landmarks" else f"{self.source} box"
+        if any(self.grown):
+            sides = zip(("left", "top", "right", "bottom"), self.grown, strict=True)
+            whose += f", grown {', '.join(f'{share:+.0%} {side}' for side, share in sides)}"
         return f"{self.shape} crop, {self.factor:g} × {whose}"
 
 

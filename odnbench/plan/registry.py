@@ -34,7 +34,7 @@ from odnbench.plan.entries import (
     Variant,
 )
 from odnbench.plan.plugins import installed_plugins
-from odnbench.plan.protocols import BoxRule, Protocol, Scheme
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme, SchemeMap
 from odnbench.plan.shipped import shipped
 from odnbench.plan.spaces import Space
 from odnbench.plan.specs import NONE
@@ -54,6 +54,7 @@ FAMILIES: dict[str, type] = {
     "spaces": Space,
     "datasets": Dataset,
     "schemes": Scheme,
+    "maps": SchemeMap,
     "boxes": BoxRule,
     "protocols": Protocol,
     "metrics": Metric,

@@ -1,4 +1,4 @@
-"""Figures of effects and of the ablation, drawn through matplotlib's objects."""
+"""Figures of effects and of errors in bars, drawn through matplotlib's objects."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,23 +34,27 @@ def effects_figure(effects: Sequence[Effect], title: str) -> Figure:
     return figure
 
 
-def ablation_figure(
-    shown: Sequence[tuple[Row, Measured, float]], styles: Mapping[str, Style], title: str
+def errors_figure(
+    shown: Sequence[tuple[Row, Measured, float | None]], styles: Mapping[str, Style], title: str
 ) -> Figure:
-    """Two bars for each row: its NME with its interval, and the published NME, hatched."""
+    """A bar for each row, its NME with its interval, and a hatched one for a published NME."""
     figure = Figure(figsize=(9.0, 0.62 * len(shown) + 1.5), layout="constrained")
     axes = figure.subplots()
-    for place, (row, ours, paper) in enumerate(shown):
+    any_published = any(published is not None for *_, published in shown)
+    shift = 0.2 if any_published else 0.0
+    for place, (row, measured, published) in enumerate(shown):
         colour = line_of(styles[row.title])["color"]
-        found = ours.interval
+        found = measured.interval
         ends = None
         if found is not None:
-            ends = np.maximum(0, [[ours.mean - found.low], [found.high - ours.mean]])
-        axes.barh(place - 0.2, ours.mean, 0.38, color=colour, xerr=ends, ecolor="0.4")
-        axes.barh(place + 0.2, paper, 0.38, color="white", edgecolor=colour, hatch="///")
+            ends = np.maximum(0, [[measured.mean - found.low], [found.high - measured.mean]])
+        axes.barh(place - shift, measured.mean, 0.38, color=colour, xerr=ends, ecolor="0.4")
+        if published is not None:
+            axes.barh(place + shift, published, 0.38, color="white", edgecolor=colour, hatch="///")
     axes.set_yticks(range(len(shown)), [in_legend(row.title) for row, *_ in shown])
     axes.invert_yaxis()
-    axes.set_xlabel("NME, % (filled: ours, with 95 % interval; hatched: the paper's)")
+    told = "filled: ours, with 95 % interval; hatched: the paper's"
+    axes.set_xlabel(f"NME, % ({told if any_published else 'with 95 % interval'})")
     axes.set_title(in_figure(title), fontsize=10)
     plain_axes(axes)
     return figure

@@ -15,6 +15,7 @@ import torch
 
 from odnbench import __version__
 from odnbench.datasets.faces import FaceSet
+from odnbench.datasets.scheme_maps import box_rule_of, map_between, mapped, told
 from odnbench.datasets.sources import FaceSource
 from odnbench.engine.card import licence_of
 from odnbench.engine.evaluate import FlipTest, mean_nme_percent, predict
@@ -24,7 +25,7 @@ from odnbench.engine.fit import TrialFailed, predict_test
 from odnbench.engine.training import on_device, own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import to_mapping
-from odnbench.plan.protocols import FLIP_TEST
+from odnbench.plan.protocols import FLIP_TEST, BoxRule, SchemeMap
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.folder import TrialFolder
@@ -39,33 +40,42 @@ class Tested:
 
     faces: FaceSet
     coverage: Coverage
+    rule: BoxRule  # of the crops
+    map: SchemeMap | None  # from the network's landmarks to those of the faces, where they differ
     notes: tuple[str, ...]  # sentences for people: what was substituted or is missing
 
 
 def faces_for(
     trial: Trial,
+    folder: TrialFolder,
     split: str,
     registry: Registry,
     data_root: Path | None,
     cache: Path,
     rendered: int | None = None,
 ) -> Tested:
-    """The faces of `split`, cropped as those of `trial` were.
+    """The faces of `split`, cropped as those of `trial` were; see `box_rule_of` for a split with
+    other points than the network's.
 
     rendered: how many faces are rendered where the data set is absent; None: as many as the trial's
-    test splits had. Raises OdnbenchError for a split of another point scheme, for faulty files, and
-    for a split without faces.
+    test splits had. Raises OdnbenchError for points that the network's cannot be mapped to, for
+    faulty files, and for a split without faces.
     """
     dataset, _ = registry.split(split)
-    if dataset.scheme != trial.scheme.name:
-        raise OdnbenchError(
-            f"{split} has the points of scheme {dataset.scheme}, and the network predicts those of "
-            f"scheme {trial.scheme.name}; name a split of a data set with these points"
-        )
+    rule, scheme_map = trial.box, map_between(trial.scheme, dataset, registry)
+    if scheme_map is not None:
+        mean_shape = load_network(trial, folder, registry).mean_shape.double().numpy()
+        rule = box_rule_of(scheme_map, rule, mean_shape)
     data = dataclasses.replace(trial.spec.data, test=(split,))
-    source = FaceSource(data, registry, data_root, cache)
+    source = FaceSource(data, registry, data_root, cache, rule)
     absent = source.absent([split])
     notes = [f"{name} is not on this machine: its faces are rendered" for name in absent]
+    if scheme_map is not None:
+        notes.append(f"{split}: {told(scheme_map, trial.scheme)}")
+        if rule != trial.box:
+            notes.append(
+                f"{split}: {rule.describe()}, as the mean shape of the training faces says"
+            )
     faces, (coverage,) = source.union([split], rendered or data.rendered_test)
     if source.faults:
         raise OdnbenchError("\n".join(dict.fromkeys(source.faults)))
@@ -74,24 +84,31 @@ def faces_for(
             f"{split}: no picture of its faces is below {data_root}; "
             f"`odnbench data doctor {dataset.name}` says what is missing"
         )
-    return Tested(faces, coverage, (*notes, *source.missing, *source.rules))
+    notes += [*source.missing, *source.rules]
+    return Tested(faces, coverage, rule, scheme_map, tuple(notes))
 
 
-def evaluate(trial: Trial, folder: TrialFolder, faces: FaceSet, registry: Registry) -> Predictions:
-    """What the trained network of `trial` predicts for `faces`, as the trial predicted its own test
+def evaluate(trial: Trial, folder: TrialFolder, tested: Tested, registry: Registry) -> Predictions:
+    """What the trained network of `trial` predicts for faces, as the trial predicted its own test
     faces: with its precision, and with a flip test if it had one.
 
-    Raises OdnbenchError where the weights are damaged, or a prediction is not finite.
+    Mapped landmarks have no confidence. Raises OdnbenchError where the weights are damaged, or a
+    prediction is not finite.
     """
-    device, data = own_device(), trial.spec.data
+    device, data, faces = own_device(), trial.spec.data, tested.faces
     network = load_network(trial, folder, registry).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     bf16 = use_bf16(trial.spec.train.precision, device)
     images = on_device(faces.images, device)
     try:
-        return predict_test(network, faces, images, data.input_size, bf16, FlipTest.of(trial))
+        found = predict_test(network, faces, images, data.input_size, bf16, FlipTest.of(trial))
     except TrialFailed as error:
         raise OdnbenchError(f"{trial.title}: {error}; the network is of no use") from error
+    if tested.map is None:
+        return found
+    return dataclasses.replace(
+        found, predicted=mapped(found.predicted, tested.map), confidence=None
+    )
 
 
 def export(
@@ -118,7 +135,7 @@ def nme_percent_of(
     exported: Exported, trial: Trial, folder: TrialFolder, faces: FaceSet, registry: Registry
 ) -> tuple[float, float]:
     """NME in percent, under the trial's protocol, of the network on the CPU and of the file that it
-    was exported to, both predicting each of `faces` once.
+    was exported to, both predicting each of `faces`, which have the network's points, once.
     """
     size, stored = trial.spec.data.input_size, faces.images.shape[1]
     network = load_network(trial, folder, registry)

@@ -11,7 +11,7 @@ from odnbench.engine.check import in_threads
 from odnbench.errors import OdnbenchError
 from odnbench.plan.registry import FAMILIES, Registry
 from odnbench.testing.augmentations import check_augmentation
-from odnbench.testing.data import check_box, check_dataset, check_protocol, check_scheme
+from odnbench.testing.data import check_box, check_dataset, check_map, check_protocol, check_scheme
 from odnbench.testing.networks import (
     check_backbone,
     check_criterion,
@@ -40,6 +40,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "spaces": check_space,
     "datasets": check_dataset,
     "schemes": check_scheme,
+    "maps": check_map,
     "boxes": check_box,
     "protocols": check_protocol,
     "metrics": check_metric,

@@ -19,7 +19,7 @@ from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import nme_per_face
 from odnbench.plan.entries import Dataset
-from odnbench.plan.protocols import BoxRule, Protocol, Scheme
+from odnbench.plan.protocols import BoxRule, Protocol, Scheme, SchemeMap
 from odnbench.plan.registry import Registry
 
 _FACES, _SIDE_PX, _SEED = 2, 96, 5
@@ -117,6 +117,33 @@ def check_scheme(registry: Registry, name: str) -> str:
     for normaliser in ("inter-ocular", "inter-pupil"):
         protocol = Protocol("", "", name, normaliser, "all", "face", "", (8.0,))
         _check_errors(protocol, scheme)
+    return ""
+
+
+def check_map(registry: Registry, name: str) -> str:
+    """Both schemes are there, the map has the points of both, and it makes no difference whether a
+    face is mirrored before or after it is mapped.
+    """
+    rule = registry.get(SchemeMap, name)
+    takes, gives = registry.get(Scheme, rule.takes), registry.get(Scheme, rule.gives)
+    if len(rule.points) != gives.points:
+        raise OdnbenchError(
+            f"points must list the {gives.points} landmarks of scheme {gives.name}, got "
+            f"{len(rule.points)}"
+        )
+    for groups in rule.groups:
+        for i, group in enumerate(groups):
+            if max(group) >= takes.points:
+                raise OdnbenchError(
+                    f"landmark {i} is made of {list(group)}, but scheme {takes.name} has "
+                    f"{takes.points} landmarks, counted from 0"
+                )
+            mirrored = sorted(takes.flip[point] for point in group)
+            if mirrored != sorted(groups[gives.flip[i]]):
+                raise OdnbenchError(
+                    f"landmark {gives.flip[i]}, the mirror image of {i}, must be made of the "
+                    f"mirror images {mirrored}, got {list(groups[gives.flip[i]])}"
+                )
     return ""
 
 

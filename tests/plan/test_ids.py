@@ -119,6 +119,16 @@ def test_only_a_neutral_field_at_its_default_changes_no_id() -> None:
     assert identity(Snow()) != before
 
 
+def test_a_box_that_is_grown_has_another_id() -> None:
+    (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=["variant=odn"])
+    entries = {family: dict(held) for family, held in REGISTRY.entries.items()}
+    rule = entries["boxes"]["landmarks"]
+    before = trial_id(spec, REGISTRY, "faces")
+    for grown, same in (((0.0, 0.0, 0.0, 0.0), True), ((0.0, 0.2, 0.0, 0.0), False)):
+        entries["boxes"]["landmarks"] = dataclasses.replace(rule, grown=grown)
+        assert (trial_id(spec, Registry(entries), "faces") == before) is same
+
+
 def identity(*overrides: str) -> str:
     overrides = ("variant=odn", "pretrained=none", *overrides)
     (spec,) = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)

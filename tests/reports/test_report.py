@@ -98,7 +98,11 @@ def test_another_tools_predictions_become_a_row_and_a_curve(finished: Plan, tmp_
     for column in report.columns:
         assert row.number("nme", column) == ours.number("nme", column)
     assert report.comparisons["300w/full"]["foreign"].text == "no detectable difference"
-    text = write_markdown(report, tmp_path / "report").read_text()
+    path = write_markdown(report, tmp_path / "report")
+    text = path.read_text()
+    value = f"{row.number('nme', '300w/full').mean:.2f}"
+    (bars,) = re.findall(rf"!\[NME in percent on 300w/full: .*; foreign {value}\.\]\((.*)\)", text)
+    assert (path.parent / bars).is_file()
     (mark,) = set(re.findall(r"\| foreign \| – \| [^|]*\) (.) \| no detectable difference", text))
     assert f"\n{mark} box rule the tool's own, not landmarks\n" in text
     assert "foreign: predictions of other tools, on pictures that they cropped" in text

@@ -380,6 +380,22 @@ def test_a_scheme_whose_mirror_image_is_no_face_is_explained(
     assert told in fault_of("schemes", own_scheme(**changes))
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"points": ((0,),)}, "points must list the 29 landmarks of scheme 29, got 1"),
+        ({"y": {"28": (68,)}}, "landmark 28 is made of [68], but scheme 68 has 68 landmarks"),
+        ({"y": {"0": (26,)}}, "landmark 1, the mirror image of 0, must be made of"),
+        ({"takes": "67"}, "unknown scheme"),
+    ],
+)
+def test_a_map_that_does_not_fit_its_schemes_is_explained(
+    changes: Mapping[str, Any], told: str
+) -> None:
+    shipped_map = REGISTRY.entries["maps"]["68-to-29"]
+    assert told in fault_of("maps", dataclasses.replace(shipped_map, **changes))
+
+
 def test_a_published_table_names_splits_that_are_there() -> None:
     table = dataclasses.replace(REGISTRY.entries["published"]["table1"], columns=("comon",))
     assert "did you mean 'common'" in fault_of("published", table)

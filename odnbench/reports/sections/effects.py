@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from odnbench.metrics.factorial import Effect
 from odnbench.reports import texts
-from odnbench.reports.bar_figures import ablation_figure, effects_figure
+from odnbench.reports.bar_figures import effects_figure, errors_figure
 from odnbench.reports.document import (
     Block,
     Cell,
@@ -112,6 +112,6 @@ def ablation(report: Report, styles: dict[str, Style]) -> Section | None:
     told = "; ".join(f"{row.title} {ours.mean:.2f}, paper {p:.2f}" for row, ours, p in shown)
     plot = Plot(
         "ablation", caption, f"NME in percent on {column}: {told}.",
-        lambda: ablation_figure(shown, styles, f"{column} ({report.columns[column]})"),
+        lambda: errors_figure(shown, styles, f"{column} ({report.columns[column]})"),
     )  # fmt: skip
     return Section("Beside the paper's ablation", (plot,), folded=True)

@@ -3,6 +3,7 @@
 from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.metrics.significance import Comparison
 from odnbench.reports import texts
+from odnbench.reports.bar_figures import errors_figure
 from odnbench.reports.charts import ced_chart
 from odnbench.reports.document import (
     Block,
@@ -13,6 +14,7 @@ from odnbench.reports.document import (
     Paragraph,
     Phrase,
     Piece,
+    Plot,
     Section,
     Strong,
     Style,
@@ -88,7 +90,30 @@ def results(report: Report, styles: dict[str, Style]) -> Section | None:
         for column in names
     ]
     blocks.append(Section("Distribution of the errors", (ced_chart(report, styles),)))
+    if (plot := _methods(report, styles)) is not None:
+        blocks.append(Section("Beside other methods", (plot,)))
     return Section("Results", tuple(blocks))
+
+
+def _methods(report: Report, styles: dict[str, Style]) -> Plot | None:
+    """Bars as in the paper's Fig. 4(a); None where no method of others has predicted the main
+    column's faces.
+    """
+    column = report.main_column
+    if column is None or not any(column in row.foreign for row in report.foreign):
+        return None
+    shown = [(row, found, None) for row in report.table if (found := row.number("nme", column))]
+    told = "; ".join(f"{row.title} {found.mean:.2f}" for row, found, _ in shown)
+    return Plot(
+        "methods",
+        (
+            "NME of our models and of the methods whose predictions were given, on ",
+            Code(column),
+            ".",
+        ),
+        f"NME in percent on {column}: {told}.",
+        lambda: errors_figure(shown, styles, f"{column} ({report.columns[column]})"),
+    )
 
 
 def _table(report: Report, column: str) -> Table:
