@@ -11,19 +11,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from odnbench.datasets.archives.archive import find_root
 from odnbench.datasets.sources import TrialFaces, load_faces
 from odnbench.engine.check import Footprint, check_trials, machine_memory
 from odnbench.errors import OdnbenchError
 from odnbench.files.download import download
-from odnbench.plan.conversion import replace_at
+from odnbench.plan.conversion import get_at, replace_at
 from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.reference import NOT_COMPARED, Reference
 from odnbench.plan.registry import Registry
+from odnbench.plan.searches import space_of
+from odnbench.plan.spaces import Parameter, Space
 from odnbench.plan.specs import TrialSpec
 from odnbench.plan.titles import distinguishing_keys, trial_title
 from odnbench.plan.trials import Trial
@@ -32,6 +35,9 @@ from odnbench.results.folder import ALL, TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
 from odnbench.results.teachers import teacher_content, teacher_files, teacher_folder
 from odnbench.sweep import damage
+
+# Keys of fields that may name a file or folder.
+_FILES = ("model.pretrained", "train.teacher")
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Plan:
     faces: Mapping[str, TrialFaces]
     # What the user is to know before the plan runs, a sentence each.
     notes: tuple[str, ...]
+    # Where weights files that were downloaded lie.
+    cache: Path
     # By the trial's id, for each trial that is not finished.
     footprints: Mapping[str, Footprint] = field(default_factory=dict)
     # By the trial's id, for each trial whose folder has the marker and is damaged: what is wrong.
@@ -98,12 +106,38 @@ class Plan:
 
     @property
     def weights_files(self) -> set[str]:
-        """Paths of the local files that the plan's trials need beside faces: of weights that they
-        start from, and of their teachers.
+        """Paths of the local files that the plan's trials, and the points of its search, need
+        beside faces: of weights that they start from, and of their teachers.
         """
-        files = {weights_file(trial.spec.model.pretrained) for trial in self.trials} - {None}
-        teachers = {teacher_folder(trial.spec) for trial in self.trials} - {None}
+        specs = [trial.spec for trial in self.trials]
+        if self.pipeline.search is not None:
+            specs += [near for _, near in self.space.neighbours(specs[0])]
+        files = {weights_file(spec.model.pretrained) for spec in specs} - {None}
+        teachers = {teacher_folder(spec) for spec in specs} - {None}
         return {str(file) for file in files.union(*map(teacher_files, filter(None, teachers)))}
+
+    @property
+    def space(self) -> Space:
+        """The space of the pipeline's search, with files as the trials' specs have them."""
+        assert self.pipeline.search is not None
+        space = space_of(self.pipeline.search, self.registry)
+        spec = self.trials[0].spec
+
+        def here(key: str, value: Any) -> Any:
+            if key not in _FILES:
+                return value
+            return get_at(_with_files_here(replace_at(spec, key, value), self.cache), key)
+
+        def localised(key: str, parameter: Parameter) -> Parameter:
+            choices = tuple(here(key, value) for value in parameter.choices)
+            when = {
+                other: tuple(here(other, value) for value in values)
+                for other, values in parameter.when.items()
+            }
+            return dataclasses.replace(parameter, choices=choices, when=when)
+
+        parameters = {key: localised(key, own) for key, own in space.parameters.items()}
+        return dataclasses.replace(space, parameters=parameters)
 
     @property
     def file(self) -> Path:
@@ -237,7 +271,7 @@ def make_plan(
             )
         )
     unique = tuple({trial.id: trial for trial in trials}.values())
-    plan = Plan(pipeline, registry, places.storage, unique, faces, tuple(notes))
+    plan = Plan(pipeline, registry, places.storage, unique, faces, tuple(notes), places.cache)
     standings = {trial.id: plan.folder(trial).standing(at_work=False, read=ALL) for trial in unique}
     damaged = {i: one.reason for i, one in standings.items() if one.state == "damaged"}
     plan = dataclasses.replace(plan, damaged=damaged)

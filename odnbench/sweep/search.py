@@ -21,7 +21,6 @@ from odnbench.plan.effects import named
 from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import Pipeline
 from odnbench.plan.registry import Registry
-from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Point, Space, apply
 from odnbench.plan.specs import TrialSpec, unsaid
 from odnbench.plan.titles import point_title
@@ -310,7 +309,7 @@ def design_of(plan: Plan, settings: SearchSettings, trials: int | None = None) -
             "or try `odnbench tune`"
         )
     (base,) = plan.trials
-    space = space_of(wanted, plan.registry)
+    space = plan.space
     defaults = space.point_of(_with_amounts(base.spec, plan.registry))
     _check_space(space, base, plan.registry)
     if settings.sampler == "grid":

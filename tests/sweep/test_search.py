@@ -2,15 +2,20 @@
 
 import dataclasses
 import errno
+import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import plan_in
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import replace_at
+from odnbench.plan.entries import Backbone
+from odnbench.plan.registry import Registry
 from odnbench.results.searches import SearchRecord, SearchSettings
+from odnbench.sweep.plan import Plan
 from odnbench.sweep.search import Searching, design_of, searched_pipeline, trial_at
 from odnbench.sweep.study import open_study
 
@@ -42,6 +47,43 @@ def test_on_a_full_disk_nothing_more_begins_and_no_point_has_failed(
     assert [point.state for point in record.points] == ["running"] * 3
     with open_study(design, plan.file.parent) as study:
         assert Searching(plan, design, study).next() == given[0]
+
+
+def test_files_and_urls_among_the_choices_are_brought_to_every_worker(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, finished: Plan
+) -> None:
+    registry = Registry.load()
+    file, remote, teacher = (
+        tmp_path / "start.npz", tmp_path / "other.npz", finished.folder(finished.trials[1])
+    )  # fmt: skip
+    for path in (file, remote):
+        slim = registry.build(Backbone, "resnet18-slim", attach="layer4", pretrained="none")
+        np.savez(path, **{name: own.numpy() for name, own in slim.state_dict().items()})
+    sha256 = hashlib.sha256(remote.read_bytes()).hexdigest()
+    monkeypatch.setattr("odnbench.files.download.urlopen", lambda *_, **__: remote.open("rb"))
+    space = tmp_path / "space.toml"
+    space.write_text(f"""title = "Where training starts"
+[parameters]
+pretrained = {{ choices = ["none", "start.npz", "https://host/there.npz#sha256={sha256}"] }}
+teacher = {{ choices = ["", "{teacher.path.name}"], when = {{ pretrained = ["start.npz"] }} }}
+""")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / teacher.path.name).symlink_to(teacher.path)
+    plan = plan_in(tmp_path, cache, "pretrained=start.npz", "variant=brnet", pipeline="tune")
+    plan = dataclasses.replace(plan, pipeline=searched_pipeline(plan.pipeline, str(space), ""))
+    design = design_of(plan, SearchSettings("grid", "none"))
+    downloaded = cache / "weights" / sha256 / "there.npz"
+    start = design.space.parameters["model.pretrained"].choices
+    assert start == ("none", str(file), str(downloaded))
+    assert design.defaults == {"model.pretrained": str(file), "train.teacher": ""}
+    files = {teacher.path / "trial.json", teacher.checkpoint, file, downloaded}
+    assert plan.weights_files == set(map(str, files))
+    with open_study(design, plan.file.parent) as study:
+        searching = Searching(plan, design, study)
+        monkeypatch.chdir(cache)  # a worker stands in another folder
+        trials = [found[1] for _ in range(4) if (found := searching.next()) is not None]
+    assert {trial.spec.model.pretrained for trial in trials} == set(start)
+    assert {trial.spec.train.teacher for trial in trials} == {"", str(teacher.path)}
 
 
 def test_a_design_does_not_speak_of_what_came_later_unless_it_is_set(
