@@ -1,7 +1,7 @@
 """Titles of trials, of one line, made from their specs; no title is ever parsed."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 
@@ -13,27 +13,24 @@ from odnbench.plan.spaces import Point
 from odnbench.plan.specs import NONE, TrialSpec, differing_fields
 
 
-def distinguishing_keys(specs: Iterable[TrialSpec]) -> tuple[str, ...]:
-    """The dotted keys in which trials of one variant differ.
-
-    Keys that differ only between variants are left out: the titles of the variants tell them apart.
-    """
-    by_variant: dict[str, list[TrialSpec]] = defaultdict(list)
-    for spec in specs:
-        by_variant[spec.variant].append(spec)
-    return tuple(
-        dict.fromkeys(key for group in by_variant.values() for key in differing_fields(group))
-    )
-
-
-def trial_title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
-    """The variant's title, the modules that stand in the slots in place of the variant's own,
-    whether there is a flip test or a teacher, and the values at `keys`.
+def trial_titles(specs: Sequence[TrialSpec], registry: Registry) -> list[str]:
+    """A title for each of `specs`: the variant's, the modules that stand in the slots in place of
+    the variant's own, whether there is a flip test or a teacher, and all else in which specs of
+    this variant differ. The titles of the variants tell what differs between variants alone.
 
     A number of a flip test is unlike one without, and a teacher is more than the variant: each row
     says so, whether the others have it or not. The variant's name takes the place of its title
     where `registry` does not know the variant.
     """
+    by_variant: dict[str, list[TrialSpec]] = defaultdict(list)
+    for spec in specs:
+        by_variant[spec.variant].append(spec)
+    keys = {variant: differing_fields(group) for variant, group in by_variant.items()}
+    return [_title(spec, registry, keys[spec.variant]) for spec in specs]
+
+
+def _title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
+    """The title of `spec`, with the values at `keys`."""
     title, own = spec.variant, set[str]()
     with suppress(OdnbenchError):
         variant = registry.get(Variant, spec.variant)

@@ -15,7 +15,7 @@ from odnbench.plan.protocols import BoxRule, Protocol
 from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
-from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.plan.titles import trial_titles
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.reports.rows import Base, Measured, Row, ScoredTrial, Tested, errors_of, nme_intervals
 from odnbench.results.folder import TrialFolder, damaged
@@ -135,12 +135,11 @@ def rows_of(
     for scored in finished:
         groups[Kind.of(scored.trial)].append(scored)
     specs = [kind.spec for kind in groups]
-    keys = [key for key in distinguishing_keys(specs) if key != "seed"]
+    titles = trial_titles(specs, registry)
     references = reference.rows(specs) if reference is not None else []
     rows: list[Row] = []
     taken: Counter[str] = Counter()
-    for kind, trials in groups.items():
-        title = trial_title(kind.spec, registry, keys)
+    for (kind, trials), title in zip(groups.items(), titles, strict=True):
         if specs.count(kind.spec) > 1:
             title = f"{title}, {kind.conditions}"
         taken[title] += 1

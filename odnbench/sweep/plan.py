@@ -28,7 +28,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Parameter, Space
 from odnbench.plan.specs import TrialSpec
-from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.plan.titles import trial_titles
 from odnbench.plan.trials import Trial
 from odnbench.plan.weights import weights_file, weights_url
 from odnbench.results.folder import ALL, TrialFolder
@@ -248,20 +248,19 @@ def make_plan(
         notes.append(
             "--select test: epochs are chosen on the test set, so the errors are too small"
         )
-    varied = distinguishing_keys(specs)
     notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
     notes += _taught({(spec, by_data[spec.data].fingerprint) for spec in specs})
     notes += _not_compared(pipeline, specs, registry)
     trials = []
-    for spec in specs:
+    for spec, title in zip(specs, trial_titles(specs, registry), strict=True):
         protocol = registry.get(Protocol, spec.data.protocol)
         fingerprint = by_data[spec.data].fingerprint
         trials.append(
             Trial(
                 id=trial_id(spec, registry, fingerprint, teacher_content(spec, registry)),
                 pipeline=pipeline.name,
-                title=trial_title(spec, registry, varied),
+                title=title,
                 spec=spec,
                 protocol=protocol,
                 box=registry.get(BoxRule, protocol.box),

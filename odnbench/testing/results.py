@@ -11,7 +11,7 @@ from odnbench.datasets.pictures import write_picture
 from odnbench.plan.pipelines import Pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.registry import Registry
-from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.plan.titles import trial_titles
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord
@@ -80,14 +80,13 @@ def write_results(storage: Path, registry: Registry) -> Path:
 
 def _trials(pipeline: Pipeline, registry: Registry) -> Iterator[Trial]:
     specs = resolve(pipeline, registry)
-    keys = distinguishing_keys(specs)
-    for spec in specs:
+    for spec, title in zip(specs, trial_titles(specs, registry), strict=True):
         protocol = registry.get(Protocol, spec.data.protocol)
         tested = [Coverage(column, _FACES, 0, rendered=True) for column in _COLUMNS]
         yield Trial(
             id=f"{spec.variant}-{spec.seed}",
             pipeline=pipeline.name,
-            title=trial_title(spec, registry, keys),
+            title=title,
             spec=spec,
             protocol=protocol,
             box=registry.get(BoxRule, protocol.box),

@@ -15,7 +15,7 @@ from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import NONE, TrialSpec
-from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.plan.titles import trial_titles
 from odnbench.testing import check_entry
 
 SHIPPED = Registry.load()
@@ -150,8 +150,7 @@ def test_members_have_ids_and_titles_of_their_own_and_are_no_choice_of_a_search(
 ) -> None:
     specs = [odn(SHIPPED, f"backbone=timm:{name}", "pretrained=none") for name in ("a", "b")]
     assert len({trial_id(spec, SHIPPED, "faces") for spec in specs}) == 2
-    keys = distinguishing_keys(specs)
-    assert [trial_title(spec, SHIPPED, keys) for spec in specs] == [
+    assert trial_titles(specs, SHIPPED) == [
         "BRNet+GM+LM+DM (ODN), backbone timm:a", "BRNet+GM+LM+DM (ODN), backbone timm:b",
     ]  # fmt: skip
     space = space_of(Search(space="weights", parameters=("backbone",)), SHIPPED)

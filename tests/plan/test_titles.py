@@ -1,12 +1,13 @@
 """Titles tell trials apart, and say what stands in a slot in place of the usual."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
-from odnbench.plan.titles import distinguishing_keys, trial_title
+from odnbench.plan.titles import trial_titles
 
 GATE = 'title = "Gate"\nslot = "attention"\ntarget = "mylab.modules:Gate"\n'
 
@@ -20,8 +21,7 @@ def registry(tmp_path: Path) -> Registry:
 
 def titles(registry: Registry, *overrides: str) -> list[str]:
     specs = resolve(load_pipeline("ablation"), registry, overrides=overrides)
-    keys = distinguishing_keys(specs)
-    return [trial_title(spec, registry, keys) for spec in specs]
+    return trial_titles(specs, registry)
 
 
 def test_variants_have_their_titles_and_seeds_are_told_where_they_differ(
@@ -29,6 +29,29 @@ def test_variants_have_their_titles_and_seeds_are_told_where_they_differ(
 ) -> None:
     assert titles(registry, "variant=brnet,gm") == ["BRNet", "BRNet+GM"]
     assert titles(registry, "variant=gm", "seed=0,3") == ["BRNet+GM, seed 0", "BRNet+GM, seed 3"]
+
+
+def test_what_differs_among_others_alone_is_no_part_of_a_title(registry: Registry) -> None:
+    pipeline = dataclasses.replace(
+        load_pipeline("ablation"),
+        reference="",
+        axes={
+            "network": [
+                {"variant": "odn"},
+                {"variant": "odn", "learning_rate": 1e-2},
+                {"variant": "gm"},
+                {"variant": "gm", "geometry": "gm-outer"},
+                {"variant": "dm"},
+            ]
+        },
+    )
+    assert trial_titles(resolve(pipeline, registry), registry) == [
+        "BRNet+GM+LM+DM (ODN), learning_rate 0.001",
+        "BRNet+GM+LM+DM (ODN), learning_rate 0.01",
+        "BRNet+GM, geometry gm",
+        "BRNet+GM, geometry gm-outer",
+        "BRNet+DM",
+    ]
 
 
 def test_a_module_in_place_of_the_usual_one_is_in_the_title(registry: Registry) -> None:
@@ -43,7 +66,7 @@ def test_a_module_in_place_of_the_usual_one_is_in_the_title(registry: Registry) 
 def test_a_title_does_without_a_registry_that_knows_its_slot(registry: Registry) -> None:
     overrides = ["variant=gm", "attention=gate"]
     (spec,) = resolve(load_pipeline("ablation"), registry, overrides=overrides)
-    assert trial_title(spec, Registry.load(), []) == "BRNet+GM, attention gate"
+    assert trial_titles([spec], Registry.load()) == ["BRNet+GM, attention gate"]
 
 
 def test_a_variant_may_fill_a_slot_that_is_empty_by_default(tmp_path: Path) -> None:
@@ -68,6 +91,4 @@ def test_a_flip_test_and_a_teacher_are_in_every_title(registry: Registry) -> Non
         resolve(both, registry, overrides=["variant=gm", f"flip_test={answer}"])[0]
         for answer in ("true", "false")
     ]
-    keys = distinguishing_keys(specs)
-    told = [trial_title(spec, registry, keys) for spec in specs]
-    assert told == ["BRNet+GM, flip test", "BRNet+GM"]
+    assert trial_titles(specs, registry) == ["BRNet+GM, flip test", "BRNet+GM"]
