@@ -51,6 +51,10 @@ class TrialFaces:
         """Hash of the training and the test faces: part of a trial's content id."""
         return content_id(self.train.fingerprint, self.test.fingerprint)
 
+    def split(self, data: DataSpec) -> tuple[Rows, Rows]:
+        """Rows of `train` to train on, and those to validate on; see `split_validation`."""
+        return split_validation(self.train, data.validation_fraction, data.train_fraction)
+
 
 def load_faces(
     data: DataSpec,
@@ -105,9 +109,12 @@ def load_faces(
     return TrialFaces(train, test, (train_coverage, *test_coverage), tuple(notes))
 
 
-def split_validation(train: FaceSet, fraction: float) -> tuple[Rows, Rows]:
+def split_validation(
+    train: FaceSet, fraction: float, train_fraction: float = 1.0
+) -> tuple[Rows, Rows]:
     """Indices of the faces to train on and of those to validate on, the same in every trial and for
-    every seed. fraction: share of the faces to validate on.
+    every seed. fraction: share of the faces to validate on. train_fraction: share of the others to
+    train on; the faces of a smaller share are among those of a larger one.
 
     Faces of one photograph (`FaceSet.groups`) stay together. Photographs are taken in a random
     order, each one that still fits, so that the share is at most `fraction`, and less than it by
@@ -124,14 +131,18 @@ def split_validation(train: FaceSet, fraction: float) -> tuple[Rows, Rows]:
         if len(chosen) + len(rows) <= wanted:
             chosen += rows
     chosen = chosen or min(groups.values(), key=len, default=[])
-    left = len(train) - len(chosen)
+    validation = np.sort(np.array(chosen, np.intp))
+    others = order[~np.isin(order, validation)]
+    left = round(train_fraction * len(others))
     if left < 2:
+        cure = f"data.validation_fraction {fraction}; lower it"
+        if train_fraction < 1:
+            cure = f"data.train_fraction {train_fraction:g}; raise it"
         raise OdnbenchError(
             f"{train.name}: {len(train)} faces of {len(groups)} photographs leave {left} to train "
-            f"on with data.validation_fraction {fraction}; lower it, or give more faces"
+            f"on with {cure}, or give more faces"
         )
-    validation = np.sort(np.array(chosen, np.intp))
-    return np.setdiff1d(np.arange(len(train)), validation), validation
+    return np.sort(others[:left]), validation
 
 
 @dataclass

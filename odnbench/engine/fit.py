@@ -15,7 +15,7 @@ from torch import Tensor
 from odnbench.arrays import Floats
 from odnbench.datasets.faces import FaceSet
 from odnbench.datasets.pictures import write_picture
-from odnbench.datasets.sources import TrialFaces, split_validation
+from odnbench.datasets.sources import TrialFaces
 from odnbench.engine.card import card_of
 from odnbench.engine.checkpoint import Progress, ProgressFile, save_checkpoint
 from odnbench.engine.cost import cost_of
@@ -68,7 +68,7 @@ def fit(
     folder.start(trial, epochs=progress.epoch)
     spec, size = trial.spec, trial.spec.data.input_size
     device = own_device()
-    rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
+    rows, validation_rows = faces.split(spec.data)
     training = Training.of(trial, faces.train, rows, registry, device, weights, teacher)
     network, bf16, flip_test = training.kept, training.bf16, FlipTest.of(trial)
     judged = faces.test if spec.train.select == "test" else faces.train[validation_rows]

@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from odnbench.datasets.sources import TrialFaces, split_validation
+from odnbench.datasets.sources import TrialFaces
 from odnbench.engine.cost import seconds_of
 from odnbench.engine.evaluate import FlipTest, predict
 from odnbench.engine.fit import spectrum
@@ -48,7 +48,7 @@ class Probe:
         disturbances: after how many the test faces are predicted again.
         """
         spec = trial.spec
-        rows, validation_rows = split_validation(faces.train, spec.data.validation_fraction)
+        rows, validation_rows = faces.split(spec.data)
         steps = len(rows) // min(spec.train.batch_size, len(rows))
         judged = len(faces.test) if spec.train.select == "test" else len(validation_rows)
         epoch = steps * self.step_seconds + judged * self.face_seconds + self.epoch_seconds
@@ -66,7 +66,7 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
     """
     device = own_device()
     peak = _MemoryPeak(device)
-    rows, _ = split_validation(faces.train, trial.spec.data.validation_fraction)
+    rows, _ = faces.split(trial.spec.data)
     # A schedule of one cycle refuses to go on after its last step.
     longer = replace_at(trial.spec, "train.epochs", max(_MOST_STEPS, trial.spec.train.epochs))
     longer_trial = dataclasses.replace(trial, spec=longer)

@@ -3,8 +3,8 @@
 A field of a trial has the value of the last of these that sets it: the defaults of
 odnbench/plan/specs.py, registry/slots.toml and registry/weights.toml; the pipeline's `[base]`;
 settings (the pipeline's own where rendered faces stand in, then `--settings`); `-s key=value`; the
-pipeline's `[axes]`; the variant's `changes`. An override of an axis replaces the axis, so that
-`-s variant=odn,brnet -s seed=0,1,2` picks trials.
+pipeline's `[axes]`; the variant's `changes`. An override of an axis replaces the axis, and one with
+commas is an axis, so that `-s variant=odn,brnet -s seed=0,1,2 -s ema=0,0.99` makes twelve trials.
 """
 
 import math
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from odnbench.errors import OdnbenchError, unknown
 from odnbench.plan.axes import combinations, keys_of, read_axes, with_axis
@@ -49,7 +49,7 @@ from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
-from odnbench.plan.specs import NONE, LossSpec, ModelSpec, TrainSpec, TrialSpec
+from odnbench.plan.specs import FILES, NONE, LossSpec, ModelSpec, TrainSpec, TrialSpec
 from odnbench.plan.toml import read_toml
 
 _MOST_TRIALS = 10_000
@@ -146,7 +146,7 @@ def _resolve(
     for text in overrides:
         key, value = _split_override(text, fields)
         asked[key] = value
-        if key in on_axes:
+        if key in on_axes or _is_axis(key, value, fields):
             values = [parse(item, fields[key], f"-s {key}") for item in value.split(",")]
             axes = with_axis(axes, key, values)
         else:
@@ -196,6 +196,14 @@ def _resolve(
             except OdnbenchError as error:
                 raise OdnbenchError(f"search space {space.name}: {key}: {error}") from error
     return trials
+
+
+def _is_axis(key: str, value: str, fields: Fields) -> bool:
+    """Whether the text `value` of a key stands for several values. A list is one value, and a file
+    may have a comma in its name.
+    """
+    origin: Any = get_origin(fields[key])
+    return "," in value and origin is not tuple and key not in FILES
 
 
 def overruled(

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import INLINE, Amounts, Names, bound, leaves, public_name
 
+# Keys of fields that may name a file or folder.
+FILES = ("model.pretrained", "train.teacher")
 NONE = "none"  # in place of a module: the slot stays empty
 # Metadata of a field whose default does what was done before there was the field: with its default
 # it is no part of a trial's id, so that results of before keep theirs.
@@ -88,6 +90,9 @@ class DataSpec:
     input_size: int = 224
     margin: float = 1.25  # side of the stored picture over side of the crop: room to augment
     validation_fraction: float = 0.1  # of the training faces
+    # Of the training faces that are not validated on, for learning curves: which share is trained
+    # on. A smaller share is a part of a larger one.
+    train_fraction: float = field(default=1.0, metadata=NEUTRAL)
     rendered_train: int = 3148  # faces drawn where the data set is absent
     rendered_test: int = 400  # per test split
     # Whether the test faces are predicted a second time, with occluders pasted on them.
@@ -107,6 +112,7 @@ class DataSpec:
             raise OdnbenchError("data.test must name at least one split, as 300w/common")
         bound("data", self, "margin", 1, 2)
         bound("data", self, "validation_fraction", 0.01, 0.9)
+        bound("data", self, "train_fraction", 0.001, 1)
         bound("data", self, "rendered_train", 10)
         bound("data", self, "rendered_test", 1)
 

@@ -27,7 +27,7 @@ from odnbench.plan.reference import NOT_COMPARED, Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Parameter, Space
-from odnbench.plan.specs import TrialSpec
+from odnbench.plan.specs import FILES, DataSpec, TrialSpec
 from odnbench.plan.titles import trial_titles
 from odnbench.plan.trials import Trial
 from odnbench.plan.weights import weights_file, weights_url
@@ -35,9 +35,6 @@ from odnbench.results.folder import ALL, TrialFolder
 from odnbench.results.plans import PLAN, PlanRecord, own_file
 from odnbench.results.teachers import teacher_content, teacher_files, teacher_folder
 from odnbench.sweep import damage
-
-# Keys of fields that may name a file or folder.
-_FILES = ("model.pretrained", "train.teacher")
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ class Plan:
         spec = self.trials[0].spec
 
         def here(key: str, value: Any) -> Any:
-            if key not in _FILES:
+            if key not in FILES:
                 return value
             return get_at(_with_files_here(replace_at(spec, key, value), self.cache), key)
 
@@ -248,6 +245,7 @@ def make_plan(
         notes.append(
             "--select test: epochs are chosen on the test set, so the errors are too small"
         )
+    notes += _fewer({spec.data: by_data[spec.data] for spec in specs})
     notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
     notes += _taught({(spec, by_data[spec.data].fingerprint) for spec in specs})
@@ -296,6 +294,19 @@ def _at_hand(spec: TrialSpec, registry: Registry, places: Places) -> bool:
     """Whether the data set that `spec` trains on lies below the data root."""
     dataset, _ = registry.split(spec.data.train)
     return find_root(dataset, places.data_root) is not None
+
+
+def _fewer(by_data: Mapping[DataSpec, TrialFaces]) -> Iterator[str]:
+    """A note for each share of the training faces that is trained on, where that is not all."""
+    for data, faces in by_data.items():
+        if data.train_fraction < 1:
+            used, _ = faces.split(data)
+            _, validated = faces.split(dataclasses.replace(data, train_fraction=1))
+            left = len(faces.train) - len(validated)
+            yield (
+                f"data.train_fraction {data.train_fraction:g}: {len(used)} of the {left} faces of "
+                f"{data.train} that are not validated on are trained on"
+            )
 
 
 def _taught(specs: Iterable[tuple[TrialSpec, str]]) -> list[str]:

@@ -184,6 +184,20 @@ def test_no_photograph_stands_on_both_sides_and_the_share_is_as_wanted(fraction:
         np.testing.assert_array_equal(first, second)
 
 
+def test_a_smaller_share_of_the_training_faces_is_part_of_a_larger_one() -> None:
+    faces = random_faces(50)
+    whole, validation = split_validation(faces, 0.1)
+    before = set[int]()
+    for share, count in ((0.1, 4), (0.5, 22), (1.0, 45)):
+        rows, same = split_validation(faces, 0.1, share)
+        assert len(rows) == len(set(rows)) == count
+        assert before < set(rows) <= set(whole)
+        np.testing.assert_array_equal(same, validation)
+        before = set(rows)
+    with pytest.raises(OdnbenchError, match=r"with data.train_fraction 0.02; raise it"):
+        split_validation(faces, 0.1, 0.02)
+
+
 def test_where_no_photograph_fits_the_smallest_is_validated_on() -> None:
     faces = dataclasses.replace(random_faces(9), groups=("a",) * 5 + ("b",) * 4)
     train, validation = split_validation(faces, 0.1)

@@ -234,9 +234,11 @@ def test_a_checkpoint_gives_the_predictions_on_disk_again(tmp_path: Path) -> Non
         load_checkpoint(build_network(trial_of("dm").spec, REGISTRY, 68), folder.checkpoint)
 
 
-def test_the_mean_shape_trial_has_the_error_of_the_mean_shape(tmp_path: Path) -> None:
-    folder = run(tmp_path / "a", "mean-shape")
-    rows, _ = split_validation(FACES.train, trial_of().spec.data.validation_fraction)
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_the_mean_shape_trial_has_the_error_of_the_mean_shape(tmp_path: Path, share: float) -> None:
+    folder = run(tmp_path / "a", "mean-shape", f"train_fraction={share}")
+    rows, _ = split_validation(FACES.train, trial_of().spec.data.validation_fraction, share)
+    assert len(rows) == round(share * 22)
     by_hand = FACES.test.to_image(np.repeat(FACES.train[rows].points_crop.mean(0)[None], 6, axis=0))
     found = folder.predictions
     np.testing.assert_allclose(found.predicted, by_hand, atol=1e-4)

@@ -169,6 +169,21 @@ def test_overriding_an_axis_replaces_it() -> None:
     ]
 
 
+def test_an_override_with_commas_is_an_axis_unless_its_field_takes_them() -> None:
+    overrides = ["variant=odn", "ema=0,0.99", "augment.annotation_offset=true,false", "seed=1,2"]
+    trials = resolve(load_pipeline("ablation"), REGISTRY, overrides=overrides)
+    assert [(t.seed, t.train.ema, t.augment.annotation_offset) for t in trials] == [
+        (seed, ema, offset)
+        for seed in (1, 2) for ema in (0.0, 0.99) for offset in (True, False)
+    ]  # fmt: skip
+    assert one("test=300w/common,300w/ibug").data.test == ("300w/common", "300w/ibug")
+    assert one("pretrained=a,b.npz").model.pretrained == "a,b.npz"
+    with pytest.raises(OdnbenchError, match=r"-s train.ema: expected a number, got 'no'"):
+        one("ema=0,no")
+    with pytest.raises(OdnbenchError, match="did you mean 'dm'"):
+        resolve(load_pipeline("ablation"), REGISTRY, overrides=["variant=cut,odm"])
+
+
 def test_an_unknown_key_in_a_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('titel = "mine"\n')
@@ -286,7 +301,8 @@ CHANGED = {
     "data.test": "300w/ibug", "data.input_size": "96", "train.optimizer": "sgd",
     "train.schedule": "cosine", "train.precision": "bf16", "train.select": "last",
     "augment.scale": "0.2", "augment.translation": "0.2", "augment.flip": "0.2",
-    "data.margin": "1.5", "data.validation_fraction": "0.2", "train.compile": "default",
+    "data.margin": "1.5", "data.validation_fraction": "0.2", "data.train_fraction": "0.5",
+    "train.compile": "default",
     "data.pasted_test": "false", "augment.annotation_offset": "false", "augment.occluders": "0.5",
     "augment.strength": "0.5", "augment.aspect": "0.2",
     **{f"augment.{effect}": "0.5" for effect in REGISTRY.all(Augmentation)},

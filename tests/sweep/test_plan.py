@@ -51,6 +51,16 @@ def test_the_content_id_follows_the_numbers_and_nothing_else(tmp_path: Path, cac
     assert identity() != identity("data.rendered_test=7")
 
 
+def test_a_plan_tells_how_many_faces_a_share_is(tmp_path: Path, cache: Path) -> None:
+    plan = plan_in(tmp_path, cache, "variant=odn", "train_fraction=0.5,1")
+    told = [note for note in plan.notes if note.startswith("data.train_fraction")]
+    assert told == [
+        "data.train_fraction 0.5: 11 of the 22 faces of 300w/train that are not validated on are "
+        "trained on"
+    ]
+    assert plan_in(tmp_path, cache, "variant=odn").trials[0].id == plan.trials[1].id
+
+
 def test_a_weights_file_is_found_from_any_folder(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
