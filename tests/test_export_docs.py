@@ -1,6 +1,7 @@
 """docs/export.md: its program of 20 lines predicts what the trial has predicted."""
 
 import ast
+import dataclasses
 import re
 from itertools import islice
 from pathlib import Path
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from helpers import Run
 
+import odnbench
 from odnbench.cli.app import app
 from odnbench.datasets.rendering.stand_ins import draw_faces
 from odnbench.datasets.sources import RENDERED_SEED
 from odnbench.plan.entries import Dataset
 from odnbench.sweep.plan import Plan
+from odnbench.sweep.trained import export
 
 PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
 (PROGRAM,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -68,3 +71,24 @@ def test_the_program_predicts_what_the_trial_predicted(
             )
             compared += 1
     assert compared == 12
+
+
+def test_a_box_is_grown_alike_by_the_program_and_by_odnbench(
+    finished: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    trial = next(one for one in finished.trials if one.spec.variant == "odn")
+    grown = dataclasses.replace(trial.box, grown=(0.1, 0.3, -0.1, 0.05))
+    other = dataclasses.replace(trial, box=grown)
+    file = tmp_path / "odn.onnx"
+    folder = finished.folder(trial)
+    export(other, folder, finished.registry, file, "onnx", quantised=False, nme_percent={})
+    monkeypatch.chdir(tmp_path)
+    program: dict[str, Any] = {}
+    exec(PROGRAM, program)
+    picture = np.random.default_rng(0).integers(0, 256, (200, 220, 3), np.uint8)
+    box = (60.0, 70, 140, 165)
+    found = odnbench.load(str(file)).predict(picture, box).points
+    np.testing.assert_allclose(program["landmarks"](picture, box), found, atol=1e-2)
+    plain = odnbench.load(str(folder.path)).predict(picture, box).points
+    assert np.abs(found - plain).mean() > 1

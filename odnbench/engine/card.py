@@ -116,6 +116,9 @@ def _limits(trial: Trial) -> Iterator[str]:
     trained, *tested = trial.coverage
     if trained.rendered and trial.spec.train.epochs:
         yield "Trained on rendered faces: it is a demonstration, and of no use on photographs."
+    share = trial.spec.data.train_fraction
+    if share < 1 and trial.spec.train.epochs:
+        yield f"Of the training faces that were not validated on, {share:.1%} were trained on."
     if any(split.rendered for split in tested):
         yield "Tested on rendered faces: the errors say nothing of photographs."
     if any(not split.rendered and split.official not in (0, split.faces) for split in tested):

@@ -49,7 +49,8 @@ class FilePredictor(Predictor):
         crop = record["crop"]
         self.title = str(record["title"])
         self.scheme = from_mapping(Scheme, record["scheme"], f"{name}: scheme")
-        rule = {key: crop[key] for key in ("shape", "factor")}
+        # Files of before have no "grown".
+        rule = {key: crop[key] for key in ("shape", "factor", "grown") if key in crop}
         rule |= {"name": "exported", "title": "of the file", "source": crop["box"]}
         self.rule = from_mapping(BoxRule, rule, f"{name}: crop")
         self.stored_px, self.input_px = int(crop["resized_px"]), int(crop["middle_px"])
