@@ -15,8 +15,9 @@ from odnbench.plan.specs import NONE, TrialSpec, differing_fields
 
 def trial_titles(specs: Sequence[TrialSpec], registry: Registry) -> list[str]:
     """A title for each of `specs`: the variant's, the modules that stand in the slots in place of
-    the variant's own, whether there is a flip test or a teacher, and all else in which specs of
-    this variant differ. The titles of the variants tell what differs between variants alone.
+    the variant's own, whether there is a flip test or a teacher, and whatever else differs among
+    specs of one variant, unless it is what this variant is defined by. The titles of the variants
+    tell what differs between variants alone.
 
     A number of a flip test is unlike one without, and a teacher is more than the variant: each row
     says so, whether the others have it or not. The variant's name takes the place of its title
@@ -25,12 +26,17 @@ def trial_titles(specs: Sequence[TrialSpec], registry: Registry) -> list[str]:
     by_variant: dict[str, list[TrialSpec]] = defaultdict(list)
     for spec in specs:
         by_variant[spec.variant].append(spec)
-    keys = {variant: differing_fields(group) for variant, group in by_variant.items()}
-    return [_title(spec, registry, keys[spec.variant]) for spec in specs]
+    differing = {variant: differing_fields(group) for variant, group in by_variant.items()}
+    keys = dict.fromkeys(key for group in differing.values() for key in group)
+    return [_title(spec, registry, keys, differing[spec.variant]) for spec in specs]
 
 
-def _title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
-    """The title of `spec`, with the values at `keys`."""
+def _title(
+    spec: TrialSpec, registry: Registry, keys: Iterable[str], differing: Iterable[str]
+) -> str:
+    """The title of `spec`, with the values at those of `keys` that its variant does not set, or in
+    which specs of its variant are `differing` all the same.
+    """
     title, own = spec.variant, set[str]()
     with suppress(OdnbenchError):
         variant = registry.get(Variant, spec.variant)
@@ -47,7 +53,11 @@ def _title(spec: TrialSpec, registry: Registry, keys: Iterable[str]) -> str:
         told.append("flip test")
     if spec.train.teacher and spec.train.epochs:
         told.append(f"taught by {PurePath(spec.train.teacher).name}")
-    said = [key for key in dict.fromkeys([*others, *keys]) if key != "data.flip_test"]
+    said = [
+        key
+        for key in dict.fromkeys([*others, *keys])
+        if key != "data.flip_test" and (key in differing or key.rpartition(".")[2] not in own)
+    ]
     told += [f"{key.rpartition('.')[2]} {values.get(key, NONE)}" for key in said]
     return one_line(", ".join(told))
 

@@ -31,7 +31,7 @@ def test_variants_have_their_titles_and_seeds_are_told_where_they_differ(
     assert titles(registry, "variant=gm", "seed=0,3") == ["BRNet+GM, seed 0", "BRNet+GM, seed 3"]
 
 
-def test_what_differs_among_others_alone_is_no_part_of_a_title(registry: Registry) -> None:
+def test_what_a_variant_is_defined_by_is_no_part_of_its_title(registry: Registry) -> None:
     pipeline = dataclasses.replace(
         load_pipeline("ablation"),
         reference="",
@@ -46,11 +46,11 @@ def test_what_differs_among_others_alone_is_no_part_of_a_title(registry: Registr
         },
     )
     assert trial_titles(resolve(pipeline, registry), registry) == [
-        "BRNet+GM+LM+DM (ODN), learning_rate 0.001",
-        "BRNet+GM+LM+DM (ODN), learning_rate 0.01",
-        "BRNet+GM, geometry gm",
-        "BRNet+GM, geometry gm-outer",
-        "BRNet+DM",
+        "BRNet+GM+LM+DM (ODN), learning_rate 0.001, geometry gm",
+        "BRNet+GM+LM+DM (ODN), learning_rate 0.01, geometry gm",
+        "BRNet+GM, learning_rate 0.001, geometry gm",
+        "BRNet+GM, geometry gm-outer, learning_rate 0.001",
+        "BRNet+DM, learning_rate 0.001",
     ]
 
 
