@@ -55,11 +55,10 @@ def box_rule_of(rule: SchemeMap, box: BoxRule, mean_shape: Floats) -> BoxRule:
         return box
     low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
     seen = mapped(mean_shape, rule)
-    from_low, from_high = seen.min(axis=0) - low, high - seen.max(axis=0)
-    left, top, right, bottom = np.concatenate([from_low, from_high]) / np.tile(
-        np.ptp(seen, axis=0), 2
-    )
-    return replace(box, grown=(float(left), float(top), float(right), float(bottom)))
+    sides = np.ptp(seen, axis=0)
+    left, top = ((seen.min(axis=0) - low) / sides).tolist()
+    right, bottom = ((high - seen.max(axis=0)) / sides).tolist()
+    return replace(box, grown=(left, top, right, bottom))
 
 
 def told(rule: SchemeMap, takes: Scheme) -> str:

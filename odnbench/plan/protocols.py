@@ -64,7 +64,7 @@ class SchemeMap:
 
     def __post_init__(self) -> None:
         for landmark in self.y:
-            if not landmark.isdecimal() or int(landmark) >= len(self.points):
+            if landmark not in map(str, range(len(self.points))):
                 raise OdnbenchError(
                     f"y must name landmarks from 0 to {len(self.points) - 1}, got '{landmark}'"
                 )

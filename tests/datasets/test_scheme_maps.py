@@ -87,6 +87,7 @@ def test_a_map_is_found_by_its_schemes_and_said_with_what_is_lost() -> None:
     ("changes", "reason"),
     [
         ({"y": {"2": (0,)}}, "y must name landmarks from 0 to 1, got '2'"),
+        ({"y": {"01": (0,)}}, "y must name landmarks from 0 to 1, got '01'"),
         ({"points": ((0,), ())}, "landmark 1 must be the mean of at least one landmark"),
         ({"y": {"1": (-1,)}}, r"landmark 1 must be the mean .* got \[-1\]"),
     ],

@@ -103,6 +103,7 @@ def test_another_tools_predictions_become_a_row_and_a_curve(finished: Plan, tmp_
     value = f"{row.number('nme', '300w/full').mean:.2f}"
     (bars,) = re.findall(rf"!\[NME in percent on 300w/full: .*; foreign {value}\.\]\((.*)\)", text)
     assert (path.parent / bars).is_file()
+    assert "(not comparable as they stand: foreign: box rule the tool's own, not landmarks)" in text
     (mark,) = set(re.findall(r"\| foreign \| – \| [^|]*\) (.) \| no detectable difference", text))
     assert f"\n{mark} box rule the tool's own, not landmarks\n" in text
     assert "foreign: predictions of other tools, on pictures that they cropped" in text

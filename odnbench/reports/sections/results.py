@@ -104,13 +104,14 @@ def _methods(report: Report, styles: dict[str, Style]) -> Plot | None:
         return None
     shown = [(row, found, None) for row in report.table if (found := row.number("nme", column))]
     told = "; ".join(f"{row.title} {found.mean:.2f}" for row, found, _ in shown)
+    unlike = (f"{r.title}: {why}" for r, *_ in shown if (why := report.unlike_of(r, column)))
+    caption: Phrase = (
+        "NME of our models and of the methods whose predictions were given, on ", Code(column),
+        f" (not comparable as they stand: {reasons})." if (reasons := "; ".join(unlike)) else ".",
+    )  # fmt: skip
     return Plot(
         "methods",
-        (
-            "NME of our models and of the methods whose predictions were given, on ",
-            Code(column),
-            ".",
-        ),
+        caption,
         f"NME in percent on {column}: {told}.",
         lambda: errors_figure(shown, styles, f"{column} ({report.columns[column]})"),
     )
