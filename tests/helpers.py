@@ -22,13 +22,13 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # Of commands whose tests are about something else: logging to MLflow takes longer than they do.
 NO_MLFLOW = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 TINY = (
+    # As exported files compute: on a processor with bf16 the default is another one.
+    "train.precision=float32",
     "data.input_size=32",
     "data.rendered_train=24",
     "data.rendered_test=6",
     "train.batch_size=8",
     "train.epochs=2",
-    # What an exported file, which is float32, must come to on a processor with bf16 too.
-    "train.precision=float32",
 )
 
 
