@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from helpers import TINY
+
+# What trained the plan of the fixture `finished`.
 AGAIN = (
     "run", "ablation", "--executor", "inline",
-    "-s", "variant=mean-shape,brnet,odn", "-s", "epochs=2", "-s", "batch_size=8",
-    "-s", "input_size=32", "-s", "rendered_train=24", "-s", "rendered_test=6",
+    *(part for text in ("variant=mean-shape,brnet,odn", *TINY) for part in ("-s", text)),
 )  # fmt: skip
 
 
