@@ -25,7 +25,7 @@ from odnbench.engine.fit import TrialFailed, predict_test
 from odnbench.engine.training import on_device, own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import to_mapping
-from odnbench.plan.protocols import FLIP_TEST, BoxRule, SchemeMap
+from odnbench.plan.protocols import FLIP_TEST, SchemeMap
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage, Trial
 from odnbench.results.folder import TrialFolder
@@ -40,7 +40,6 @@ class Tested:
 
     faces: FaceSet
     coverage: Coverage
-    rule: BoxRule  # of the crops
     map: SchemeMap | None  # from the network's landmarks to those of the faces, where they differ
     notes: tuple[str, ...]  # sentences for people: what was substituted or is missing
 
@@ -85,7 +84,7 @@ def faces_for(
             f"`odnbench data doctor {dataset.name}` says what is missing"
         )
     notes += [*source.missing, *source.rules]
-    return Tested(faces, coverage, rule, scheme_map, tuple(notes))
+    return Tested(faces, coverage, scheme_map, tuple(notes))
 
 
 def evaluate(trial: Trial, folder: TrialFolder, tested: Tested, registry: Registry) -> Predictions:
