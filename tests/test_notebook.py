@@ -57,9 +57,19 @@ def test_the_best_trial_is_that_of_the_lowest_validation_error(finished: Plan) -
 
 
 @pytest.mark.parametrize(
-    ("model", "told"), [("best:cofw", "no results of 'cofw'"), ("nothing", "best:PIPELINE")]
+    ("model", "told"),
+    [
+        ("best:cofw", "no results of 'cofw'"),
+        ("nothing", "best:PIPELINE"),
+        ("gone.onnx", "gone.onnx is not there"),
+        ("program.pt2", "only ONNX files are read"),
+    ],
 )
-def test_what_is_no_trained_network_is_told(finished: Plan, model: str, told: str) -> None:
+def test_what_is_no_trained_network_is_told(
+    finished: Plan, model: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("program.pt2").touch()
     with pytest.raises(OdnbenchError, match=told):
         odnbench.load(model, storage=finished.storage)
 

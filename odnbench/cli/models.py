@@ -1,12 +1,10 @@
 """How commands that use a trained network are told which one."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from odnbench.cli.terminal import plans_of, results_in
-from odnbench.plan.paths import path_of
 
 if TYPE_CHECKING:
     from odnbench.results.folder import TrialFolder
@@ -15,12 +13,6 @@ ModelArgument = Annotated[
     str,
     typer.Argument(help="Folder of a trial, its checkpoint, or best:PIPELINE."),
 ]
-
-
-def exported_file(model: str) -> Path | None:
-    """The exported file that `model` names by its ending, or None."""
-    path = path_of(model)
-    return path if path.suffix.lower() in (".onnx", ".pt2") else None
 
 
 def model_of(model: str, storage: str) -> "TrialFolder":

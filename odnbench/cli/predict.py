@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odnbench.cli.models import exported_file, model_of
+from odnbench.cli.models import model_of
 from odnbench.cli.options import DataRootOption, RegistryOption, StorageOption
 from odnbench.cli.places import check_writable
 from odnbench.cli.terminal import (
@@ -57,6 +57,7 @@ def predict_command(
 ) -> None:
     """Predict the landmarks of faces in pictures and videos."""
     from odnbench.datasets.inputs import sources_of
+    from odnbench.results.models import exported_file
 
     _check_one(boxes, detector, whole_picture)
     check_writable(out, "--out")

@@ -6,7 +6,7 @@ from pathlib import Path
 from odnbench.engine.file_predictor import FilePredictor
 from odnbench.engine.predictor import Predictor, TrainedPredictor
 from odnbench.plan.registry import Registry
-from odnbench.results.models import find_model
+from odnbench.results.models import exported_file, find_model
 
 
 def load(
@@ -19,7 +19,7 @@ def load(
     folders of entries that it was made of, beside those that are shipped or installed. Raises
     OdnbenchError where there is no such network, or its weights are gone or damaged.
     """
-    if Path(model).suffix.lower() == ".onnx":
-        return FilePredictor(Path(model))
+    if file := exported_file(str(model)):
+        return FilePredictor(file)
     folder = find_model(str(model), Path(storage))
     return TrainedPredictor.load(folder, Registry.load(map(Path, registry)))

@@ -23,6 +23,12 @@ def pipeline_of(model: str) -> str:
     return name
 
 
+def exported_file(model: str) -> Path | None:
+    """The exported file that `model` names by its ending, or None."""
+    path = path_of(model)
+    return path if path.suffix.lower() in (".onnx", ".pt2") else None
+
+
 def find_model(model: str, storage: Path, shown: str = "") -> TrialFolder:
     """The folder of the trained network that `model` names.
 
