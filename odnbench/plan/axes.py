@@ -50,8 +50,21 @@ def keys_of(axes: Axes) -> set[str]:
     return {key for changes in axes.values() for change in changes for key in change}
 
 
+def keys_at_every_point(axes: Axes) -> set[str]:
+    """The dotted keys that every point of an axis sets."""
+    return {key for own in axes.values() for key in own[0] if all(key in point for point in own)}
+
+
 def with_axis(axes: Axes, key: str, values: Sequence[Any]) -> Axes:
-    """`axes` with an axis of `key` alone in place of the axis that sets it, or else behind all."""
+    """`axes` with an axis of `key` alone in place of the axis that sets it, or else behind all.
+
+    Raises OdnbenchError for a key that only some points of an axis set.
+    """
+    if key in keys_of(axes) - keys_at_every_point(axes):
+        raise OdnbenchError(
+            f"-s {key}: some points of an axis set it, so that the others can be given one value "
+            "and not several; vary it in a pipeline of its own"
+        )
     kept = {(key if key in keys_of({name: own}) else name): own for name, own in axes.items()}
     return kept | {key: [{key: value} for value in values]}
 

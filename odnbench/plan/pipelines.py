@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from odnbench.errors import OdnbenchError, unknown
-from odnbench.plan.axes import combinations, keys_of, read_axes, with_axis
+from odnbench.plan.axes import combinations, keys_at_every_point, keys_of, read_axes, with_axis
 from odnbench.plan.conversion import (
     Names,
     convert,
@@ -138,7 +138,7 @@ def _resolve(
     _check_pipeline(pipeline, registry, fields)
     changes = flat(pipeline.base, fields, f"pipeline {pipeline.name}, [base]")
     axes = read_axes(pipeline.axes, fields, f"pipeline {pipeline.name}, [axes]")
-    on_axes = keys_of(axes)
+    on_axes = keys_at_every_point(axes)
     for name in (pipeline.rendered if rendered else "", settings):
         if name:
             changes |= _read_settings(name, fields)
@@ -209,10 +209,10 @@ def _is_axis(key: str, value: str, fields: Fields) -> bool:
 def overruled(
     specs: Iterable[TrialSpec], registry: Registry, overrides: Sequence[str]
 ) -> list[str]:
-    """A line for each of `overrides` that some variants do not follow.
+    """A line for each of `overrides` that some trials do not follow.
 
     A variant that is defined without something stays without it: the mean shape is not trained,
-    however many epochs the others get.
+    however many epochs the others get. A point of an axis keeps what it sets.
     """
     fields = spec_fields(registry)
     notes = []
@@ -227,6 +227,14 @@ def overruled(
         if without:
             kept = ", ".join(f"{variant} ({kept})" for variant, kept in without.items())
             notes.append(f"-s {key}={value} does not reach what is defined without it: {kept}")
+        elif not _is_axis(key, value, fields):
+            wanted = parse(value, fields[key], f"-s {key}")
+            own = {found for spec in specs if (found := get_at(spec, key)) != wanted}
+            if own:
+                kept = ", ".join(sorted(map(str, own)))
+                notes.append(
+                    f"-s {key}={value} does not reach the trials that have their own: {kept}"
+                )
     return notes
 
 

@@ -55,8 +55,13 @@ class Reference:
         if len(found) == 1:
             return ""
         if not found:
-            there = dict.fromkeys(_written(_values_at(self.values, spec)) for spec in specs)
-            return f"reference {self} is none of the rows; there are {'; '.join(there)}"
+            others = [
+                {key: value for key, value in own.items() if value != self.values[key]}
+                for own in (_values_at(self.values, spec) for spec in specs)
+            ]
+            fewest = min(map(len, others))
+            nearest = dict.fromkeys(_written(own) for own in others if len(own) == fewest)
+            return f"reference {self} is none of the rows; the nearest have {'; '.join(nearest)}"
         values = self.values | _values_at(differing_fields(found), found[0])
         return (
             f"reference {self} is {len(found)} rows; name one of them, as in reference = "

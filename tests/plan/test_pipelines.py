@@ -18,7 +18,7 @@ from odnbench.plan.entries import (
     Variant,
 )
 from odnbench.plan.ids import canonical_json, content_id, trial_id
-from odnbench.plan.pipelines import load_pipeline, overruled, resolve, spec_fields
+from odnbench.plan.pipelines import Pipeline, load_pipeline, overruled, resolve, spec_fields
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import FAMILIES, Registry, import_target
 from odnbench.plan.shipped import shipped
@@ -167,6 +167,32 @@ def test_overriding_an_axis_replaces_it() -> None:
     assert [(t.variant, t.seed) for t in trials] == [
         (variant, seed) for variant in ("odn", "gm") for seed in (3, 4, 5)
     ]
+
+
+def test_an_override_of_what_some_points_of_an_axis_set_is_for_the_others() -> None:
+    points = [
+        {"variant": "odn"},
+        {"variant": "odn", "ema": 0.5},
+        {"variant": "cut", "model.pretrained": "none"},
+    ]
+    pipeline = Pipeline(name="mine", title="Mine", axes={"network": points})
+
+    trials = resolve(pipeline, REGISTRY, overrides=["ema=0.9", "pretrained=mine.npz"])
+
+    assert [(t.variant, t.train.ema, t.model.pretrained) for t in trials] == [
+        ("odn", 0.9, "mine.npz"),
+        ("odn", 0.5, "mine.npz"),
+        ("cut", 0.9, "none"),
+    ]
+    assert overruled(trials, REGISTRY, ["ema=0.9", "pretrained=mine.npz", "variant=odn"]) == [
+        "-s train.ema=0.9 does not reach the trials that have their own: 0.5",
+        "-s model.pretrained=mine.npz does not reach the trials that have their own: none",
+        "-s variant=odn does not reach the trials that have their own: cut",
+    ]
+    with pytest.raises(OdnbenchError, match=r"-s train\.ema: some points of an axis set it"):
+        resolve(pipeline, REGISTRY, overrides=["ema=0,0.9"])
+    trials = resolve(pipeline, REGISTRY, overrides=["variant=cut"])
+    assert [(t.variant, t.train.ema) for t in trials] == [("cut", 0.0)]
 
 
 def test_an_override_with_commas_is_an_axis_unless_its_field_takes_them() -> None:

@@ -111,7 +111,7 @@ def test_a_reference_that_is_several_rows_is_told_how_to_name_one() -> None:
         ("ond", "did you mean 'odn'"),
         ({"variant": "ond"}, "did you mean 'odn'"),
         ({"criterium": "l2"}, "did you mean 'loss.criterion'"),
-        ({"variant": "odn", "loss.criterion": "l1"}, 'there are variant = "odn", "loss.criterion"'),
+        ({"loss.criterion": "l1", "variant": "odn"}, 'the nearest have "loss.criterion" = "l2"'),
         ({"annotation_offset": "yes"}, "expected true or false, got 'yes'"),
         ({"seed": 0}, "leave 'seed' out"),
         (3, "reference: expected a text, got 3"),
