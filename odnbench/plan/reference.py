@@ -1,7 +1,8 @@
 """The reference of a pipeline: the row of its report that the other rows are compared with.
 
 It is the name of a variant, or, where a variant has several rows, a table of what the trials of the
-row have: `reference = { variant = "cut", "model.head" = "regression" }`.
+row have: `reference = { variant = "cut", "model.head" = "regression" }`. "first row" is that of the
+plan's first trial, whatever it is trained with.
 """
 
 import dataclasses
@@ -15,7 +16,18 @@ from odnbench.plan.fields import flat, spec_fields
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, TrialSpec, differing_fields
 
+FIRST_ROW = "first row"
 NOT_COMPARED = "no row is compared with another: "  # a note of a plan, before the reason
+
+
+def settled(
+    written: str | Mapping[str, Any], specs: Iterable[TrialSpec]
+) -> str | Mapping[str, Any]:
+    """A reference as it is written; of "first row", what tells that row of `specs` from others."""
+    if written != FIRST_ROW:
+        return written
+    rows = list(dict.fromkeys(dataclasses.replace(spec, seed=0) for spec in specs))
+    return _values_at(differing_fields(rows), rows[0])
 
 
 class Reference:

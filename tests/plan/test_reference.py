@@ -1,5 +1,6 @@
 """The row that others are compared with, and axes whose points set several keys."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from helpers import REGISTRY
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.pipelines import Pipeline, resolve
-from odnbench.plan.reference import Reference
+from odnbench.plan.reference import Reference, settled
 from odnbench.plan.specs import TrialSpec
 
 CRITERIA = [{"criterion": "l2"}, {"loss.criterion": "wing", "unit": "pixels"}]
@@ -121,6 +122,24 @@ def test_a_reference_that_cannot_be_meant_is_refused(reference: Any, message: st
     with pytest.raises(OdnbenchError) as caught:
         resolve(pipeline(reference, variant=["odn"]), REGISTRY)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("overrides", [(), ("pretrained=mine.npz", "ema=0.9")])
+def test_the_first_row_is_the_reference_whatever_overrides_make_of_it(
+    overrides: tuple[str, ...],
+) -> None:
+    points = [{"variant": "cut"}, {"variant": "dm"}, {"variant": "cut", "pretrained": "none"}]
+    specs = resolve(
+        pipeline("first row", network=points, seed=[3, 4]), REGISTRY, overrides=overrides
+    )
+
+    reference = Reference(settled("first row", specs), REGISTRY)
+
+    assert reference.fault(specs) == ""
+    assert [dataclasses.replace(row, seed=3) for row in reference.rows(specs)] == specs[:1]
+    assert set(reference.values) == {"variant", "model.distillation", "model.pretrained"}
+    assert settled("first row", specs[:2]) == {}  # one row: nothing to compare
+    assert settled("odn", specs) == "odn"
 
 
 def test_overrides_may_leave_the_reference_out() -> None:

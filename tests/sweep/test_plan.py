@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Backbone
 from odnbench.plan.pipelines import load_pipeline, resolve
+from odnbench.plan.reference import NOT_COMPARED, Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage
 from odnbench.sweep.inline import run_inline
@@ -49,6 +51,16 @@ def test_the_content_id_follows_the_numbers_and_nothing_else(tmp_path: Path, cac
     assert identity() != identity("loss.beta=1e-5")
     assert identity() != identity("seed=1")
     assert identity() != identity("data.rendered_test=7")
+
+
+def test_a_plan_keeps_what_its_first_row_is_as_the_reference(tmp_path: Path, cache: Path) -> None:
+    pipeline = load_pipeline("ingredients")
+    plan = make_plan(pipeline, Registry.load(), Places(tmp_path, cache), overrides=TINY)
+    assert isinstance(plan.pipeline.reference, Mapping)
+    reference = Reference(plan.pipeline.reference, plan.registry)
+    rows = reference.rows([trial.spec for trial in plan.trials])
+    assert rows == [plan.trials[0].spec]
+    assert not [note for note in plan.notes if note.startswith(NOT_COMPARED)]
 
 
 def test_a_plan_tells_how_many_faces_a_share_is(tmp_path: Path, cache: Path) -> None:
