@@ -31,7 +31,9 @@ def test_variants_have_their_titles_and_seeds_are_told_where_they_differ(
     assert titles(registry, "variant=gm", "seed=0,3") == ["BRNet+GM, seed 0", "BRNet+GM, seed 3"]
 
 
-def test_what_a_variant_is_defined_by_is_no_part_of_its_title(registry: Registry) -> None:
+def test_what_a_variant_is_defined_by_and_what_most_have_is_no_part_of_a_title(
+    registry: Registry,
+) -> None:
     pipeline = dataclasses.replace(
         load_pipeline("ablation"),
         reference="",
@@ -46,12 +48,27 @@ def test_what_a_variant_is_defined_by_is_no_part_of_its_title(registry: Registry
         },
     )
     assert trial_titles(resolve(pipeline, registry), registry) == [
-        "BRNet+GM+LM+DM (ODN), learning_rate 0.001, geometry gm",
-        "BRNet+GM+LM+DM (ODN), learning_rate 0.01, geometry gm",
-        "BRNet+GM, learning_rate 0.001, geometry gm",
-        "BRNet+GM, geometry gm-outer, learning_rate 0.001",
-        "BRNet+DM, learning_rate 0.001",
+        "BRNet+GM+LM+DM (ODN)",
+        "BRNet+GM+LM+DM (ODN), learning_rate 0.01",
+        "BRNet+GM",
+        "BRNet+GM, geometry gm-outer",
+        "BRNet+DM",
     ]
+
+
+def test_what_half_of_the_trials_have_is_told(registry: Registry) -> None:
+    assert titles(registry, "variant=gm", "ema=0,0.9") == ["BRNet+GM, ema 0.0", "BRNet+GM, ema 0.9"]
+    assert titles(registry, "variant=gm", "ema=0,0.9,0.99")[0] == "BRNet+GM, ema 0.0"
+
+
+@pytest.mark.parametrize("name", ["ingredients", "alternatives", "heads", "criteria"])
+def test_rows_of_shipped_pipelines_have_titles_of_their_own(name: str, registry: Registry) -> None:
+    specs = dict.fromkeys(
+        dataclasses.replace(spec, seed=0) for spec in resolve(load_pipeline(name), registry)
+    )
+    found = trial_titles(list(specs), registry)
+    assert len(set(found)) == len(specs)
+    assert max(map(len, found)) < 80
 
 
 def test_a_module_in_place_of_the_usual_one_is_in_the_title(registry: Registry) -> None:

@@ -36,6 +36,24 @@ def test_rows_of_one_variant_are_told_apart_by_what_differs(tmp_path: Path) -> N
     assert f"Difference: of the mean NME from that of **{titles[0]}**" in page_of(report)
 
 
+def test_what_titles_are_silent_about_is_in_a_table(tmp_path: Path) -> None:
+    rates = range(1, 10)
+    made = [Made("cut", Faces(errors("l2", rate)), 0, (f"learning_rate={rate}e-3",))
+            for rate in rates]  # fmt: skip
+    made += [Made("cut", Faces(errors("l1", 0)), 0, ("criterion=l1", "learning_rate=0.001"))]
+    report = report_of(tmp_path, *made, reference="")
+    assert [row.title for row in report.rows] == [
+        *(f"cut backbone, no module, learning_rate 0.00{rate}" for rate in rates),
+        "cut backbone, no module, criterion l1, learning_rate 0.001",
+    ]
+    page = page_of(report)
+    assert "| `loss.criterion` | l2 (9), l1 (1) |" in page
+    assert "| `train.learning_rate` | 0.001 (2), 0.002 (1), " in page
+    assert "0.008 (1), 1 more |" in page
+    alike = report_of(tmp_path / "alike", *trials()[:2], reference="")  # two seeds
+    assert "What trials differ in" not in page_of(alike)
+
+
 def test_a_comparison_with_a_named_row_is_the_one_of_the_errors(tmp_path: Path) -> None:
     report = report_of(tmp_path, *trials(), reference={"variant": "cut", "criterion": "l2"})
     by_hand = {name: np.array([errors(name, seed) for seed in (0, 1)]) for name in MEANS}

@@ -1,6 +1,10 @@
 """How the numbers were made: protocols, notes of the plan, trials, versions and settings."""
 
+from collections import Counter
+
+from odnbench.plan.conversion import leaves
 from odnbench.plan.protocols import FLIP_TEST
+from odnbench.plan.specs import NONE
 from odnbench.plan.trials import Coverage
 from odnbench.reports import texts
 from odnbench.reports.document import (
@@ -18,6 +22,8 @@ from odnbench.reports.document import (
 )
 from odnbench.reports.report import Report
 from odnbench.reports.sections.cells import number
+
+_MOST_VALUES = 8  # of a setting that are listed; a search may have hundreds
 
 
 def protocols(report: Report) -> Section:
@@ -74,9 +80,31 @@ def environment(report: Report) -> Section:
             (Column("setting", "code"), Column("value", "text")),
             shared,
         ),
-        _trials(report),
     ]
+    if varied := _varied(report):
+        blocks.append(varied)
+    blocks.append(_trials(report))
     return Section("How these numbers were made", tuple(blocks), folded=True)
+
+
+def _varied(report: Report) -> Table | None:
+    """What trials differ in; None where it is nothing but the seed."""
+    specs = [leaves(trial.trial.spec) for trial in report.trials]
+    keys = [key for key in dict.fromkeys(key for spec in specs for key in spec)
+            if key not in report.common and key != "seed"]  # fmt: skip
+    lines = []
+    for key in keys:
+        counts = Counter(_text(spec.get(key, NONE)) for spec in specs).most_common()
+        told = [f"{value} ({count})" for value, count in counts[:_MOST_VALUES]]
+        if len(counts) > _MOST_VALUES:
+            told.append(f"{len(counts) - _MOST_VALUES} more")
+        lines.append(Line((Cell(key), Cell(", ".join(told)))))
+    caption = (
+        "What trials differ in, with the number of trials that have each value. Titles are silent "
+        "about the value of more than half of the rows."
+    )
+    columns = (Column("setting", "code"), Column("values", "text"))
+    return Table("varied", (caption,), columns, tuple(lines)) if lines else None
 
 
 def _trials(report: Report) -> Table:
