@@ -5,7 +5,6 @@ The steps are those of `fit`, on the trial's own faces; nothing is written.
 
 # B images in a batch
 
-import ctypes
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from odnbench.datasets.sources import TrialFaces
 from odnbench.engine.cost import seconds_of
 from odnbench.engine.evaluate import FlipTest, predict
 from odnbench.engine.fit import spectrum
+from odnbench.engine.memory import return_freed_memory
 from odnbench.engine.training import Batch, Training, on_device, own_device
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.registry import Registry
@@ -138,8 +138,8 @@ class _MemoryPeak:
         else:
             # On Linux, freed memory is returned and the peak reset, so that an earlier peak does
             # not hide the new one; elsewhere only a peak above all earlier ones is seen.
-            with suppress(AttributeError, OSError):
-                ctypes.CDLL(None).malloc_trim(0)
+            return_freed_memory()
+            with suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")
             self.before = _peak_resident_bytes()
 

@@ -18,6 +18,7 @@ import torch
 from odnbench.datasets.sources import TrialFaces
 from odnbench.engine.disturb import predict_disturbed
 from odnbench.engine.fit import TrialFailed, fit
+from odnbench.engine.memory import return_freed_memory
 from odnbench.errors import OdnbenchError
 from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.registry import Registry
@@ -124,6 +125,8 @@ def run_trial(
         folder.forget_progress()  # the progress may be what does not fit the network
     else:
         return ""
+    finally:
+        return_freed_memory()
     with suppress(OSError):  # the reason may be a full disk
         folder.set_status("failed", reason)
         if trace:
