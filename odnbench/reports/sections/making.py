@@ -89,11 +89,11 @@ def environment(report: Report) -> Section:
 
 def _varied(report: Report) -> Table | None:
     """What trials differ in; None where it is nothing but the seed."""
-    specs = [leaves(trial.trial.spec) for trial in report.trials]
-    keys = [key for key in dict.fromkeys(key for spec in specs for key in spec)
-            if key not in report.common and key != "seed"]  # fmt: skip
+    specs, shared = [leaves(trial.trial.spec) for trial in report.trials], report.common
     lines = []
-    for key in keys:
+    for key in dict.fromkeys(key for spec in specs for key in spec):
+        if key in shared or key == "seed":
+            continue
         counts = Counter(_text(spec.get(key, NONE)) for spec in specs).most_common()
         told = [f"{value} ({count})" for value, count in counts[:_MOST_VALUES]]
         if len(counts) > _MOST_VALUES:
