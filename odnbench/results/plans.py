@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -113,6 +114,15 @@ def is_kept_beside_trials(name: str) -> bool:
     return not name.startswith(".") and name.endswith((".json", ".journal", ".toml"))
 
 
+def any_plan_files(storage: Path) -> list[Path]:
+    """The plan.json files below `storage` and the plans' own files beside them, sorted.
+
+    Folders may appear and go while it looks: another command may be at work in `storage`.
+    """
+    # Path.glob of Python before 3.13 raises where a folder goes.
+    return sorted(storage / name for name in glob("*/plan*.json", root_dir=storage))  # noqa: PTH207
+
+
 def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list[Path]:
     """The plan.json files below `storage`, of `pipelines` or, if none is named, of all.
 
@@ -120,8 +130,7 @@ def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list
     """
     shown = shown or str(storage)
     # Where plan.json is lost, the plans' own files are left, and PlanRecord.load names them.
-    plans = sorted(storage.glob("*/plan*.json"))
-    known = {path.parent.name: path.with_name(PLAN) for path in plans}
+    known = {path.parent.name: path.with_name(PLAN) for path in any_plan_files(storage)}
     if not known:
         raise OdnbenchError(f"no results below {shown}; run `odnbench run ablation` first")
     if absent := [name for name in pipelines if name not in known]:

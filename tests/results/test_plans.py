@@ -1,5 +1,6 @@
 """The plans in a pipeline's folder, and whether a sweep is at work there."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,21 @@ def test_a_second_sweep_in_a_folder_is_refused(tmp_path: Path) -> None:
     with alone_in(tmp_path):
         assert is_at_work(tmp_path)
     assert not is_at_work(tmp_path)
+
+
+def test_a_folder_that_goes_while_plans_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record("1").save(tmp_path / "ablation")
+    passing = tmp_path / "passing"
+    passing.mkdir()
+    scan = os.scandir
+
+    def scan_after_it_went(path: str | Path) -> object:
+        if Path(path) == passing:
+            passing.rmdir()
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_after_it_went)
+    assert plan_files(tmp_path, []) == [tmp_path / "ablation" / "plan.json"]
+    assert not passing.exists()

@@ -71,21 +71,33 @@ def test_an_output_that_cannot_be_written_is_told_at_once(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
 
 
-def test_trying_a_place_takes_no_file_away(tmp_path: Path) -> None:
-    """Also not where many commands try it at the same moment."""
+def test_trying_a_place_leaves_and_shows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that look into the folder meanwhile meet nothing that will go, and many commands may
+    try it at the same moment.
+    """
+    seen = []
+    write = Path.write_bytes
+
+    def look(path: Path, data: bytes) -> int:
+        seen.extend(name for name in os.listdir(tmp_path) if not name.startswith("."))  # noqa: PTH208
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", look)
     with ThreadPoolExecutor(8) as threads:
-        names = [f"runs/{index}/file" for index in range(200)]
+        names = [f"runs/{index % 3}/file" for index in range(200)]
         list(threads.map(partial(check_writable, tmp_path, "--storage"), names))
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not seen and not list(tmp_path.iterdir())
 
 
 def test_a_folder_of_another_user_is_told(
     odnbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Path, *_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path: str, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "mkdir", refuse)  # root may write everywhere
+    monkeypatch.setattr(os, "mkdir", refuse)  # root may write everywhere
     done = odnbench(*INLINE)
     assert done.returncode == 2
     assert (
