@@ -45,7 +45,7 @@ from odnbench.plan.entries import (
 from odnbench.plan.fields import Fields, flat, full_key, spec_fields
 from odnbench.plan.paths import path_of
 from odnbench.plan.protocols import BoxRule, Protocol
-from odnbench.plan.reference import FIRST_ROW, Reference
+from odnbench.plan.reference import Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
@@ -184,11 +184,9 @@ def _resolve(
         _check_spec(trial, registry)
         protocol = registry.get(Protocol, trial.data.protocol)
         check_margin(pipeline.disturbed, trial.data, registry.get(BoxRule, protocol.box))
-    written = pipeline.reference
-    if written not in ("", FIRST_ROW) and not overrides:  # which may leave the reference out
-        fault = Reference(written, registry).fault(trials)
-        if fault:
-            raise OdnbenchError(fault)
+    reference = Reference.named(pipeline.reference, registry)
+    if reference and not overrides and (fault := reference.fault(trials)):
+        raise OdnbenchError(fault)  # overrides may leave the reference out
     if pipeline.search is not None:
         space = space_of(pipeline.search, registry)
         for key, neighbour in (near for trial in trials for near in space.neighbours(trial)):
@@ -269,10 +267,9 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> N
     """Raises OdnbenchError unless every name in `pipeline` is known."""
     for table in pipeline.published:
         registry.get(Published, table)
-    if pipeline.reference not in ("", FIRST_ROW):
-        named = Reference(pipeline.reference, registry).values
-        if "variant" in named:
-            registry.get(Variant, named["variant"])
+    reference = Reference.named(pipeline.reference, registry)
+    if reference and "variant" in reference.values:
+        registry.get(Variant, reference.values["variant"])
     for column in pipeline.columns:
         registry.split(column)
     check_levels(pipeline.disturbances)

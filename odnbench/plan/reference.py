@@ -20,7 +20,7 @@ FIRST_ROW = "first row"
 NOT_COMPARED = "no row is compared with another: "  # a note of a plan, before the reason
 
 
-def settled(
+def resolved_reference(
     written: str | Mapping[str, Any], specs: Iterable[TrialSpec]
 ) -> str | Mapping[str, Any]:
     """A reference as it is written; of "first row", what tells that row of `specs` from others."""
@@ -46,6 +46,11 @@ class Reference:
         }
         if "seed" in self.values:
             raise OdnbenchError("reference: a row holds all of its seeds; leave 'seed' out")
+
+    @classmethod
+    def named(cls, written: str | Mapping[str, Any], registry: Registry) -> "Reference | None":
+        """What a reference names; None where it names nothing: "", and "first row"."""
+        return None if written in ("", FIRST_ROW) else cls(written, registry)
 
     def __str__(self) -> str:
         return _written(self.values)

@@ -23,7 +23,7 @@ from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
-from odnbench.plan.reference import NOT_COMPARED, Reference, settled
+from odnbench.plan.reference import NOT_COMPARED, Reference, resolved_reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Parameter, Space
@@ -228,7 +228,9 @@ def make_plan(
                 f"settings for rendered faces: {pipeline.rendered} (small network, few epochs)"
             )
     specs = [_with_files_here(spec, places.cache) for spec in specs]
-    pipeline = dataclasses.replace(pipeline, reference=settled(pipeline.reference, specs))
+    pipeline = dataclasses.replace(
+        pipeline, reference=resolved_reference(pipeline.reference, specs)
+    )
     faces: dict[str, TrialFaces] = {}
     by_data = {}
     for data in dict.fromkeys(spec.data for spec in specs):

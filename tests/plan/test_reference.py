@@ -9,7 +9,7 @@ from helpers import REGISTRY
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import from_mapping, to_mapping
 from odnbench.plan.pipelines import Pipeline, resolve
-from odnbench.plan.reference import Reference, settled
+from odnbench.plan.reference import Reference, resolved_reference
 from odnbench.plan.specs import TrialSpec
 
 CRITERIA = [{"criterion": "l2"}, {"loss.criterion": "wing", "unit": "pixels"}]
@@ -133,13 +133,13 @@ def test_the_first_row_is_the_reference_whatever_overrides_make_of_it(
         pipeline("first row", network=points, seed=[3, 4]), REGISTRY, overrides=overrides
     )
 
-    reference = Reference(settled("first row", specs), REGISTRY)
+    reference = Reference(resolved_reference("first row", specs), REGISTRY)
 
     assert reference.fault(specs) == ""
     assert [dataclasses.replace(row, seed=3) for row in reference.rows(specs)] == specs[:1]
     assert set(reference.values) == {"variant", "model.distillation", "model.pretrained"}
-    assert settled("first row", specs[:2]) == {}  # one row: nothing to compare
-    assert settled("odn", specs) == "odn"
+    assert resolved_reference("first row", specs[:2]) == {}  # one row: nothing to compare
+    assert resolved_reference("odn", specs) == "odn"
 
 
 def test_overrides_may_leave_the_reference_out() -> None:

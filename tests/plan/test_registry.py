@@ -10,7 +10,7 @@ from odnbench.plan.entries import Backbone, Criterion, Dataset, Module, Variant
 from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
-from odnbench.plan.reference import Reference, settled
+from odnbench.plan.reference import Reference, resolved_reference
 from odnbench.plan.registry import Registry, import_target
 from odnbench.plan.searches import Search, space_of
 from odnbench.plan.shipped import shipped
@@ -273,7 +273,9 @@ def test_shipped_pipelines_name_only_what_there_is(name: str) -> None:
     if pipeline.search is not None:
         assert space_of(pipeline.search, SHIPPED).parameters
     trained = resolve(pipeline, SHIPPED)
-    assert len(Reference(settled(pipeline.reference, trained), SHIPPED).rows(trained)) == 1
+    assert (
+        len(Reference(resolved_reference(pipeline.reference, trained), SHIPPED).rows(trained)) == 1
+    )
 
 
 @pytest.mark.parametrize(
