@@ -41,6 +41,11 @@ class Source:
     path: Path
     kind: Literal["picture", "video", "webcam"]
 
+    @property
+    def is_live(self) -> bool:
+        """Whether its frames come as they are seen, until the user has seen enough."""
+        return self.kind == "webcam"
+
 
 @dataclass(frozen=True)
 class Look:
@@ -132,10 +137,10 @@ class Video:
 
 def open_video(source: Source) -> Video:
     """The video of a file, or the first webcam; OdnbenchError where it cannot be opened."""
-    capture = cv2.VideoCapture(0 if source.kind == "webcam" else str(source.path))
+    capture = cv2.VideoCapture(0 if source.is_live else str(source.path))
     if not capture.isOpened():
         raise OdnbenchError(
-            "no webcam answers" if source.kind == "webcam" else "not a video that OpenCV can read"
+            "no webcam answers" if source.is_live else "not a video that OpenCV can read"
         )
     speed = capture.get(cv2.CAP_PROP_FPS)
     speed = speed if 1 <= speed <= 1000 else _FRAMES_PER_SECOND

@@ -57,7 +57,7 @@ def predict_pictures(
 ) -> Iterator[Outcome]:
     """The outcome of each picture of `sources`, in their order.
 
-    batch_size: faces that the network predicts at once.
+    batch_size: faces, or pictures of which some have none, after which the network predicts.
     """
 
     def read(source: Source) -> _Cropped:
@@ -94,14 +94,19 @@ class Smoothing:
 def predict_video(
     predictor: Predictor, video: Video, boxes: Boxes, *, batch_size: int, smoothing: float = 0.0
 ) -> Iterator[Outcome]:
-    """The outcome of each frame, in order, with its overlay in the size of the frame."""
+    """The outcome of each frame, in order, with its overlay in the size of the frame.
+
+    A live one is predicted frame by frame, so that none is waiting when the user stops it.
+    """
 
     def read(item: tuple[int, Bytes]) -> _Cropped:
         look = look_at_frame(video.source, *item, boxes)
         return _cropped(look, predictor, overlays=True, at_most=False)
 
     smoother = Smoothing(smoothing)
-    for cropped, faces in _predicted(in_order(read, video), predictor, batch_size):
+    live = video.source.is_live
+    frames = map(read, video) if live else in_order(read, video)
+    for cropped, faces in _predicted(frames, predictor, 0 if live else batch_size):
         smoothed = smoother.smoothed(tuple(faces))
         yield _drawn((cropped, smoothed))
 
@@ -128,11 +133,13 @@ def _cropped(look: Look, predictor: Predictor, *, overlays: bool, at_most: bool)
 def _predicted(
     pictures: Iterable[_Cropped], predictor: Predictor, batch_size: int
 ) -> Iterator[tuple[_Cropped, Sequence[PredictedFace]]]:
-    """Each picture with its faces, of which the network predicts at least `batch_size` at once."""
+    """Each picture with its faces. The network predicts when so many faces wait, or pictures, which
+    may have none.
+    """
     waiting: list[_Cropped] = []
     for picture in pictures:
         waiting.append(picture)
-        if sum(len(each.crops) for each in waiting) >= batch_size:
+        if max(len(waiting), sum(len(each.crops) for each in waiting)) >= batch_size:
             yield from _answered(waiting, predictor)
             waiting = []
     yield from _answered(waiting, predictor)

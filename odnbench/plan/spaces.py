@@ -9,8 +9,8 @@ conditions it does not meet.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from odnbench.errors import OdnbenchError
@@ -133,6 +133,22 @@ class Space:
             met = {other: values[0] for other, values in parameter.when.items()}
             for value in parameter.choices or (parameter.low, parameter.high):
                 yield key, apply(spec, {**met, key: value})
+
+    def mapped(self, change: Callable[[str, Any], Any]) -> "Space":
+        """The space with `change(key, value)` in the place of each choice, of conditions too."""
+
+        def changed(key: str, values: Iterable[Any]) -> tuple[Any, ...]:
+            return tuple(change(key, value) for value in values)
+
+        parameters = {
+            key: replace(
+                own,
+                choices=changed(key, own.choices),
+                when={other: changed(other, values) for other, values in own.when.items()},
+            )
+            for key, own in self.parameters.items()
+        }
+        return replace(self, parameters=parameters)
 
 
 def apply(spec: TrialSpec, point: Point) -> TrialSpec:

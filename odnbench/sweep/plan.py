@@ -26,7 +26,7 @@ from odnbench.plan.protocols import BoxRule, Protocol, Scheme
 from odnbench.plan.reference import NOT_COMPARED, Reference, resolved_reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
-from odnbench.plan.spaces import Parameter, Space
+from odnbench.plan.spaces import Space
 from odnbench.plan.specs import FILES, DataSpec, TrialSpec
 from odnbench.plan.titles import trial_titles
 from odnbench.plan.trials import Trial
@@ -117,7 +117,6 @@ class Plan:
     def space(self) -> Space:
         """The space of the pipeline's search, with files as the trials' specs have them."""
         assert self.pipeline.search is not None
-        space = space_of(self.pipeline.search, self.registry)
         spec = self.trials[0].spec
 
         def here(key: str, value: Any) -> Any:
@@ -125,16 +124,7 @@ class Plan:
                 return value
             return get_at(_with_files_here(replace_at(spec, key, value), self.cache), key)
 
-        def localised(key: str, parameter: Parameter) -> Parameter:
-            choices = tuple(here(key, value) for value in parameter.choices)
-            when = {
-                other: tuple(here(other, value) for value in values)
-                for other, values in parameter.when.items()
-            }
-            return dataclasses.replace(parameter, choices=choices, when=when)
-
-        parameters = {key: localised(key, own) for key, own in space.parameters.items()}
-        return dataclasses.replace(space, parameters=parameters)
+        return space_of(self.pipeline.search, self.registry).mapped(here)
 
     @property
     def file(self) -> Path:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,10 +120,10 @@ def _predict_video(
     path = files.overlay(source, ".mp4")
     try:
         video = open_video(source)
-        live = source.kind == "webcam"
-        with bar(one_line(source.name), video.frames) as advance:
+        until = suppress(KeyboardInterrupt) if source.is_live else nullcontext()
+        with until, bar(one_line(source.name), video.frames) as advance:
             for outcome in predict_video(
-                predictor, video, boxes, batch_size=1 if live else batch_size, smoothing=smoothing
+                predictor, video, boxes, batch_size=batch_size, smoothing=smoothing
             ):
                 assert outcome.overlay is not None and outcome.size is not None
                 if writer is None:

@@ -306,6 +306,58 @@ def test_a_video_has_a_row_for_each_frame_and_an_overlay(
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 6
 
 
+class Camera:
+    """Stands for the first webcam: shows `picture` three times, and then the user stops it."""
+
+    def __init__(self, picture: Bytes):
+        self.picture, self.left = picture, 3
+
+    def __call__(self, index: int) -> "Camera":
+        assert index == 0
+        return self
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, prop: int) -> float:
+        return -1.0  # as of a device that does not tell
+
+    def read(self) -> tuple[bool, Bytes]:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return True, cv2.cvtColor(self.picture, cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+
+
+def test_a_webcam_is_predicted_until_it_is_stopped(
+    odnbench: Run,
+    trained: Plan,
+    picture: Bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Camera(picture))
+    done = odnbench("predict", str(folder_of(trained)), "webcam", "--whole-picture")
+    assert "3 faces in 3 images" in done.stdout, done.stdout + done.stderr
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    odnbench("predict", str(folder_of(trained)), "a.png", "--whole-picture", "--out", "still")
+    still = predictions_in(tmp_path / "still")["a.png"]["faces"][0]["points"]
+    frames = predictions_in(tmp_path / "predictions")["webcam"]["frames"]
+    for frame in frames:
+        np.testing.assert_allclose(frame["faces"][0]["points"], still, atol=SAME_PX)
+    assert [frame["frame"] for frame in frames] == [0, 1, 2]
+
+
+def test_a_webcam_that_does_not_answer_is_told(
+    odnbench: Run, trained: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = cv2.VideoCapture()
+    monkeypatch.setattr(cv2, "VideoCapture", lambda index: nothing)
+    done = odnbench("predict", str(folder_of(trained)), "webcam", "--whole-picture")
+    assert done.returncode == 1
+    assert "webcam: no webcam answers" in done.stdout
+
+
 def test_the_best_trial_is_the_one_with_the_lowest_validation_error(
     odnbench: Run, trained: Plan, picture: Bytes, tmp_path: Path
 ) -> None:
