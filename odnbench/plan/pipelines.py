@@ -184,9 +184,10 @@ def _resolve(
         _check_spec(trial, registry)
         protocol = registry.get(Protocol, trial.data.protocol)
         check_margin(pipeline.disturbed, trial.data, registry.get(BoxRule, protocol.box))
-    reference = Reference.named(pipeline.reference, registry)
-    if reference and not overrides and (fault := reference.fault(trials)):
-        raise OdnbenchError(fault)  # overrides may leave the reference out
+    if pipeline.reference and not overrides:  # which may leave the reference out, or multiply it
+        fault = Reference(pipeline.reference, registry).fault(trials)
+        if fault:
+            raise OdnbenchError(fault)
     if pipeline.search is not None:
         space = space_of(pipeline.search, registry)
         for key, neighbour in (near for trial in trials for near in space.neighbours(trial)):
@@ -267,9 +268,9 @@ def _check_pipeline(pipeline: Pipeline, registry: Registry, fields: Fields) -> N
     """Raises OdnbenchError unless every name in `pipeline` is known."""
     for table in pipeline.published:
         registry.get(Published, table)
-    reference = Reference.named(pipeline.reference, registry)
-    if reference and "variant" in reference.values:
-        registry.get(Variant, reference.values["variant"])
+    named = Reference(pipeline.reference, registry).values if pipeline.reference else {}
+    if "variant" in named:
+        registry.get(Variant, named["variant"])
     for column in pipeline.columns:
         registry.split(column)
     check_levels(pipeline.disturbances)

@@ -2,12 +2,13 @@
 
 It is the name of a variant, or, where a variant has several rows, a table of what the trials of the
 row have: `reference = { variant = "cut", "model.head" = "regression" }`. "first row" is that of the
-plan's first trial, whatever it is trained with.
+plan's first trial, whatever it is trained with. Where overrides make several rows of what it names,
+it is the first of them.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from odnbench.errors import OdnbenchError
@@ -21,13 +22,14 @@ NOT_COMPARED = "no row is compared with another: "  # a note of a plan, before t
 
 
 def resolved_reference(
-    written: str | Mapping[str, Any], specs: Iterable[TrialSpec]
+    written: str | Mapping[str, Any], specs: Sequence[TrialSpec], registry: Registry
 ) -> str | Mapping[str, Any]:
-    """A reference as it is written; of "first row", what tells that row of `specs` from others."""
-    if written != FIRST_ROW:
+    """A reference as it is written; where that is several rows of `specs`, what tells the first of
+    them from the others.
+    """
+    if not written or len((reference := Reference(written, registry)).rows(specs)) < 2:
         return written
-    rows = list(dict.fromkeys(dataclasses.replace(spec, seed=0) for spec in specs))
-    return _values_at(differing_fields(rows), rows[0])
+    return reference.first(specs)
 
 
 class Reference:
@@ -38,6 +40,8 @@ class Reference:
 
     def __init__(self, written: str | Mapping[str, Any], registry: Registry):
         table = {"variant": written} if isinstance(written, str) else written
+        if written == FIRST_ROW:
+            table = {}  # of all rows, the first
         fields = spec_fields(registry)
         # Dotted key → value.
         self.values: dict[str, Any] = {
@@ -46,11 +50,6 @@ class Reference:
         }
         if "seed" in self.values:
             raise OdnbenchError("reference: a row holds all of its seeds; leave 'seed' out")
-
-    @classmethod
-    def named(cls, written: str | Mapping[str, Any], registry: Registry) -> "Reference | None":
-        """What a reference names; None where it names nothing: "", and "first row"."""
-        return None if written in ("", FIRST_ROW) else cls(written, registry)
 
     def __str__(self) -> str:
         return _written(self.values)
@@ -63,13 +62,18 @@ class Reference:
             if self.values.items() <= _values_at(self.values, spec).items()
         ]
 
+    def first(self, specs: Iterable[TrialSpec]) -> dict[str, Any]:
+        """Dotted key → value, of what the first of its rows has and the others have not."""
+        found = self.rows(specs)
+        return self.values | _values_at(differing_fields(found), found[0])
+
     def fault(self, specs: Iterable[TrialSpec]) -> str:
         """Why the rows of `specs` cannot be compared with the reference: it is none of them, or
-        several; "" where it is one.
+        several; "" where it is one, and where it names nothing and so is the first.
         """
         specs = list(specs)
         found = self.rows(specs)
-        if len(found) == 1:
+        if len(found) == 1 or not self.values:
             return ""
         if not found:
             others = [
@@ -79,10 +83,9 @@ class Reference:
             fewest = min(map(len, others))
             nearest = dict.fromkeys(_written(own) for own in others if len(own) == fewest)
             return f"reference {self} is none of the rows; the nearest have {'; '.join(nearest)}"
-        values = self.values | _values_at(differing_fields(found), found[0])
         return (
             f"reference {self} is {len(found)} rows; name one of them, as in reference = "
-            f"{{ {_written(values)} }}"
+            f"{{ {_written(self.first(specs))} }}"
         )
 
 

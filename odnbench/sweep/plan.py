@@ -23,7 +23,7 @@ from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
-from odnbench.plan.reference import NOT_COMPARED, Reference, resolved_reference
+from odnbench.plan.reference import FIRST_ROW, NOT_COMPARED, Reference, resolved_reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Space
@@ -218,9 +218,7 @@ def make_plan(
                 f"settings for rendered faces: {pipeline.rendered} (small network, few epochs)"
             )
     specs = [_with_files_here(spec, places.cache) for spec in specs]
-    pipeline = dataclasses.replace(
-        pipeline, reference=resolved_reference(pipeline.reference, specs)
-    )
+    reference = resolved_reference(pipeline.reference, specs, registry)
     faces: dict[str, TrialFaces] = {}
     by_data = {}
     for data in dict.fromkeys(spec.data for spec in specs):
@@ -242,7 +240,8 @@ def make_plan(
     notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
     notes += _taught({(spec, by_data[spec.data].fingerprint) for spec in specs})
-    notes += _not_compared(pipeline, specs, registry)
+    notes += _compared(pipeline.reference, reference, specs, registry)
+    pipeline = dataclasses.replace(pipeline, reference=reference)
     trials = []
     for spec, title in zip(specs, trial_titles(specs, registry), strict=True):
         protocol = registry.get(Protocol, spec.data.protocol)
@@ -337,14 +336,22 @@ def _not_shown(pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registr
             yield f"{split} is tested on, but no column of the report shows it"
 
 
-def _not_compared(
-    pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registry
+def _compared(
+    written: str | Mapping[str, Any],
+    resolved: str | Mapping[str, Any],
+    specs: Iterable[TrialSpec],
+    registry: Registry,
 ) -> Iterator[str]:
-    """A note where overrides have left no row of the report, or several, that could be the
-    reference.
+    """A note where overrides have left no row of the report that could be the reference, or made
+    several of it.
     """
     rows = dict.fromkeys(dataclasses.replace(spec, seed=0) for spec in specs)
-    if pipeline.reference and len(rows) > 1:
-        fault = Reference(pipeline.reference, registry).fault(rows)
+    if written and len(rows) > 1:
+        fault = Reference(resolved, registry).fault(rows)
         if fault:
             yield f"{NOT_COMPARED}{fault}"
+        elif resolved != written != FIRST_ROW:
+            yield (
+                f"reference {Reference(written, registry)} is several rows; all are compared with "
+                f"the first of them, {Reference(resolved, registry)}"
+            )

@@ -133,13 +133,23 @@ def test_the_first_row_is_the_reference_whatever_overrides_make_of_it(
         pipeline("first row", network=points, seed=[3, 4]), REGISTRY, overrides=overrides
     )
 
-    reference = Reference(resolved_reference("first row", specs), REGISTRY)
+    reference = Reference(resolved_reference("first row", specs, REGISTRY), REGISTRY)
 
     assert reference.fault(specs) == ""
     assert [dataclasses.replace(row, seed=3) for row in reference.rows(specs)] == specs[:1]
     assert set(reference.values) == {"variant", "model.distillation", "model.pretrained"}
-    assert resolved_reference("first row", specs[:2]) == {}  # one row: nothing to compare
-    assert resolved_reference("odn", specs) == "odn"
+    assert resolved_reference("first row", specs[:2], REGISTRY) == "first row"  # the only one
+    assert resolved_reference("odn", specs, REGISTRY) == "odn"
+
+
+def test_a_reference_of_which_overrides_make_several_rows_is_the_first_of_them() -> None:
+    specs = resolve(
+        pipeline("odn", variant=["cut", "odn"], seed=[0, 1]), REGISTRY, overrides=["eta=0,1e-3"]
+    )
+    resolved = resolved_reference("odn", specs, REGISTRY)
+    assert resolved == {"variant": "odn", "loss.eta": 0.0}
+    (row,) = Reference(resolved, REGISTRY).rows(specs)
+    assert (row.variant, row.loss.eta) == ("odn", 0.0)
 
 
 def test_overrides_may_leave_the_reference_out() -> None:

@@ -274,7 +274,12 @@ def test_shipped_pipelines_name_only_what_there_is(name: str) -> None:
         assert space_of(pipeline.search, SHIPPED).parameters
     trained = resolve(pipeline, SHIPPED)
     assert (
-        len(Reference(resolved_reference(pipeline.reference, trained), SHIPPED).rows(trained)) == 1
+        len(
+            Reference(resolved_reference(pipeline.reference, trained, SHIPPED), SHIPPED).rows(
+                trained
+            )
+        )
+        == 1
     )
 
 
