@@ -33,7 +33,8 @@ from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.plan.trials import Trial
 from odnbench.results.predictions import Occlusion, Predictions
 
-BATCH = 256
+BATCH = 32  # the faces that are predicted at once
+_PASTED_BATCH = 256  # another one would paste other occluders
 _POINTS_PER_CELL = 8  # along a side of a cell of P, where masks are looked up
 
 
@@ -206,8 +207,8 @@ def with_occluders(faces: FaceSet, size: int) -> FaceSet:
     occluders = Occluders.of(TEST_SEED, 1.0, torch.device("cpu"))
     generator = torch.Generator().manual_seed(TEST_SEED)
     points = to_unit(torch.from_numpy(faces.points_crop).float(), stored) * (stored / size)
-    for first in range(0, len(faces), BATCH):
-        rows = slice(first, first + BATCH)
+    for first in range(0, len(faces), _PASTED_BATCH):
+        rows = slice(first, first + _PASTED_BATCH)
         inputs = central_crop(torch.from_numpy(faces.images[rows]), size)
         pasted, masks = occluders.paste(inputs, points[rows], generator)
         images[rows, inside, inside] = pasted.round().byte().permute(0, 2, 3, 1).numpy()

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from odnbench.datasets.rendering.sprites import SPRITE_BOX, draw_sprite
+from odnbench.engine.transfer import move
 
 _SPRITES = 128
 _SPRITE_PX = 64
@@ -55,8 +56,8 @@ class Occluders:
         ):
             if not len(rows):
                 continue
-            there, random = rows.to(device), drawn[rows, 2:].to(device)
-            others = images[donors[rows].to(device)]
+            there, random = move(rows, device), move(drawn[rows, 2:], device)
+            others = images[move(donors[rows], device)]
             colours, opacity = texture(points[there], random, others)
             pasted[there] = torch.lerp(images[there], colours, opacity)
             masks[there] = (opacity > 0.5).to(masks)

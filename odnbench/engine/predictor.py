@@ -28,6 +28,7 @@ from odnbench.engine.export import load_network
 from odnbench.engine.training import own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork
+from odnbench.plan.entries import Offset
 from odnbench.plan.protocols import BoxRule, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -135,7 +136,15 @@ class TrainedPredictor(Predictor):
     annotation (engine/evaluate.py).
     """
 
-    def __init__(self, trial: Trial, network: LandmarkNetwork, device: torch.device):
+    def __init__(
+        self,
+        trial: Trial,
+        network: LandmarkNetwork,
+        device: torch.device,
+        *,
+        has_offset: bool = False,
+    ):
+        """has_offset: whether the annotation of the faces that were trained on has one."""
         self.trial, data = trial, trial.spec.data
         self.title, self.scheme, self.rule = trial.title, trial.scheme, trial.box
         self.stored_px, self.input_px = data.stored_size, data.input_size
@@ -143,8 +152,7 @@ class TrainedPredictor(Predictor):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.flip_test = FlipTest.of(trial)
         self.bf16 = use_bf16(trial.spec.train.precision, device)
-        learnt_offset = not trial.coverage[0].rendered  # rendered annotations have none
-        if self.flip_test is not None and self.flip_test.annotation_offset and learnt_offset:
+        if self.flip_test is not None and self.flip_test.annotation_offset and has_offset:
             self.flip_test = None
             self.notes = (
                 "each face is predicted once, without the trial's flip test: how far its mirror "
@@ -167,7 +175,8 @@ class TrainedPredictor(Predictor):
                 f"{folder.checkpoint} is gone; remove {folder.path} to have it trained again"
             )
         trial = folder.trial
-        return cls(trial, load_network(trial, folder, registry), own_device())
+        network = load_network(trial, folder, registry)
+        return cls(trial, network, own_device(), has_offset=_has_offset(trial, registry))
 
     def predict_crops(self, crops: Bytes) -> Predicted:
         """See Predictor."""
@@ -190,3 +199,10 @@ def _box_of(located: Located, rule: BoxRule) -> Floats:
     box = face.box if rule.source == "annotated" else face.detector_box
     assert box is not None  # or the face would not have been cropped
     return box
+
+
+def _has_offset(trial: Trial, registry: Registry) -> bool:
+    """Whether the annotation of the faces that `trial` is trained on has an offset."""
+    dataset, split = registry.split(trial.spec.data.train)
+    offsets = {dataset.offset_of(part) for part in split.parts}
+    return not trial.coverage[0].rendered and offsets != {Offset()}  # rendered ones have none

@@ -19,7 +19,7 @@ import torch
 
 from odnbench.datasets.sources import TrialFaces
 from odnbench.engine.cost import seconds_of
-from odnbench.engine.evaluate import FlipTest, predict
+from odnbench.engine.evaluate import BATCH, FlipTest, predict
 from odnbench.engine.fit import spectrum
 from odnbench.engine.memory import return_freed_memory
 from odnbench.engine.training import Batch, Training, on_device, own_device
@@ -85,7 +85,7 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
         start_seconds = time.perf_counter() - started
         while not steps or (sum(steps) < seconds and len(steps) < _MOST_STEPS - 1):
             steps.append(seconds_of(step, device))
-    few = faces.test[np.arange(min(len(faces.test), trial.spec.train.batch_size))]
+    few = faces.test[np.arange(min(len(faces.test), BATCH))]
     images, size = on_device(few.images, device), trial.spec.data.input_size
 
     def predict_few() -> None:

@@ -182,10 +182,6 @@ class Training:
         torch.manual_seed(spec.seed)
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # inputs are of one size
-            # TF32 has the ten binary digits that would round small terms of Eq. (3) away. What is
-            # slow without it is in bf16.
-            torch.set_float32_matmul_precision("highest")
-            torch.backends.cudnn.allow_tf32 = False
         batches = Batches.of(faces, rows, trial, registry, device)
         network = build_network(spec, registry, trial.scheme.points)
         batches = replace(batches, normalisation=network.normalisation)
@@ -235,8 +231,10 @@ class Training:
         """One step of the optimiser on a batch. measure: whether to measure gradient shares, for
         which a GPU is waited for.
         """
+        # In a compiled network, the gradient of the data term does not pass by the P that is seen.
+        forward = self.network if measure else self.forward
         with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=self.bf16):
-            prediction = self.forward(batch.inputs)
+            prediction = forward(batch.inputs)
         terms = self.objective(prediction, batch.targets, batch.covered)
         if self.teacher is not None:
             normalisation = self.network.normalisation
@@ -282,8 +280,16 @@ class Training:
 
 
 def own_device() -> torch.device:
-    """Where trials of this process compute: on its GPU, or on the CPU where it has none."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Where trials of this process compute: on its GPU, or on the CPU where it has none. Sets how
+    exact float32 is on a GPU, for whatever is computed there.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    # TF32 has the ten binary digits that would round small terms of Eq. (3) away. What is slow
+    # without it is in bf16.
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda")
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:

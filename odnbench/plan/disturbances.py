@@ -61,7 +61,9 @@ class Disturbance:
 
 
 def check_levels(levels: Mapping[str, Sequence[float]]) -> None:
-    """Raises OdnbenchError unless every kind is known, and its levels rise from 0."""
+    """Raises OdnbenchError unless every kind is known, and its levels are whole percents that rise
+    from 0.
+    """
     for kind, values in levels.items():
         if kind not in KINDS:
             raise unknown("disturbance", kind, KINDS)
@@ -71,6 +73,11 @@ def check_levels(levels: Mapping[str, Sequence[float]]) -> None:
                 f"disturbances.{kind} must rise from 0 to {KINDS[kind].most:g} at most, got "
                 f"{list(values)}; try {kind} = [0, 0.1, 0.2]"
             )
+        for level in values:
+            if not math.isclose(100 * level, round(100 * level)):  # MLflow's steps are whole
+                raise OdnbenchError(
+                    f"disturbances.{kind}: levels are whole percents, got {level:g}"
+                )
 
 
 def disturbances_of(levels: Mapping[str, Sequence[float]]) -> tuple[Disturbance, ...]:

@@ -1,8 +1,9 @@
 """What a sweep writes is pushed to a URI while it is at work."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 
 from odnbench.errors import OdnbenchError
@@ -35,6 +36,8 @@ class StorageMirror(Observer):
         self._copies, self._lease = store.copies(pipeline), store.lease(pipeline)
         self._queue: Queue[str | None] = Queue()  # ids of trials, "" for the plan, None at the end
         self._pusher = Thread(target=self._push_until_the_end, name="storage", daemon=True)
+        self._keeper = Thread(target=self._keep_lease, name="lease", daemon=True)
+        self._ending = Event()
         self._lost = False
 
     def __enter__(self) -> "StorageMirror":
@@ -49,7 +52,12 @@ class StorageMirror(Observer):
                 self._lease.renew()
             except access_errors() as error:
                 raise OdnbenchError(cannot_be_used(self.store, error)) from error
-            self.store.pull([self.pipeline], progress=True)
+            self._keeper.start()
+            try:
+                self.store.pull([self.pipeline], progress=True)
+            except BaseException:
+                self._ending.set()
+                raise
             self._copies = self.store.copies(self.pipeline)
             self._pusher.start()
         return self
@@ -82,6 +90,7 @@ class StorageMirror(Observer):
         self._pusher.join()
         try:
             self._copies.push(self._copies.trials())
+            self._stop_keeping()
             self._lease.release()
         except Exception as failure:
             self.tell(
@@ -92,14 +101,25 @@ class StorageMirror(Observer):
             self.complete = True
             if self._lost:
                 self.tell(f"{self.store} answers again: all results are there")
+        finally:
+            self._stop_keeping()
+
+    def _keep_lease(self) -> None:
+        """Renews the lease until the end, also while much is being copied."""
+        while not self._ending.wait(RENEWAL_SECONDS):
+            with suppress(Exception):  # pushing tells of it
+                self._lease.renew()
+
+    def _stop_keeping(self) -> None:
+        self._ending.set()
+        self._keeper.join()
 
     def _push_until_the_end(self) -> None:
-        """Pushes the trials in the queue and renews the lease, until the queue holds None."""
+        """Pushes the trials in the queue, until the queue holds None."""
         unpushed: set[str] = set()
         while (changed := self._changed_trials()) is not None:
             unpushed |= changed
             try:
-                self._lease.renew()
                 self._copies.push(unpushed)
             except Exception as error:  # whatever happens here, the sweep goes on
                 if not self._lost:

@@ -6,13 +6,12 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
-
 from odnbench.datasets.boxes import AnnotatedBoxes, Boxes
 from odnbench.datasets.decoders import listening
 from odnbench.datasets.inputs import Source, open_video
 from odnbench.datasets.pictures import damage_of, write_picture
 from odnbench.engine.file_predictor import FilePredictor
+from odnbench.engine.film import Film
 from odnbench.engine.predict_files import Outcome, predict_pictures, predict_video
 from odnbench.engine.predicted_files import ANNOTATED_PIXELS, PIXELS, PredictedFiles
 from odnbench.engine.predictor import Predictor, TrainedPredictor
@@ -82,7 +81,8 @@ def predict_all(
             if not damage_of(path)[1] and files.add_error(pictures[path], _DAMAGED):
                 tell(pictures[path].name, _DAMAGED)
                 count.failed += 1
-        for source in (source for source in sources if source.kind != "picture"):
+        films = [source for source in sources if source.kind != "picture"]
+        for source in sorted(films, key=lambda source: source.is_live):  # Ctrl-C ends a live one
             _predict_video(predictor, source, boxes, files, batch_size, smoothing, tell, bar, count)
     finally:
         count.seconds = time.perf_counter() - began
@@ -116,22 +116,18 @@ def _predict_video(
 ) -> None:
     """Predicts a video, or the webcam until the command is interrupted, and writes its overlay."""
     frames: list[Outcome] = []
-    writer: cv2.VideoWriter | None = None
-    path = files.overlay(source, ".mp4")
+    film: Film | None = None
     try:
         video = open_video(source)
+        path, speed = files.overlay(source, ".mp4"), video.frames_per_second
+        film = Film(path, speed, is_live=source.is_live)
         until = suppress(KeyboardInterrupt) if source.is_live else nullcontext()
         with until, bar(one_line(source.name), video.frames) as advance:
             for outcome in predict_video(
                 predictor, video, boxes, batch_size=batch_size, smoothing=smoothing
             ):
-                assert outcome.overlay is not None and outcome.size is not None
-                if writer is None:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    code = cv2.VideoWriter.fourcc(*"mp4v")
-                    speed = video.frames_per_second
-                    writer = cv2.VideoWriter(str(path), code, speed, outcome.size)
-                writer.write(cv2.cvtColor(outcome.overlay, cv2.COLOR_RGB2BGR))
+                assert outcome.overlay is not None
+                film.add(outcome.overlay)
                 frames.append(replace(outcome, overlay=None))
                 count.add(outcome)
                 advance()
@@ -147,11 +143,10 @@ def _predict_video(
         if not frames:
             files.add_picture(Outcome(source, error=str(error)), None)
     finally:
-        if writer is not None:
-            writer.release()
-        if frames:
-            shown = path if path.is_file() else None  # there may be no encoder
-            files.add_video(frames, shown, video.frames_per_second)
+        if film is not None:
+            shown = film.close()
+            if frames:
+                files.add_video(frames, shown, film.rate)
 
 
 def files_in(

@@ -6,7 +6,7 @@ again, which is read as any results are.
 """
 
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,15 @@ from mlflow.tracking import MlflowClient
 
 from odnbench.errors import OdnbenchError
 from odnbench.plan.pipelines import check_name
-from odnbench.results.folder import EPOCHS, FOR_PEOPLE, PREDICTIONS, RESULT, TRIAL, TrialFolder
+from odnbench.results.folder import (
+    EPOCHS,
+    FOR_PEOPLE,
+    PREDICTIONS,
+    RESULT,
+    TRIAL,
+    TrialFolder,
+    is_added,
+)
 from odnbench.results.plans import PLAN
 from odnbench.results.records import State
 from odnbench.tracking.address import check_address
@@ -39,7 +47,7 @@ _STATES: dict[str, State] = {
     "SCHEDULED": "waiting",
 }  # fmt: skip
 _NEEDED = (TRIAL, RESULT, EPOCHS, PREDICTIONS)  # files of a finished trial
-_RUN = ".run"  # in a trial's folder: the run that it was brought from
+_RUN = ".origin"  # in a trial's folder: the run that it was brought from
 
 
 def fetch(
@@ -120,13 +128,16 @@ def _bring_trial(client: MlflowClient, run: Run, path: Path) -> None:
     origin = path / _RUN
     if origin.is_file() and origin.read_text(encoding="utf-8") == source:
         return
-    sizes = {item.path: item.file_size for item in client.list_artifacts(run_id)}
+    held = [item.path for item in client.list_artifacts(run_id)]
     with TemporaryDirectory(dir=path.parent, prefix=".") as temporary:
         new = TrialFolder(Path(temporary) / path.name)
         new.path.mkdir()
-        for name in FOR_PEOPLE:
-            if name in sizes:
+
+        def bring(names: Iterable[str]) -> None:
+            for name in names:
                 client.download_artifacts(run_id, name, str(new.path))
+
+        bring(name for name in FOR_PEOPLE if name in held)
         # Without its mark, a run may lack what was not delivered before the connection was lost.
         state = _STATES.get(run.info.status, "running") if mark else "running"
         lacking = [name for name in _NEEDED if not (new.path / name).is_file()]
@@ -136,6 +147,7 @@ def _bring_trial(client: MlflowClient, run: Run, path: Path) -> None:
             new.set_status(state, run.data.tags.get("reason", ""))
         if state == "done" and not lacking:
             new.mark()
+        bring(filter(is_added, held))  # of which the marker says nothing
         (new.path / _RUN).write_text(source, encoding="utf-8")
         if path.exists():
             shutil.rmtree(path)

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -306,15 +309,17 @@ def test_a_video_has_a_row_for_each_frame_and_an_overlay(
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 6
 
 
+REAL_CAPTURE = cv2.VideoCapture
+
+
 class Camera:
     """Stands for the first webcam: shows `picture` three times, and then the user stops it."""
 
     def __init__(self, picture: Bytes):
         self.picture, self.left = picture, 3
 
-    def __call__(self, index: int) -> "Camera":
-        assert index == 0
-        return self
+    def __call__(self, source: int | str) -> "Camera | cv2.VideoCapture":
+        return self if source == 0 else REAL_CAPTURE(source)
 
     def isOpened(self) -> bool:  # noqa: N802
         return True
@@ -324,8 +329,9 @@ class Camera:
 
     def read(self) -> tuple[bool, Bytes]:
         if not self.left:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
         self.left -= 1
+        time.sleep(0.2)
         return True, cv2.cvtColor(self.picture, cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
 
 
@@ -339,13 +345,20 @@ def test_a_webcam_is_predicted_until_it_is_stopped(
     monkeypatch.setattr(cv2, "VideoCapture", Camera(picture))
     done = odnbench("predict", str(folder_of(trained)), "webcam", "--whole-picture")
     assert "3 faces in 3 images" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 130
+    monkeypatch.setattr(cv2, "VideoCapture", REAL_CAPTURE)
     Image.fromarray(picture).save(tmp_path / "a.png")
     odnbench("predict", str(folder_of(trained)), "a.png", "--whole-picture", "--out", "still")
     still = predictions_in(tmp_path / "still")["a.png"]["faces"][0]["points"]
-    frames = predictions_in(tmp_path / "predictions")["webcam"]["frames"]
-    for frame in frames:
+    record = predictions_in(tmp_path / "predictions")["webcam"]
+    for frame in record["frames"]:
         np.testing.assert_allclose(frame["faces"][0]["points"], still, atol=SAME_PX)
-    assert [frame["frame"] for frame in frames] == [0, 1, 2]
+    assert [frame["frame"] for frame in record["frames"]] == [0, 1, 2]
+    film = cv2.VideoCapture(str(tmp_path / "predictions" / record["overlay"]))
+    seconds = film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS)
+    between = 2 / record["frames_per_second"]  # from the first frame to the last
+    assert between > 0.4
+    assert seconds == pytest.approx(between, abs=0.1)
 
 
 def test_a_webcam_that_does_not_answer_is_told(

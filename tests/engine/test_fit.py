@@ -420,6 +420,8 @@ def test_a_compiled_network_trains_like_the_plain_one(tmp_path: Path) -> None:
     assert compiled.trial.spec.train.compile == "default"
     for a, b in zip(plain.epochs, compiled.epochs, strict=True):
         assert a.data_term == pytest.approx(b.data_term, rel=1e-3)
+        assert a.gradient_shares.keys() == b.gradient_shares.keys()
+        assert a.gradient_shares["eta"] == pytest.approx(b.gradient_shares["eta"], rel=0.05)
 
 
 def test_a_trial_records_what_its_terms_do_and_how_large_its_maps_are(tmp_path: Path) -> None:

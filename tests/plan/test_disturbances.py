@@ -21,6 +21,7 @@ RULE = REGISTRY.get(BoxRule, "landmarks")
         ({"shift": (0.1, 0.2)}, "must rise from 0"),
         ({"shift": (0.0, 0.2, 0.1)}, "must rise from 0"),
         ({"shift": (0.0,)}, "must rise from 0"),
+        ({"shift": (0.0, 0.12, 0.125)}, "whole percents, got 0.125"),
         ({"occluders": (0.0, 1.0)}, r"to 0\.9 at most"),
         ({"scale": (0.0, float("nan"))}, "must rise from 0"),
     ],

@@ -22,6 +22,7 @@ from odnbench.results.observers import Observer
 from odnbench.results.plans import plan_files
 from odnbench.results.records import Epoch, State
 from odnbench.results.status import read_status
+from odnbench.storage import mirror
 from odnbench.storage.mirror import StorageMirror
 from odnbench.storage.place import ResultStore, open_storage
 from odnbench.sweep.inline import run_inline
@@ -359,6 +360,26 @@ def test_the_lease_of_a_machine_that_died_ends(
     now = time.time()
     os.utime(remote / "ablation" / ".lease", (now - 121, now - 121))
     assert second.sweep(second.plan("variant=mean-shape"))[1]
+
+
+def test_the_lease_is_kept_while_much_is_copied(
+    machine: Callable[[str], Machine], remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "RENEWAL_SECONDS", 0.02)
+    one, lease = machine("one"), remote / "ablation" / ".lease"
+    taken: list[int] = []
+
+    def pull_long(*_: object, **__: object) -> None:
+        taken.append(lease.stat().st_mtime_ns)
+        deadline = time.monotonic() + 60
+        while lease.stat().st_mtime_ns == taken[0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    monkeypatch.setattr(type(one.storage), "pull", pull_long)
+    with StorageMirror(one.storage, "ablation"):
+        pass
+    assert taken and not lease.exists()
 
 
 @pytest.mark.slow

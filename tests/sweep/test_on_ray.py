@@ -55,6 +55,8 @@ def test_trials_share_a_gpu_as_measuring_says(
 
     one = plan_in(tmp_path / "one", cache, "variant=brnet")
     assert gpu_share.gpu_share(one, cpus=1.0) == 1.0
+    untrained = plan_in(tmp_path / "one", cache, "variant=mean-shape", "flip_test=true,false")
+    assert gpu_share.gpu_share(untrained, cpus=1.0) == 1.0
 
 
 def test_a_worker_gets_the_files_of_a_teacher_by_their_content(

@@ -219,6 +219,30 @@ def test_repeats_are_trained_one_after_the_other_and_their_mean_counts(tmp_path:
         assert len(point.trials) == 3
 
 
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_a_point_whose_driver_was_killed_before_it_told_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeats: int
+) -> None:
+    """No further repeat of it is trained."""
+    settings = SearchSettings(repeats=repeats, pruner="none")
+    of = design(settings=settings, trials=2)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(optuna.Study, "tell", killed)
+        with opened(tmp_path, of) as study:
+            run(study, branin)
+    with opened(tmp_path, of) as study:
+        run(study, branin)
+        points = study.points
+    assert [len(point.trials) for point in points] == [repeats, repeats]
+    assert [point.values for point in points] == [
+        (pytest.approx(branin(point.point)),) for point in points
+    ]
+
+
 def test_a_bad_point_is_stopped_between_its_repeats(tmp_path: Path) -> None:
     settings = SearchSettings(repeats=3, prune_from=0.0)
     with opened(tmp_path, design(settings=settings, trials=12)) as study:

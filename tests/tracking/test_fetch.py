@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import REGISTRY
 from made_results import Faces, Made, report_of, spread_errors
@@ -12,6 +13,7 @@ from mlflow_store import all_runs, runs_by_trial
 from nasty_names import PIPELINES, REFUSED
 
 from odnbench.errors import OdnbenchError
+from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.pipelines import check_name
 from odnbench.reports.json_format import as_json
 from odnbench.reports.read import read_report
@@ -56,6 +58,34 @@ def test_the_report_is_that_of_the_folders(folder: Path, uri: str, tmp_path: Pat
     (plan,) = fetch(uri, (), tmp_path / "cache")
     assert as_json(read_report(plan, REGISTRY)) == own
     assert '"out of memory"' in own
+
+
+@pytest.mark.parametrize("delivered_at_once", [True, False])
+def test_what_was_predicted_after_disturbances_is_brought(
+    tmp_path: Path, uri: str, without_files_that_take_long: None, delivered_at_once: bool
+) -> None:
+    """Also where it was added after the trial had been brought."""
+    folder, cache = tmp_path / "runs" / "made", tmp_path / "cache"
+    faces = Faces(spread_errors(0.05))
+    disturbed = {Disturbance("occluders", 0.2): faces, Disturbance("occluders", 0.4): faces}
+    made = Made("odn", faces, disturbed=disturbed if delivered_at_once else {})
+    levels = {"occluders": (0.0, 0.2, 0.4)}
+    report_of(folder, made, disturbances=levels)
+    deliver(folder, uri)
+    if not delivered_at_once:
+        fetch(uri, (), cache)
+        trial = TrialFolder(folder / "0")
+        for disturbance in disturbed:
+            amounts = np.full(len(trial.predictions.ids), disturbance.level)
+            predictions = dataclasses.replace(trial.predictions, amounts=amounts)
+            trial.add_disturbed(disturbance, predictions)
+        deliver(folder, uri)
+    own = read_report(folder / PLAN, REGISTRY)
+    (plan,) = fetch(uri, (), cache)
+    assert as_json(read_report(plan, REGISTRY)) == as_json(own)
+    ((bench,),) = (benches.values() for benches in own.disturbed.values())
+    (row,) = bench.rows
+    assert bench.levels == (0.0, 0.2, 0.4) and row.lacks == ()
 
 
 def test_what_is_there_is_not_brought_again_unless_its_run_is_another(

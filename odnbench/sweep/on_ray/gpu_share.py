@@ -25,7 +25,7 @@ def gpu_share(plan: Plan, cpus: float) -> float:
     train the most images per second together.
 
     It is measured on the cluster, with the trial that takes the most memory. It is 0 where the
-    cluster has no GPU, and 1 where the cluster has a GPU for each trial.
+    cluster has no GPU, and 1 where the cluster has a GPU for each trial, or none is to be trained.
 
     cpus: cores of each trial.
     """
@@ -42,9 +42,14 @@ def gpu_share(plan: Plan, cpus: float) -> float:
     def training_bytes(trial: Trial) -> int:
         return plan.footprints[trial.id].training_bytes if trial.id in plan.footprints else 0
 
-    largest = max(to_run or plan.trials, key=training_bytes)
-    # A probe takes as long without the weights file, which would have to be sent to the worker.
+    trained = [trial for trial in to_run or plan.trials if trial.spec.train.epochs]
+    if not trained:
+        return 1.0
+    largest = max(trained, key=training_bytes)
+    # A probe takes as long without the weights file, which would have to be sent to the worker, as
+    # a teacher would: what that takes beside is small.
     fresh = replace_at(largest.spec, "model.pretrained", "none")
+    fresh = replace_at(fresh, "train.teacher", "")
     largest = dataclasses.replace(largest, spec=fresh)
     prober: Any = ray.remote(num_cpus=cpus)(_Prober)
     data = ray.put((largest, plan.faces[largest.faces], plan.registry))

@@ -111,9 +111,12 @@ class Study:
         """
         if self._next:
             return self._next.pop(0)
-        trial = None
         with self._writing():
-            trial = self._left_behind()
+            while (trial := self._left_behind()) is not None:
+                repeats = trial.user_attrs.get(_REPEATS, [])
+                if len(repeats) < self._design.settings.repeats:
+                    break
+                self._tell(trial, repeats)  # which its driver was killed before
             if trial is None and new:
                 trial = self._promoted() or self._new()
             if trial is not None:
@@ -176,14 +179,12 @@ class Study:
                     trial.report(best, step)
             repeats = [*trial.user_attrs.get(_REPEATS, []), list(objectives)]
             trial.set_user_attr(_REPEATS, repeats)
-            mean = [sum(column) / len(repeats) for column in zip(*repeats, strict=True)]
             if len(repeats) < settings.repeats:
+                mean = _means(repeats)
                 if len(mean) > 1 or not self._judge(asked, len(repeats), mean[0]):
                     self._next.append(Asked(asked.number, asked.point, len(repeats)))
                 return
-            if settings.repeats > 1 and len(mean) == 1:
-                trial.report(mean[0], len(repeats))
-            self._study.tell(asked.number, mean)
+            self._tell(trial, repeats)
         self._own.pop(asked.number, None)
 
     def fail(self, asked: Asked, reason: str) -> None:
@@ -274,6 +275,13 @@ class Study:
         self._study.tell(asked.number, state=TrialState.PRUNED)
         self._own.pop(asked.number)
         return True
+
+    def _tell(self, trial: optuna.Trial, repeats: Sequence[Sequence[float]]) -> None:
+        """Completes a point with the objectives of all of its repeats."""
+        mean, step = _means(repeats), len(repeats)
+        if step > 1 and len(mean) == 1 and step not in self._frozen(trial).intermediate_values:
+            trial.report(mean[0], step)
+        self._study.tell(trial.number, mean)
 
     def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
         """A trial as the storage has it."""
@@ -375,3 +383,8 @@ class Study:
         """The point for which what Optuna has drawn stands."""
         parameters = self._design.space.parameters
         return {key: parameters[key].value_of(params[key]) for key in parameters if key in params}
+
+
+def _means(repeats: Sequence[Sequence[float]]) -> list[float]:
+    """The mean of each objective over the repeats."""
+    return [sum(column) / len(repeats) for column in zip(*repeats, strict=True)]
