@@ -2,24 +2,25 @@
 
 predictions.json holds all that is known; predictions.csv has a row for each face, which `odnbench
 score` reads. A video has at least a row for each frame; the cells of a frame without face are
-empty.
+empty. Until they are written, rows and frames wait in temporary files: a film has many.
 """
 
 # L landmarks
 
 import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from odnbench.arrays import Floats
 from odnbench.datasets.inputs import Source
 from odnbench.engine.predict_files import Outcome
 from odnbench.engine.predictor import PredictedFace, Predictor
-from odnbench.files.whole import write_whole
+from odnbench.files.whole import write_pieces
 
 JSON, CSV, OVERLAYS = "predictions.json", "predictions.csv", "overlays"
 PIXELS = (
@@ -32,6 +33,18 @@ ANNOTATED_PIXELS = (
 )
 _DIGITS = 4  # of coordinates, in px
 _SHARE_DIGITS = 5
+_MEMORY_BYTES = 16_000_000  # of a temporary file, before it is one on disk
+_PIECE_CHARACTERS = 1_000_000
+# What a network may tell of each point besides its place → columns. Not `occlusion_0`, which stands
+# for flags of 0 and 1 in files that are scored.
+_TOLD = {"confidence": "confidence_of", "occlusion": "occlusion_at"}
+
+
+def _waiting() -> SpooledTemporaryFile[str]:
+    # A name of a file that is no UTF-8 has bytes that stand as escapes, which JSON reads.
+    return SpooledTemporaryFile(
+        _MEMORY_BYTES, "w+", encoding="utf-8", errors="backslashreplace", newline=""
+    )
 
 
 @dataclass
@@ -42,7 +55,10 @@ class PredictedFiles:
     predictor: Predictor
     about: Mapping[str, Any]  # model, boxes and further facts, for the head of the JSON
     _records: list[dict[str, Any]] = field(default_factory=list)
-    _rows: list[list[object]] = field(default_factory=list)
+    # Name of a video → the frames of its record.
+    _frames: dict[str, SpooledTemporaryFile[str]] = field(default_factory=dict)
+    _rows: SpooledTemporaryFile[str] = field(default_factory=_waiting)
+    _told: tuple[str, ...] = ()  # of the first face
     _overlays: dict[Path, str] = field(default_factory=dict)
 
     def overlay(self, source: Source, suffix: str) -> Path:
@@ -61,26 +77,33 @@ class PredictedFiles:
         self._records.append({**record, "faces": list(map(_face, outcome.faces))})
         self._add_rows(outcome)
 
-    def add_video(
-        self, frames: Sequence[Outcome], overlay: Path | None, frames_per_second: float
-    ) -> None:
-        """Adds a video with the outcomes of its frames, of which there is at least one."""
-        record = self._record(frames[0], overlay)
-        each = [{"frame": one.frame, "faces": list(map(_face, one.faces))} for one in frames]
-        self._records.append({**record, "frames_per_second": frames_per_second, "frames": each})
-        for one in frames:
-            self._add_rows(one)
+    def add_frame(self, outcome: Outcome) -> None:
+        """Adds the next frame of a video."""
+        name = outcome.source.name
+        if name not in self._frames:
+            self._frames[name] = _waiting()
+            self._records.append(self._record(outcome, None))
+        frame = {"frame": outcome.frame, "faces": list(map(_face, outcome.faces))}
+        frames = self._frames[name]
+        frames.write((", " if frames.tell() else "") + _json(frame))
+        self._add_rows(outcome)
+
+    def end_video(self, source: Source, overlay: Path | None, frames_per_second: float) -> None:
+        """Adds what is known of a video after its frames, of which there is at least one."""
+        record = self._record_of(source)
+        record["overlay"] = self._below_out(overlay)
+        record["frames_per_second"] = frames_per_second
 
     def add_error(self, source: Source, error: str) -> bool:
         """Adds what is wrong with a picture that was added before; False where it has an error."""
-        (record,) = (each for each in self._records if each["file"] == source.name)
+        record = self._record_of(source)
         if record["error"] is not None:
             return False
         record["error"] = error
         return True
 
     def write(self) -> None:
-        """Writes predictions.json and predictions.csv."""
+        """Writes predictions.json and predictions.csv, after which nothing can be added."""
         scheme = self.predictor.scheme
         head = {
             **self.about,
@@ -89,10 +112,30 @@ class PredictedFiles:
             "landmarks": scheme.points,
             "box_rule": self.predictor.rule.describe(),
         }
-        text = json.dumps({**head, "files": self._records}, ensure_ascii=False, allow_nan=False)
         self.out.mkdir(parents=True, exist_ok=True)
-        write_whole(self.out / JSON, _encoded(text + "\n"))
-        write_whole(self.out / CSV, _encoded(self._table()))
+        with ExitStack() as stack:
+            for file in (self._rows, *self._frames.values()):
+                stack.enter_context(file)
+            write_pieces(self.out / JSON, map(_encoded, self._json(head)))
+            write_pieces(self.out / CSV, map(_encoded, self._table()))
+
+    def _json(self, head: Mapping[str, Any]) -> Iterator[str]:
+        yield _json(head)[:-1] + ', "files": ['
+        for index, record in enumerate(self._records):
+            text = (", " if index else "") + _json(record)
+            if record["file"] in self._frames:
+                yield text[:-1] + ', "frames": ['
+                yield from _pieces(self._frames[record["file"]])
+                text = "]}"
+            yield text
+        yield "]}\n"
+
+    def _record_of(self, source: Source) -> dict[str, Any]:
+        (record,) = (each for each in self._records if each["file"] == source.name)
+        return record
+
+    def _below_out(self, path: Path | None) -> str | None:
+        return None if path is None else str(path.relative_to(self.out))
 
     def _record(self, outcome: Outcome, overlay: Path | None) -> dict[str, Any]:
         width, height = outcome.size or (None, None)
@@ -103,47 +146,45 @@ class PredictedFiles:
             "exif_orientation": outcome.orientation,
             "notes": list(outcome.notes),
             "error": outcome.error or None,
-            "overlay": None if overlay is None else str(overlay.relative_to(self.out)),
+            "overlay": self._below_out(overlay),
         }
 
     def _add_rows(self, outcome: Outcome) -> None:
+        table = csv.writer(self._rows, lineterminator="\n")
         frame = "" if outcome.frame is None else outcome.frame
         start: list[object] = [outcome.source.name, frame]
         for number, face in enumerate(outcome.faces):
+            told = {name: shares for name in _TOLD if (shares := getattr(face, name)) is not None}
+            self._told = self._told or tuple(told)
             score = "" if face.score is None else face.score
-            confidence = [] if face.confidence is None else _rounded(face.confidence, _SHARE_DIGITS)
-            hidden = [] if face.occlusion is None else _rounded(face.occlusion, _SHARE_DIGITS)
             box, points = _rounded(face.box), _rounded(face.points.ravel())
-            self._rows.append([*start, number, *box, score, *points, *confidence, *hidden])
+            shares = [one for each in told.values() for one in _rounded(each, _SHARE_DIGITS)]
+            table.writerow([*start, number, *box, score, *points, *shares])
         if outcome.frame is not None and not outcome.faces:
-            self._rows.append(start)
+            table.writerow(start)
 
-    def _table(self) -> str:
+    def _table(self) -> Iterator[str]:
         """A row for each face. `number` counts the faces of a picture or frame."""
         L = self.predictor.scheme.points
         header = ["file", "frame", "number", "left", "top", "right", "bottom", "score"]
         header += [f"{axis}{point}" for point in range(L) for axis in "xy"]
-        first = next((row for row in self._rows if len(row) > 2), [])
-        extra = self._extra()
-        assert not first or len(first) == len(header) + L * len(extra)
-        header += [f"{name}_{point}" for name in extra for point in range(L)]
-        text = io.StringIO(newline="")
-        table = csv.writer(text, lineterminator="\n")
+        header += [f"{_TOLD[name]}_{point}" for name in self._told for point in range(L)]
+        self._rows.seek(0)
+        table = csv.writer(line := _Line(), lineterminator="\n")
         table.writerow(header)
-        table.writerows([*row, *[""] * (len(header) - len(row))] for row in self._rows)
-        return text.getvalue()
+        yield line.text
+        for row in csv.reader(self._rows):
+            table.writerow([*row, *[""] * (len(header) - len(row))])
+            yield line.text
 
-    def _extra(self) -> list[str]:
-        """What the network tells of each point besides its place."""
-        faces = [
-            face
-            for record in self._records
-            for frame in record.get("frames", [record])
-            for face in frame["faces"]
-        ]
-        # Not `occlusion_0`, which stands for flags of 0 and 1 in files that are scored.
-        names = {"confidence": "confidence_of", "occlusion": "occlusion_at"}
-        return [name for key, name in names.items() if faces and key in faces[0]]
+
+class _Line:
+    """The last line that was written."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
 
 
 def _face(face: PredictedFace) -> dict[str, Any]:
@@ -165,6 +206,16 @@ def _face(face: PredictedFace) -> dict[str, Any]:
 
 def _rounded(numbers: Floats | Iterable[float], digits: int = _DIGITS) -> list[float]:
     return [round(float(number), digits) for number in numbers]
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def _pieces(file: SpooledTemporaryFile[str]) -> Iterator[str]:
+    file.seek(0)
+    while piece := file.read(_PIECE_CHARACTERS):
+        yield piece
 
 
 def _encoded(text: str) -> bytes:

@@ -115,7 +115,7 @@ def _predict_video(
     count: Count,
 ) -> None:
     """Predicts a video, or the webcam until the command is interrupted, and writes its overlay."""
-    frames: list[Outcome] = []
+    frames = faces = 0
     film: Film | None = None
     try:
         video = open_video(source)
@@ -128,15 +128,16 @@ def _predict_video(
             ):
                 assert outcome.overlay is not None
                 film.add(outcome.overlay)
-                frames.append(replace(outcome, overlay=None))
+                files.add_frame(outcome)
+                frames, faces = frames + 1, faces + len(outcome.faces)
                 count.add(outcome)
                 advance()
         if not frames:
             raise OdnbenchError("no frame of the video can be read")
-        if not any(outcome.faces for outcome in frames):
+        if not faces:
             raise OdnbenchError(f"no face in its frames ({boxes.describe()})")
-        if len(frames) < video.frames:
-            tell(source.name, f"{len(frames)} of its {video.frames} frames can be read")
+        if frames < video.frames:
+            tell(source.name, f"{frames} of its {video.frames} frames can be read")
     except OdnbenchError as error:
         tell(source.name, str(error))
         count.failed += 1
@@ -146,7 +147,7 @@ def _predict_video(
         if film is not None:
             shown = film.close()
             if frames:
-                files.add_video(frames, shown, film.rate)
+                files.end_video(source, shown, film.rate)
 
 
 def files_in(
