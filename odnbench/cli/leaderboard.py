@@ -74,10 +74,10 @@ def _reports(
     nor files are named, so that the published figures are left.
     """
     from odnbench.reports.read import read_report
-    from odnbench.results.plans import any_plan_files
+    from odnbench.results.plans import all_plan_files
 
     results = results_in(storage)
-    if not (pipelines or foreign or results.uri or any_plan_files(results.folder)):
+    if not (pipelines or foreign or results.uri or all_plan_files(results.folder)):
         return []
     reports, refused = [], ""
     for plan in readable(plans_of(results, pipelines)):

@@ -21,7 +21,8 @@ def check_writable(folder: Path, option: str, name: str = "file") -> None:
         with TemporaryDirectory(
             prefix=".odnbench-", dir=there, ignore_cleanup_errors=True
         ) as hidden:
-            tried = hidden / probe.relative_to(there)
+            below = (part for part in probe.relative_to(there).parts if part != "..")
+            tried = Path(hidden, *below)
             tried.parent.mkdir(parents=True, exist_ok=True)
             tried.write_bytes(b"odnbench")
     except OSError as error:

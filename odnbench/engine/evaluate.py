@@ -33,7 +33,7 @@ from odnbench.plan.protocols import Protocol, Scheme
 from odnbench.plan.trials import Trial
 from odnbench.results.predictions import Occlusion, Predictions
 
-BATCH = 32  # the faces that are predicted at once
+BATCH = 32  # faces that are predicted at once, unless somebody asks for more
 _PASTED_BATCH = 256  # another one would paste other occluders
 _POINTS_PER_CELL = 8  # along a side of a cell of P, where masks are looked up
 
@@ -86,13 +86,14 @@ def predict_crops(
     size: int,
     bf16: bool,
     flip_test: FlipTest | None = None,
+    batch_size: int = BATCH,
 ) -> Predicted:
     """As `predict`, with points in pixels of `images`, and an annotation offset not undone."""
     network.eval()
     stored, device = images.shape[1], network.mean_shape.device
     batches, maps, confidences = [], [], []
     with torch.inference_mode():
-        for batch in images.split(BATCH):
+        for batch in images.split(batch_size):
             crops = central_crop(batch.to(device, non_blocking=True), size)
             inputs = normalise(crops, network.normalisation)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

@@ -20,30 +20,38 @@ class Film:
     def __init__(self, path: Path, frames_per_second: float, *, is_live: bool):
         self.path, self.frames_per_second, self.is_live = path, frames_per_second, is_live
         self._writer: cv2.VideoWriter | None = None
-        self._times: list[float] = []  # of the frames, in seconds
-        self._shown = 0
+        self._began = self._last = 0.0  # seconds, of the first and of the newest frame
+        self._added = self._shown = 0  # frames of the video, of the film
+        self._newest: Bytes | None = None
 
     def add(self, frame: Bytes) -> None:
         """Adds the frame (H, W, 3) RGB. All frames have one size."""
-        self._times.append(time.perf_counter())
+        self._last = time.perf_counter()
+        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         if self._writer is None:
+            self._began = self._last
             self.path.parent.mkdir(parents=True, exist_ok=True)
             size = (frame.shape[1], frame.shape[0])
             code = cv2.VideoWriter.fourcc(*_CODE)
             self._writer = cv2.VideoWriter(str(self.path), code, self.frames_per_second, size)
-        until = len(self._times)
+        self._added += 1
+        until = self._added
         if self.is_live:
-            until = 1 + round((self._times[-1] - self._times[0]) * self.frames_per_second)
-        for _ in range(self._shown, until):
-            self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        self._shown = max(self._shown, until)
+            until = 1 + round((self._last - self._began) * self.frames_per_second)
+        for _ in range(self._shown, until - 1):
+            assert self._newest is not None
+            self._writer.write(self._newest)
+        if until > self._shown:
+            self._writer.write(picture)
+            self._shown = until
+        self._newest = picture  # type: ignore[assignment]
 
     @property
     def rate(self) -> float:
         """The video's frames per second; of a live one the mean of those that were added."""
-        if not self.is_live or len(self._times) < 2:
+        if not self.is_live or self._last == self._began:
             return self.frames_per_second
-        return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        return (self._added - 1) / (self._last - self._began)
 
     def close(self) -> Path | None:
         """Ends the film. Returns where it is; None where there is none, as without an encoder."""

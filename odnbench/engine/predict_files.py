@@ -106,7 +106,7 @@ def predict_video(
     smoother = Smoothing(smoothing)
     live = video.source.is_live
     frames = map(read, video) if live else in_order(read, video)
-    for cropped, faces in _predicted(frames, predictor, 0 if live else batch_size):
+    for cropped, faces in _predicted(frames, predictor, 1 if live else batch_size):
         smoothed = smoother.smoothed(tuple(faces))
         yield _drawn((cropped, smoothed))
 

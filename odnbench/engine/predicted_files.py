@@ -2,7 +2,7 @@
 
 predictions.json holds all that is known; predictions.csv has a row for each face, which `odnbench
 score` reads. A video has at least a row for each frame; the cells of a frame without face are
-empty. Until they are written, rows and frames wait in temporary files: a film has many.
+empty. Until all is predicted, rows and frames wait in temporary files beside them: a film has many.
 """
 
 # L landmarks
@@ -10,7 +10,6 @@ empty. Until they are written, rows and frames wait in temporary files: a film h
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -33,18 +32,21 @@ ANNOTATED_PIXELS = (
 )
 _DIGITS = 4  # of coordinates, in px
 _SHARE_DIGITS = 5
+_ESCAPED = "backslashreplace"  # of UTF-8: bytes of a file name that are none, which JSON reads
 _MEMORY_BYTES = 16_000_000  # of a temporary file, before it is one on disk
-_PIECE_CHARACTERS = 1_000_000
+_PIECE_BYTES = 1_000_000
 # What a network may tell of each point besides its place → columns. Not `occlusion_0`, which stands
 # for flags of 0 and 1 in files that are scored.
 _TOLD = {"confidence": "confidence_of", "occlusion": "occlusion_at"}
 
 
-def _waiting() -> SpooledTemporaryFile[str]:
-    # A name of a file that is no UTF-8 has bytes that stand as escapes, which JSON reads.
-    return SpooledTemporaryFile(
-        _MEMORY_BYTES, "w+", encoding="utf-8", errors="backslashreplace", newline=""
-    )
+@dataclass
+class _Frames:
+    """The frames of a video, as JSON, among those of other videos."""
+
+    start: int  # in bytes
+    count: int = 0
+    end: int = 0
 
 
 @dataclass
@@ -55,11 +57,17 @@ class PredictedFiles:
     predictor: Predictor
     about: Mapping[str, Any]  # model, boxes and further facts, for the head of the JSON
     _records: list[dict[str, Any]] = field(default_factory=list)
-    # Name of a video → the frames of its record.
-    _frames: dict[str, SpooledTemporaryFile[str]] = field(default_factory=dict)
-    _rows: SpooledTemporaryFile[str] = field(default_factory=_waiting)
+    _frames: dict[str, _Frames] = field(default_factory=dict)  # by the name of the video
     _told: tuple[str, ...] = ()  # of the first face
     _overlays: dict[Path, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        # `write` closes them.
+        self._frame_texts = SpooledTemporaryFile(_MEMORY_BYTES, dir=str(self.out))  # noqa: SIM115
+        self._rows = SpooledTemporaryFile(  # noqa: SIM115
+            _MEMORY_BYTES, "w+", encoding="utf-8", errors=_ESCAPED, newline="", dir=str(self.out)
+        )
 
     def overlay(self, source: Source, suffix: str) -> Path:
         """Where the overlay of `source` is written; no two sources have the same place."""
@@ -81,12 +89,17 @@ class PredictedFiles:
         """Adds the next frame of a video."""
         name = outcome.source.name
         if name not in self._frames:
-            self._frames[name] = _waiting()
             self._records.append(self._record(outcome, None))
-        frame = {"frame": outcome.frame, "faces": list(map(_face, outcome.faces))}
+            self._frames[name] = _Frames(self._frame_texts.tell())
         frames = self._frames[name]
-        frames.write((", " if frames.tell() else "") + _json(frame))
+        text = _json({"frame": outcome.frame, "faces": list(map(_face, outcome.faces))})
+        self._frame_texts.write(_encoded((", " if frames.count else "") + text))
+        frames.count, frames.end = frames.count + 1, self._frame_texts.tell()
         self._add_rows(outcome)
+
+    def frames_of(self, source: Source) -> int:
+        """How many frames of a video were added."""
+        return self._frames[source.name].count if source.name in self._frames else 0
 
     def end_video(self, source: Source, overlay: Path | None, frames_per_second: float) -> None:
         """Adds what is known of a video after its frames, of which there is at least one."""
@@ -112,23 +125,22 @@ class PredictedFiles:
             "landmarks": scheme.points,
             "box_rule": self.predictor.rule.describe(),
         }
-        self.out.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            for file in (self._rows, *self._frames.values()):
-                stack.enter_context(file)
-            write_pieces(self.out / JSON, map(_encoded, self._json(head)))
+        with self._frame_texts, self._rows:
+            write_pieces(self.out / JSON, self._json(head))
             write_pieces(self.out / CSV, map(_encoded, self._table()))
 
-    def _json(self, head: Mapping[str, Any]) -> Iterator[str]:
-        yield _json(head)[:-1] + ', "files": ['
+    def _json(self, head: Mapping[str, Any]) -> Iterator[bytes]:
+        yield _encoded(_json(head)[:-1] + ', "files": [')
         for index, record in enumerate(self._records):
             text = (", " if index else "") + _json(record)
-            if record["file"] in self._frames:
-                yield text[:-1] + ', "frames": ['
-                yield from _pieces(self._frames[record["file"]])
+            if (frames := self._frames.get(record["file"])) is not None:
+                yield _encoded(text[:-1] + ', "frames": [')
+                self._frame_texts.seek(frames.start)
+                for start in range(frames.start, frames.end, _PIECE_BYTES):
+                    yield self._frame_texts.read(min(_PIECE_BYTES, frames.end - start))
                 text = "]}"
-            yield text
-        yield "]}\n"
+            yield _encoded(text)
+        yield b"]}\n"
 
     def _record_of(self, source: Source) -> dict[str, Any]:
         (record,) = (each for each in self._records if each["file"] == source.name)
@@ -212,12 +224,5 @@ def _json(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
-def _pieces(file: SpooledTemporaryFile[str]) -> Iterator[str]:
-    file.seek(0)
-    while piece := file.read(_PIECE_CHARACTERS):
-        yield piece
-
-
 def _encoded(text: str) -> bytes:
-    """UTF-8; bytes of a file name that are none stand as escapes, which JSON reads."""
-    return text.encode(errors="backslashreplace")
+    return text.encode(errors=_ESCAPED)

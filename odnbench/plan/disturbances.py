@@ -76,7 +76,8 @@ def check_levels(levels: Mapping[str, Sequence[float]]) -> None:
         for level in values:
             if not math.isclose(100 * level, round(100 * level)):  # MLflow's steps are whole
                 raise OdnbenchError(
-                    f"disturbances.{kind}: levels are whole percents, got {level:g}"
+                    f"disturbances.{kind}: levels are whole percents, got {level:g}; try "
+                    f"{round(level, 2):g}"
                 )
 
 

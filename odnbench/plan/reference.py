@@ -18,7 +18,9 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NONE, TrialSpec, differing_fields
 
 FIRST_ROW = "first row"
-NOT_COMPARED = "no row is compared with another: "  # a note of a plan, before the reason
+# How notes of a plan begin that tell of its reference.
+NOT_COMPARED = "no row is compared with another: "
+FIRST_OF_SEVERAL = "rows are compared with the first of several: "
 
 
 def resolved_reference(

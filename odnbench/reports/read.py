@@ -11,7 +11,12 @@ from pathlib import Path
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import LossWeight, Metric, Published, Variant
 from odnbench.plan.protocols import Protocol
-from odnbench.plan.reference import NOT_COMPARED, Reference
+from odnbench.plan.reference import (
+    FIRST_OF_SEVERAL,
+    NOT_COMPARED,
+    Reference,
+    resolved_reference,
+)
 from odnbench.plan.registry import Registry
 from odnbench.reports.report import Report
 from odnbench.reports.rows import Missing, Row, ScoredTrial
@@ -43,7 +48,8 @@ def read_report(
     pipeline, notes, search_record = record.pipeline, record.notes, None
     if compared_with:
         pipeline = replace(pipeline, reference=compared_with)
-        notes = tuple(note for note in notes if not note.startswith(NOT_COMPARED))
+        told = NOT_COMPARED, FIRST_OF_SEVERAL
+        notes = tuple(note for note in notes if not note.startswith(told))
     if pipeline.search is not None:
         try:
             search_record = read_search(plan_file.parent, record.trials)
@@ -67,6 +73,7 @@ def read_report(
         finished, lacking = reader.read(titles)
         if compared_with and reference is not None and finished:
             specs = [scored.trial.spec for scored in finished.values()]
+            reference = Reference(resolved_reference(compared_with, specs, registry), registry)
             if fault := reference.fault(specs):
                 raise OdnbenchError(f"{pipeline.name}: {fault}")
         rows = with_intervals(rows_of(list(finished.values()), reference, registry))

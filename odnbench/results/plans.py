@@ -114,7 +114,7 @@ def is_kept_beside_trials(name: str) -> bool:
     return not name.startswith(".") and name.endswith((".json", ".journal", ".toml"))
 
 
-def any_plan_files(storage: Path) -> list[Path]:
+def all_plan_files(storage: Path) -> list[Path]:
     """The plan.json files below `storage` and the plans' own files beside them, sorted.
 
     Folders may appear and go while it looks: another command may be at work in `storage`.
@@ -130,7 +130,7 @@ def plan_files(storage: Path, pipelines: Sequence[str], shown: str = "") -> list
     """
     shown = shown or str(storage)
     # Where plan.json is lost, the plans' own files are left, and PlanRecord.load names them.
-    known = {path.parent.name: path.with_name(PLAN) for path in any_plan_files(storage)}
+    known = {path.parent.name: path.with_name(PLAN) for path in all_plan_files(storage)}
     if not known:
         raise OdnbenchError(f"no results below {shown}; run `odnbench run ablation` first")
     if absent := [name for name in pipelines if name not in known]:

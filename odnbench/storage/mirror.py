@@ -1,9 +1,8 @@
 """What a sweep writes is pushed to a URI while it is at work."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from queue import Empty, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from types import TracebackType
 
 from odnbench.errors import OdnbenchError
@@ -37,7 +36,7 @@ class StorageMirror(Observer):
         self._queue: Queue[str | None] = Queue()  # ids of trials, "" for the plan, None at the end
         self._pusher = Thread(target=self._push_until_the_end, name="storage", daemon=True)
         self._keeper = Thread(target=self._keep_lease, name="lease", daemon=True)
-        self._ending = Event()
+        self._ending, self._telling = Event(), Lock()
         self._lost = False
 
     def __enter__(self) -> "StorageMirror":
@@ -107,8 +106,10 @@ class StorageMirror(Observer):
     def _keep_lease(self) -> None:
         """Renews the lease until the end, also while much is being copied."""
         while not self._ending.wait(RENEWAL_SECONDS):
-            with suppress(Exception):  # pushing tells of it
+            try:
                 self._lease.renew()
+            except Exception as error:
+                self._tell_lost(error)
 
     def _stop_keeping(self) -> None:
         self._ending.set()
@@ -122,14 +123,19 @@ class StorageMirror(Observer):
             try:
                 self._copies.push(unpushed)
             except Exception as error:  # whatever happens here, the sweep goes on
-                if not self._lost:
-                    self._lost = True
-                    self.tell(
-                        f"{cannot_be_used(self.store, error)}. Results are kept in "
-                        f"{self._copies.here} and pushed later"
-                    )
+                self._tell_lost(error)
             else:
                 unpushed.clear()
+
+    def _tell_lost(self, error: Exception) -> None:
+        with self._telling:
+            if self._lost:
+                return
+            self._lost = True
+        self.tell(
+            f"{cannot_be_used(self.store, error)}. Results are kept in {self._copies.here} and "
+            "pushed later"
+        )
 
     def _changed_trials(self) -> set[str] | None:
         """The ids of all trials in the queue, for the first of which it waits RENEWAL_SECONDS at

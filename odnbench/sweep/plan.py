@@ -23,7 +23,13 @@ from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
-from odnbench.plan.reference import FIRST_ROW, NOT_COMPARED, Reference, resolved_reference
+from odnbench.plan.reference import (
+    FIRST_OF_SEVERAL,
+    FIRST_ROW,
+    NOT_COMPARED,
+    Reference,
+    resolved_reference,
+)
 from odnbench.plan.registry import Registry
 from odnbench.plan.searches import space_of
 from odnbench.plan.spaces import Space
@@ -351,7 +357,5 @@ def _compared(
         if fault:
             yield f"{NOT_COMPARED}{fault}"
         elif resolved != written != FIRST_ROW:
-            yield (
-                f"reference {Reference(written, registry)} is several rows; all are compared with "
-                f"the first of them, {Reference(resolved, registry)}"
-            )
+            named, first = Reference(written, registry), Reference(resolved, registry)
+            yield f"{FIRST_OF_SEVERAL}of the rows with {named}, that with {first}"

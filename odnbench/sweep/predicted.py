@@ -115,8 +115,7 @@ def _predict_video(
     count: Count,
 ) -> None:
     """Predicts a video, or the webcam until the command is interrupted, and writes its overlay."""
-    frames = faces = 0
-    film: Film | None = None
+    film, before = None, count.faces
     try:
         video = open_video(source)
         path, speed = files.overlay(source, ".mp4"), video.frames_per_second
@@ -129,24 +128,25 @@ def _predict_video(
                 assert outcome.overlay is not None
                 film.add(outcome.overlay)
                 files.add_frame(outcome)
-                frames, faces = frames + 1, faces + len(outcome.faces)
                 count.add(outcome)
                 advance()
-        if not frames:
-            raise OdnbenchError("no frame of the video can be read")
-        if not faces:
+        if not (frames := files.frames_of(source)):
+            raise OdnbenchError(
+                "it showed no frame" if source.is_live else "no frame of the video can be read"
+            )
+        if count.faces == before:
             raise OdnbenchError(f"no face in its frames ({boxes.describe()})")
         if frames < video.frames:
             tell(source.name, f"{frames} of its {video.frames} frames can be read")
     except OdnbenchError as error:
         tell(source.name, str(error))
         count.failed += 1
-        if not frames:
+        if not files.frames_of(source):
             files.add_picture(Outcome(source, error=str(error)), None)
     finally:
         if film is not None:
             shown = film.close()
-            if frames:
+            if files.frames_of(source):
                 files.end_video(source, shown, film.rate)
 
 

@@ -1,5 +1,6 @@
 """Frames of a video on their way through the network."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from odnbench.datasets.inputs import Source, Video
 from odnbench.engine.predict_files import predict_video
 from odnbench.engine.predictor import Predictor
 
-FRAMES = 2000  # more than are read ahead, on any machine
+FRAMES = 100 + 10 * (os.cpu_count() or 1)  # more than are read ahead
 
 
 class Film:

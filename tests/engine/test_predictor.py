@@ -10,9 +10,23 @@ from odnbench.plan.conversion import replace_at
 from odnbench.sweep.plan import Plan
 
 
+def test_the_data_set_that_was_trained_on_need_not_be_known(
+    finished: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished.folder(finished.trials[1])
+    spec = replace_at(folder.trial.spec, "data.train", "of-a-lab/train")
+    monkeypatch.setattr(type(folder), "trial", dataclasses.replace(folder.trial, spec=spec))
+    assert TrainedPredictor.load(folder, REGISTRY).notes == ()
+
+
 @pytest.mark.parametrize(
     ("split", "rendered", "flips"),
-    [("300w/train", False, False), ("300w/train", True, True), ("cofw68/test", False, True)],
+    [
+        ("300w/train", False, False),
+        ("300w/train", True, True),
+        ("cofw68/test", False, True),
+        ("of-a-lab/train", False, False),  # which may have one
+    ],
 )
 def test_a_flip_test_is_left_out_where_an_offset_was_learnt(
     finished: Plan, monkeypatch: pytest.MonkeyPatch, split: str, rendered: bool, flips: bool

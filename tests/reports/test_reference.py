@@ -1,14 +1,17 @@
 """Rows of one variant: their titles, and the comparison with the one that a pipeline names."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import REGISTRY
 from made_results import COLUMN, Faces, Made, page_of, registry_with, report_of, spread_errors
 
 from odnbench.metrics.significance import compare
 from odnbench.plan.entries import Variant
 from odnbench.plan.pipelines import load_pipeline
+from odnbench.plan.reference import FIRST_OF_SEVERAL
 from odnbench.reports.read import read_report
 from odnbench.results.plans import PLAN, PlanRecord
 
@@ -69,6 +72,17 @@ def test_a_comparison_with_a_named_row_is_the_one_of_the_errors(tmp_path: Path) 
 def test_no_row_is_compared_with_several_or_none(tmp_path: Path, reference: str) -> None:
     report = report_of(tmp_path, *trials(), reference=reference)
     assert report.reference is None and report.comparisons == {}
+
+
+def test_a_variant_of_several_rows_that_is_named_is_the_first_of_them(tmp_path: Path) -> None:
+    report_of(tmp_path, *trials("dm"), *trials(), reference={"variant": "dm", "criterion": "l2"})
+    record = PlanRecord.load(tmp_path / PLAN)
+    dataclasses.replace(record, notes=(f"{FIRST_OF_SEVERAL}of others", "a note")).save(tmp_path)
+    report = read_report(tmp_path / PLAN, REGISTRY, compared_with="cut")
+    first = next(row for row in report.rows if row.variant == "cut")
+    assert report.reference is first
+    assert len(report.comparisons[COLUMN]) == len(report.rows) - 1
+    assert report.notes == ("a note",)
 
 
 def test_a_reference_in_words_that_are_gone_is_a_note(tmp_path: Path) -> None:

@@ -77,10 +77,11 @@ def test_trying_a_place_leaves_and_shows_nothing(
     """Others that look into the folder meanwhile meet nothing that will go, and many commands may
     try it at the same moment.
     """
-    seen = []
+    looked, seen = [], []
     write = Path.write_bytes
 
     def look(path: Path, data: bytes) -> int:
+        looked.append(path)
         seen.extend(name for name in os.listdir(tmp_path) if not name.startswith("."))  # noqa: PTH208
         return write(path, data)
 
@@ -88,7 +89,7 @@ def test_trying_a_place_leaves_and_shows_nothing(
     with ThreadPoolExecutor(8) as threads:
         names = [f"runs/{index % 3}/file" for index in range(200)]
         list(threads.map(partial(check_writable, tmp_path, "--storage"), names))
-    assert not seen and not list(tmp_path.iterdir())
+    assert len(looked) == 200 and not seen and not list(tmp_path.iterdir())
 
 
 def test_a_folder_of_another_user_is_told(

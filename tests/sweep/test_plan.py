@@ -15,7 +15,7 @@ from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
 from odnbench.plan.entries import Backbone
 from odnbench.plan.pipelines import load_pipeline, resolve
-from odnbench.plan.reference import NOT_COMPARED, Reference
+from odnbench.plan.reference import FIRST_OF_SEVERAL, NOT_COMPARED, Reference
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Coverage
 from odnbench.sweep.inline import run_inline
@@ -61,6 +61,18 @@ def test_a_plan_keeps_what_its_first_row_is_as_the_reference(tmp_path: Path, cac
     rows = reference.rows([trial.spec for trial in plan.trials])
     assert rows == [plan.trials[0].spec]
     assert not [note for note in plan.notes if note.startswith(NOT_COMPARED)]
+
+
+def test_a_plan_says_which_of_several_rows_others_are_compared_with(
+    tmp_path: Path, cache: Path
+) -> None:
+    plan = plan_in(tmp_path, cache, "variant=cut,odn", "eta=0,1e-3")
+    (told,) = [note for note in plan.notes if note.startswith(FIRST_OF_SEVERAL)]
+    assert told == (
+        f'{FIRST_OF_SEVERAL}of the rows with variant = "odn", that with variant = "odn", '
+        '"loss.eta" = 0.0'
+    )
+    assert plan.pipeline.reference == {"variant": "odn", "loss.eta": 0.0}
 
 
 def test_a_plan_tells_how_many_faces_a_share_is(tmp_path: Path, cache: Path) -> None:
