@@ -2,12 +2,12 @@
 
 # S seeds, N faces
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from odnbench.metrics.factorial import Effect, factorial_effects
 from odnbench.metrics.intervals import FEWEST_FACES
-from odnbench.plan.specs import differing_fields
+from odnbench.plan.specs import NONE, differing_fields
 from odnbench.reports.rows import Base, Row
 from odnbench.scoring.scores import differ_in
 
@@ -56,20 +56,37 @@ class Design:
 def design_of(rows: Iterable[Row], factors: Mapping[str, tuple[str, ...]]) -> Design | None:
     """The factorial of `rows`; None unless there is one row for each combination of modules.
 
-    factors: variant → the modules that are on, for variants that are cells.
+    Of several rows of a combination, the one counts that differs in modules alone from the
+    combinations with one row. factors: variant → the modules that are on, for variants that are
+    cells.
     """
-    cells: dict[frozenset[str], Row] = {}
+    found: dict[frozenset[str], list[Row]] = {}
     for row in rows:
-        if row.variant not in factors:
-            continue
-        modules = frozenset(factors[row.variant])
-        if modules in cells:
-            return None  # another axis was varied too
-        cells[modules] = row
+        if row.variant in factors:
+            found.setdefault(frozenset(factors[row.variant]), []).append(row)
+    alone = [own[0] for own in found.values() if len(own) == 1]
+    cells = {}
+    for modules, own in found.items():
+        fitting = own if len(own) == 1 else [row for row in own if _fits(row, alone)]
+        if len(fitting) != 1:
+            return None
+        (cells[modules],) = fitting
     everything = frozenset().union(*cells) if cells else frozenset()
     if not everything or len(cells) != 2 ** len(everything):
         return None
     return Design(cells, tuple(_differences(list(cells.values()))))
+
+
+def _fits(row: Row, others: Sequence[Row]) -> bool:
+    """Whether `row` has modules that `others` have too, and differs from them in nothing else."""
+    known = {item for other in others for item in _modules_of(other)}
+    return _modules_of(row) <= known and not any(_differences([row, *others]))
+
+
+def _modules_of(row: Row) -> set[tuple[str, str]]:
+    """(slot, module), of the slots that are not empty."""
+    modules = row.trials[0].trial.spec.model.modules
+    return {(slot, module) for slot, module in modules.items() if module != NONE}
 
 
 def _differences(rows: list[Row]) -> Iterable[str]:

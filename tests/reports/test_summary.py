@@ -112,15 +112,10 @@ def test_a_word_and_a_layer_of_one_place_are_one_backbone(tmp_path: Path) -> Non
     assert report.other_bases == ()
 
 
-def test_there_is_no_factorial_where_a_cell_is_missing_or_there_twice(tmp_path: Path) -> None:
+def test_there_is_no_factorial_where_a_cell_is_missing(tmp_path: Path) -> None:
     part = {name: mean for name, mean in MEANS.items() if name != "none"}
     report = report_of(tmp_path / "part", *cells_of(part), registry=ONE_BACKBONE, reference="both")
     assert report.design is None and report.factorial == {}
-    again = Made("g", Faces(spread_errors(0.05)), overrides=("train.batch_size=4",))
-    twice = report_of(
-        tmp_path / "twice", *cells_of(MEANS), again, registry=ONE_BACKBONE, reference="both"
-    )
-    assert twice.design is None
 
 
 def test_rows_of_another_backbone_are_marked_and_named(tmp_path: Path) -> None:
