@@ -330,6 +330,7 @@ class Camera:
     def read(self) -> tuple[bool, Bytes]:
         if not self.left:
             os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("it was not stopped")
         self.left -= 1
         time.sleep(0.2)
         return True, cv2.cvtColor(self.picture, cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
@@ -343,7 +344,12 @@ def test_a_webcam_is_predicted_until_it_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", Camera(picture))
-    done = odnbench("predict", str(folder_of(trained)), "webcam", "--whole-picture")
+    # Tests that run in the background were started to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = odnbench("predict", str(folder_of(trained)), "webcam", "--whole-picture")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "3 faces in 3 images" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 130
     monkeypatch.setattr(cv2, "VideoCapture", REAL_CAPTURE)
