@@ -42,6 +42,8 @@ from odnbench.results.plans import PLAN, PlanRecord, own_file
 from odnbench.results.teachers import teacher_content, teacher_files, teacher_folder
 from odnbench.sweep import damage
 
+_CHOSEN_ON_TEST = "--select test: epochs are chosen on the test set, so the errors are too small"
+
 
 @dataclass(frozen=True)
 class Places:
@@ -239,9 +241,7 @@ def make_plan(
         by_data[data] = faces.setdefault(loaded.fingerprint, loaded)
         notes.extend(note for note in loaded.notes if note not in notes)
     if any(spec.train.select == "test" for spec in specs):
-        notes.append(
-            "--select test: epochs are chosen on the test set, so the errors are too small"
-        )
+        notes.append(_CHOSEN_ON_TEST)
     notes += _fewer({spec.data: by_data[spec.data] for spec in specs})
     notes += overruled(specs, registry, overrides)
     notes += _not_shown(pipeline, specs, registry)
