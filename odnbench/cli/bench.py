@@ -118,11 +118,12 @@ def bench_train_command(
         from odnbench.bench.train import AUGMENTED, BARE, FULL, HABIT, PLAIN, bench_train
 
         found = bench_train(subject, steps=steps, repeats=repeats)
+        timed = _timed(subject, subject.trial.spec.train.batch_size)
     _show(found, out)
     facts = found.facts
     speeds = {timing.name: facts["images"] / timing.median for timing in found.timings}
     say(
-        f"{variant}, {size} px, batch {batch}: {speeds[FULL]:.1f} images/s; "
+        f"{timed}: {speeds[FULL]:.1f} images/s; "
         f"{speeds[FULL] / speeds[BARE]:.3f} of the bare loop's, "
         f"{speeds[FULL] / speeds[AUGMENTED]:.2f} × that with all effects, "
         f"{speeds[FULL] / speeds[PLAIN]:.2f} × plain float32's, "
@@ -205,11 +206,12 @@ def bench_predict_command(
         from odnbench.bench.predict import BARE, END_TO_END, bench_predict
 
         found = bench_predict(subject, batch_size=batch, batches=batches, repeats=repeats)
+        timed = _timed(subject, batch)
     _show(found, out)
     speeds = {timing.name: found.facts["images"] / timing.median for timing in found.timings}
     say(
-        f"{variant}, {size} px, batch {batch}: {speeds[END_TO_END]:.1f} images/s from files to "
-        f"points, {speeds[END_TO_END] / speeds[BARE]:.2f} of the network's alone"
+        f"{timed}: {speeds[END_TO_END]:.1f} images/s from files to points, "
+        f"{speeds[END_TO_END] / speeds[BARE]:.2f} of the network's alone"
     )
 
 
@@ -260,6 +262,13 @@ def _subject(
         with console.status("preparing faces"):
             subject = make_subject(registry, data_root_of(data_root), Path(folder), overrides)
         yield subject
+
+
+def _timed(subject: "Subject", batch_size: int) -> str:
+    """What was timed, after all settings."""
+    spec = subject.trial.spec
+    network = f"{spec.variant}, {spec.model.backbone}, {spec.model.head}"
+    return f"{network}, {spec.data.input_size} px, batch {batch_size}"
 
 
 def _set_threads(threads: int) -> None:

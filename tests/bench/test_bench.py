@@ -90,6 +90,14 @@ def test_overheads_of_a_sweep_are_printed_and_written(odnbench: Run, tmp_path: P
     assert f"overhead of a trial, 4 trials: {overhead:.2f} s" in done.stdout
 
 
+def test_what_was_timed_is_named_after_all_settings(odnbench: Run) -> None:
+    sizes = ("--batch", "4", "--batches", "1", "--repeats", "1")
+    settings = ("-s", "variant=gm", "-s", "backbone=resnet18-slim", "-s", "input_size=64")
+    done = odnbench("bench", "predict", *sizes, *settings)
+    assert done.returncode == 0, done.stderr
+    assert "gm, resnet18-slim, regression, 64 px, batch 4: " in done.stdout
+
+
 def test_a_ratio_is_one_of_medians() -> None:
     timings = (Timing("a", (9.0, 1.0, 2.0)), Timing("b", (4.0, 100.0, 3.0)))
     found = Benchmark("x", "here", timings, {"a": "b"}, {})

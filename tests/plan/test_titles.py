@@ -61,7 +61,7 @@ def test_what_half_of_the_trials_have_is_told(registry: Registry) -> None:
     assert titles(registry, "variant=gm", "ema=0,0.9,0.99")[0] == "BRNet+GM, ema 0.0"
 
 
-@pytest.mark.parametrize("name", ["ingredients", "alternatives", "heads", "criteria"])
+@pytest.mark.parametrize("name", ["best", "ingredients", "alternatives", "heads", "criteria"])
 def test_rows_of_shipped_pipelines_have_titles_of_their_own(name: str, registry: Registry) -> None:
     specs = dict.fromkeys(
         dataclasses.replace(spec, seed=0) for spec in resolve(load_pipeline(name), registry)
