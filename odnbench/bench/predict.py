@@ -46,7 +46,7 @@ def bench_predict(subject: Subject, *, batch_size: int, batches: int, repeats: i
     """
     device, trial = own_device(), subject.trial
     network = build_network(trial.spec, subject.registry, trial.scheme.points)
-    predictor = TrainedPredictor(trial, network, device)
+    predictor = TrainedPredictor(trial, network, device, subject.registry)
     count = batches * batch_size
     taken = [subject.files[row % len(subject.files)] for row in range(count)]
     paths = [face.image for face in taken if isinstance(face.image, Path)]

@@ -195,7 +195,7 @@ def data_fit_boxes_command(
     from odnbench.datasets.boxes import annotated_faces
     from odnbench.datasets.detectors import fit_box_map, map_file, open_detector, save_box_map
 
-    opened, path = open_detector(detector), map_file(Path(detector))
+    opened, path = open_detector(detector), map_file(detector)
     check_writable(path.parent, "place for the detector's file", path.name)
     faces = annotated_faces(split, load_registry(registry_folders), data_root_of(data_root))
     with progress_bar(f"finding faces of {split}", len(faces)) as advance:

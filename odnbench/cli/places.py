@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from odnbench.errors import OdnbenchError
+from odnbench.plan.paths import is_utf8
 
 
 def check_writable(folder: Path, option: str, name: str = "file") -> None:
@@ -45,11 +46,9 @@ def check_home() -> None:
 
 def check_utf8(folder: Path, option: str) -> None:
     """Raises OdnbenchError unless the path of `folder` is UTF-8: Arrow and OpenCV take no other
-    path, and OpenCV ends the process. option: with which the user names another folder.
+    path. option: with which the user names another folder.
     """
-    try:
-        os.fsencode(folder).decode("utf-8")
-    except UnicodeDecodeError as error:
+    if not is_utf8(folder):
         raise OdnbenchError(
             f"{folder}: the name of the folder is not UTF-8; rename it, or give another {option}"
-        ) from error
+        )

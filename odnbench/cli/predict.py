@@ -65,8 +65,11 @@ def predict_command(
     registry = load_registry(registry_folders)
     found = exported_file(model) or model_of(model, storage)
 
-    from odnbench.sweep.predicted import files_in, open_predictor, predict_all
+    from odnbench.sweep.predicted import files_in, open_predictor, predict_all, without_overlays
 
+    sources, overlaid = without_overlays(sources, inputs, out)
+    if overlaid:
+        say(f"{overlaid} overlays of a run before are left out")
     predictor = open_predictor(found, registry)
     path = found if isinstance(found, Path) else found.path
     where = (

@@ -3,9 +3,10 @@ or the whole picture.
 
 A network was trained on crops around one kind of box (`BoxRule.source`). A box of a file is of that
 kind, whichever it is. The file is CSV with a header, or JSON with a list of objects that have the
-same keys: `file`; `x`, `y`, `width`, `height`, or `x0`, `y0`, `x1`, `y1`; and `frame`, counted from
-0, where boxes of a video differ from frame to frame. Pixels are counted from 0, pixel centres at
-integers, in the picture as it is shown. A file has as many rows as its picture has faces.
+same keys: `file`; `x`, `y`, `width`, `height`, or `x0`, `y0`, `x1`, `y1`, or `left`, `top`,
+`right`, `bottom` as in the CSV of predictions; and `frame`, counted from 0, where boxes of a video
+differ from frame to frame. Pixels are counted from 0, pixel centres at integers, in the picture as
+it is shown. A file has as many rows as its picture has faces; one whose box is empty has none.
 """
 
 import csv
@@ -31,8 +32,9 @@ from odnbench.plan.entries import Dataset
 from odnbench.plan.protocols import BoxRule
 from odnbench.plan.registry import Registry
 
-_CORNERS, _SIDES = ("x0", "y0", "x1", "y1"), ("x", "y", "width", "height")
-_EXPECTED = f"file and {', '.join(_SIDES)}, or file and {', '.join(_CORNERS)}"
+_EDGES, _CORNERS = ("left", "top", "right", "bottom"), ("x0", "y0", "x1", "y1")
+_SIDES = ("x", "y", "width", "height")
+_EXPECTED = " or ".join(f"file and {', '.join(keys)}" for keys in (_SIDES, _CORNERS, _EDGES))
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,10 @@ def _rows_of(path: Path) -> list[_Row]:
     try:
         text = decoded(read_file(path))
         records = _records(text, is_json=path.suffix.lower() == ".json")
-        rows = [_row(record, where) for where, record in records]
+        read = [_row(record, where) for where, record in records]
     except (ValueError, RecursionError, csv.Error) as error:
         raise OdnbenchError(f"{one_line(path)}: cannot be read as boxes: {error}") from error
+    rows = [row for row in read if row is not None]
     if not rows:
         raise OdnbenchError(f"{one_line(path)}: it holds no box; expected {_EXPECTED}")
     return rows
@@ -193,22 +196,34 @@ def _records(text: str, *, is_json: bool) -> list[tuple[str, Mapping[str, Any]]]
     return [(f"object {number}", each) for number, each in enumerate(found, 1)]
 
 
-def _row(record: Mapping[str, Any], where: str) -> _Row:
-    """The box of a record; ValueError that names what is wrong at the place `where`."""
-    keys = next((keys for keys in (_CORNERS, _SIDES) if set(keys) <= record.keys()), None)
+def _row(record: Mapping[str, Any], where: str) -> _Row | None:
+    """The box of a record, None where it is empty; ValueError that names what is wrong at the place
+    `where`.
+    """
+    keys = next((keys for keys in (_EDGES, _CORNERS, _SIDES) if record.keys() >= {*keys}), None)
     if keys is None or not isinstance(record.get("file"), str) or not record["file"].strip():
         raise ValueError(f"{where} must have {_EXPECTED}")
+    if keys is _CORNERS and "x2" in record:
+        raise ValueError(f"{where} has points x0, y0 to x2, y2, and no box; expected {_EXPECTED}")
+    if all(record[key] == "" for key in keys):
+        return None
     try:
         a, b, c, d = (float(record[key]) for key in keys)
-        frame = record.get("frame")
-        frame = None if frame in (None, "") else int(frame)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where} has text where a number belongs") from None
-    box = np.array([a, b, c, d] if keys is _CORNERS else [a, b, a + c, b + d])
+        frame = None if record.get("frame") in (None, "") else _whole(record["frame"])
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{where} has something else where a number belongs") from None
+    box = np.array([a, b, a + c, b + d] if keys is _SIDES else [a, b, c, d])
     if not all(map(math.isfinite, box)) or (box[2:] <= box[:2]).any():
         raise ValueError(f"{where} has a box without area: {a:g} {b:g} {c:g} {d:g}")
     parts = Path(record["file"].strip().replace("\\", "/")).parts
     return _Row(tuple(part for part in parts if part != "."), frame, box)
+
+
+def _whole(value: Any) -> int:
+    """A whole number, also where it is written as 2.0; ValueError for another one."""
+    if not (number := float(value)).is_integer():
+        raise ValueError(value)
+    return int(number)
 
 
 def follow(before: Sequence[Floats], now: Sequence[Floats], least: float = 0.3) -> list[int | None]:

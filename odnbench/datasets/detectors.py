@@ -30,6 +30,7 @@ from odnbench.errors import OdnbenchError, one_line
 from odnbench.files.regular import check_file, read_file
 from odnbench.files.whole import write_whole
 from odnbench.plan.conversion import from_mapping, to_mapping
+from odnbench.plan.paths import is_utf8, path_of
 from odnbench.plan.protocols import BoxRule
 
 CENTERFACE = "centerface"
@@ -113,9 +114,10 @@ def fit_box_map(
 CENTERFACE_MAP = BoxMap(-0.0083, 0.1076, 0.9914, 0.77, "300w/afw", 337, 0.881)
 
 
-def map_file(model: Path) -> Path:
+def map_file(model: str | Path) -> Path:
     """Where the map of the detector in the file `model` is kept."""
-    return model.with_name(f"{model.name}.boxes.json")
+    path = path_of(model)
+    return path.with_name(f"{path.name}.boxes.json")
 
 
 def save_box_map(fitted: BoxMap, path: Path) -> None:
@@ -129,7 +131,7 @@ def box_map_of(detector: str) -> BoxMap:
 
     Raises OdnbenchError where there is none, or the file cannot be read.
     """
-    path = map_file(Path(detector))
+    path = map_file(detector)
     if not path.is_file():
         if detector == CENTERFACE:
             return CENTERFACE_MAP
@@ -149,7 +151,7 @@ def open_detector(name: str) -> Detector:
 
     Raises OdnbenchError where it is not installed, or not such a model.
     """
-    return CenterFace() if name == CENTERFACE else YuNet(Path(name))
+    return CenterFace() if name == CENTERFACE else YuNet(path_of(name))
 
 
 def boxes_found_by(name: str, rule: BoxRule) -> FoundBoxes:
@@ -179,6 +181,8 @@ class YuNet:
 
     def __init__(self, model: Path):
         check_file(model)
+        if not is_utf8(model):
+            raise OdnbenchError(f"{one_line(model)}: its name is not UTF-8; rename it")
         self._model, self._own = model, threading.local()
         self._of_thread()
 

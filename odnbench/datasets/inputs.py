@@ -5,7 +5,6 @@ order of their names.
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from odnbench.datasets.pictures import (
 )
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.files.regular import check_file
+from odnbench.plan.paths import is_utf8, path_of
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 WEBCAM = "webcam"
@@ -63,11 +63,13 @@ class Look:
 def sources_of(inputs: Sequence[str]) -> list[Source]:
     """The pictures and videos that `inputs` name, each with a name of its own.
 
-    Raises OdnbenchError for an input that is not there and for a folder without pictures.
+    Raises OdnbenchError for an input that is empty or not there, and for a folder without pictures.
     """
     found: list[Source] = []
     for text in inputs:
-        path = Path(text).expanduser()
+        if not text:
+            raise OdnbenchError("an input is empty; name a picture, a video, a folder, or webcam")
+        path = path_of(text)
         if text == WEBCAM and not path.exists():
             found.append(Source(WEBCAM, path, "webcam"))
         elif path.is_dir():
@@ -81,17 +83,17 @@ def sources_of(inputs: Sequence[str]) -> list[Source]:
             check_file(path)
             found.append(_source(path, path.parent))
     each = list({source.path.absolute(): source for source in found}.values())
-    names = Counter(source.name for source in each)
-    return [
-        source if names[source.name] == 1 else replace(source, name=str(source.path))
-        for source in each
-    ]
+    if len({source.name for source in each}) < len(each):
+        each = [replace(source, name=str(source.path)) for source in each]
+    return each
 
 
 def look_at(source: Source, boxes: Boxes) -> Look:
     """The picture of a file with its faces, or what is wrong with it."""
-    orientation, notes = orientation_in(source.path), list[str]()
+    notes: list[str] = []
     try:
+        check_file(source.path)
+        orientation = orientation_in(source.path)
         annotated = boxes.annotated(source.path)
         if annotated:
             picture = read_picture(source.path, annotated[0].face.points)
@@ -137,6 +139,10 @@ class Video:
 
 def open_video(source: Source) -> Video:
     """The video of a file, or the first webcam; OdnbenchError where it cannot be opened."""
+    if not source.is_live:
+        check_file(source.path)
+        if not is_utf8(source.path):
+            raise OdnbenchError("its name is not UTF-8, which OpenCV cannot open; rename it")
     capture = cv2.VideoCapture(0 if source.is_live else str(source.path))
     if not capture.isOpened():
         raise OdnbenchError(
@@ -171,7 +177,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _pictures_in(path: Path) -> int:
-    """The number of pictures in a file that can be read."""
+    """The number of pictures in a file that can be read; 1 where OpenCV cannot count them."""
     with suppress(cv2.error):
-        return cv2.imcount(str(path))
+        return cv2.imcount(str(path)) if is_utf8(path) else 1
     return 1

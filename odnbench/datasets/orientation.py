@@ -25,7 +25,11 @@ _MOST_OUTSIDE = 0.1
 
 
 def orientation_of(head: bytes) -> int:
-    """The orientation that the first HEAD bytes of a picture file note: 1 to 8, 1 where none."""
+    """The orientation that a picture file notes, 1 to 8, 1 where none: `head` are its first HEAD
+    bytes, or all of a TIFF file, which is built as EXIF data are and may note it anywhere.
+    """
+    if order := _ORDERS.get(head[:4]):
+        return _orientation(head, order)
     # In a JPEG file they stand before the pixels.
     pixels = head.find(b"\xff\xda", 0, HEAD) if head.startswith(b"\xff\xd8") else HEAD
     for mark, between in _MARKS:
@@ -54,7 +58,8 @@ def orientation_in(path: Path) -> int:
     """The orientation that a picture file notes; 1 for a file that cannot be read."""
     try:
         with path.open("rb") as file:
-            return orientation_of(file.read(HEAD))
+            head = file.read(HEAD)
+            return orientation_of(head + file.read() if head[:4] in _ORDERS else head)
     except OSError:
         return 1
 

@@ -2,6 +2,7 @@
 them.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -31,6 +32,7 @@ UNREADABLE_SUFFIXES = (
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 # Of JPEG; neither a filling 0 and FF nor a restart is one.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
+_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"  # set in odnbench/__init__.py, unless the user has set it
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -72,16 +74,17 @@ def damage_of(path: Path) -> tuple[str, bool]:
 def write_picture(picture: Bytes, path: Path) -> None:
     """Writes (H, W, 3) RGB or (H, W) grey to a .jpg or .png file.
 
-    Raises OdnbenchError for a file that OpenCV cannot write.
+    Raises OdnbenchError for a name that ends otherwise, and OSError where it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     stored = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     try:
-        written = cv2.imwrite(str(path), stored)
-    except cv2.error:
-        written = False
-    if not written:
-        raise OdnbenchError(f"{path}: cannot be written as a picture; end its name in .png or .jpg")
+        encoded = cv2.imencode(path.suffix, stored)[1]
+    except cv2.error as error:
+        raise OdnbenchError(
+            f"{path}: cannot be written as a picture; end its name in .png or .jpg"
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded.tobytes())
 
 
 def jpeg_of(picture: Bytes) -> bytes:
@@ -102,7 +105,10 @@ def _decode(path: Path, flags: int, points: Floats | None) -> Bytes:
     with decoding(path):
         decoded = _decoded(data, flags)
     if decoded is None:
-        raise OdnbenchError(f"{path}: not a picture that OpenCV can read; save it as .png or .jpg")
+        raise OdnbenchError(
+            f"{path}: not a picture that OpenCV can read; save it as .png or .jpg, of at most "
+            f"{int(os.environ[_LIMIT]):,} pixels (or set {_LIMIT})"
+        )
     if points is not None and orientation_of(data) != 1:
         shown = _decoded(data, flags & ~cv2.IMREAD_IGNORE_ORIENTATION)
         if shown is not None and fits_only(points, shown.shape, decoded.shape):
@@ -113,7 +119,7 @@ def _decode(path: Path, flags: int, points: Floats | None) -> Bytes:
 def _decoded(data: bytes, flags: int) -> Bytes | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None  # type: ignore[return-value]
-    except (cv2.error, MemoryError):  # a header that declares more pixels than OpenCV takes
+    except (cv2.error, MemoryError):  # as of a header that declares more pixels than OpenCV takes
         return None
 
 

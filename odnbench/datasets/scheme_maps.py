@@ -56,9 +56,10 @@ def box_rule_of(rule: SchemeMap, box: BoxRule, mean_shape: Floats) -> BoxRule:
     low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
     seen = mapped(mean_shape, rule)
     sides = np.ptp(seen, axis=0)
-    left, top = ((seen.min(axis=0) - low) / sides).tolist()
-    right, bottom = ((high - seen.max(axis=0)) / sides).tolist()
-    return replace(box, grown=(left, top, right, bottom))
+    # Of the box of the G landmarks, by which it grows to that of the T, which `box` may grow on.
+    first, last = (seen.min(axis=0) - low) / sides, (high - seen.max(axis=0)) / sides
+    grown = np.stack([first, last]) + np.reshape(box.grown, (2, 2)) * (1 + first + last)
+    return replace(box, grown=tuple(grown.ravel().tolist()))
 
 
 def told(rule: SchemeMap, takes: Scheme) -> str:

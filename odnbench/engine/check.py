@@ -87,10 +87,11 @@ def kind_of(trial: Trial) -> tuple[Any, ...]:
     """A key that is equal for trials of one network that train equally fast, in equal memory."""
     spec, train = trial.spec, trial.spec.train
     how = (train.batch_size, train.optimizer, train.precision, train.compile, train.epochs > 0)
+    augment = (spec.augment.occluders > 0, spec.augment.strength > 0)
     recipe = (train.ema > 0, train.clip > 0, train.backbone_rate, train.teacher)
-    effects = (spec.augment.strength > 0, *sorted(spec.augment.effects))
-    data = (spec.data.input_size, spec.data.flip_test, trial.scheme.name)
-    return spec.variant, spec.model, spec.loss.criterion, effects, *data, *how, *recipe
+    effects = tuple(sorted(spec.augment.effects))
+    data = (spec.data.input_size, spec.data.flip_test, trial.scheme.name, trial.box)
+    return spec.variant, spec.model, spec.loss.criterion, effects, *augment, *data, *how, *recipe
 
 
 def check_trial(trial: Trial, registry: Registry) -> Footprint:
@@ -142,15 +143,15 @@ def _check(trial: Trial, registry: Registry) -> Footprint:
     # No occluder on either picture, where some are pasted.
     covered = torch.zeros(_IMAGES, 1, size, size) if spec.augment.occluders else None
     prediction = _valid(_predict(network, images, spec.model), landmarks)
+    idle = objective.idle_weights(prediction, covered)
+    if not spec.train.epochs:
+        return Footprint(network.parameter_count, 0, shapes_of(network), idle)
     with _errors_at(lambda: f"loss.criterion '{spec.loss.criterion}'"):
         terms = objective(prediction, points, covered)
     if not torch.stack(list(terms.values())).isfinite().all():
         raise OdnbenchError(
             f"loss.criterion '{spec.loss.criterion}' gives {terms['data'].detach():g}"
         )
-    idle = objective.idle_weights(prediction, covered)
-    if not spec.train.epochs:
-        return Footprint(network.parameter_count, 0, shapes_of(network), idle)
     teacher = Teacher.of(trial, registry, torch.device("cpu"))
     if teacher is not None and not prediction.points.requires_grad:
         raise OdnbenchError(

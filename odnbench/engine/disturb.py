@@ -79,7 +79,7 @@ def predict_disturbed(
         faces, amounts = disturbed(test, disturbance, trial.box, data.input_size, device)
         images = on_device(faces.images, device)
         predictions = predict_test(
-            network, faces, images, data.input_size, bf16, FlipTest.of(trial)
+            network, faces, images, data.input_size, bf16, FlipTest.of(trial, registry)
         )
         folder.add_disturbed(disturbance, dataclasses.replace(predictions, amounts=amounts))
 

@@ -27,9 +27,12 @@ from odnbench.arrays import Bytes, Flags, Floats
 from odnbench.datasets.faces import FaceSet
 from odnbench.engine.augment import central_crop, normalise, to_pixels, to_unit
 from odnbench.engine.occluders import TEST_SEED, Occluders
+from odnbench.errors import OdnbenchError
 from odnbench.metrics.nme import mean_terms, nme_per_face, points_per_face
 from odnbench.networks.base import LandmarkNetwork
+from odnbench.plan.entries import Offset
 from odnbench.plan.protocols import Protocol, Scheme
+from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.predictions import Occlusion, Predictions
 
@@ -42,14 +45,29 @@ class FlipTest(NamedTuple):
     """How the mirror image of a face is predicted beside the face."""
 
     flip: tuple[int, ...]  # (L,) the scheme's permutation
-    annotation_offset: bool  # whether the network was trained with it
+    annotation_offset: bool  # whether the network has learnt one
 
     @classmethod
-    def of(cls, trial: Trial) -> "FlipTest | None":
+    def of(cls, trial: Trial, registry: Registry) -> "FlipTest | None":
         """What the spec of `trial` asks for; None where faces are predicted once."""
         if not trial.spec.data.flip_test:
             return None
-        return cls(trial.scheme.flip, trial.spec.augment.annotation_offset)
+        return cls(trial.scheme.flip, _has_learnt_offset(trial, registry))
+
+
+def _has_learnt_offset(trial: Trial, registry: Registry) -> bool:
+    """Whether the network of `trial` was trained with the offset of an annotation. Rendered ones
+    have none; of a data set that is not registered here it is assumed.
+    """
+    spec = trial.spec
+    rendered = trial.coverage[0].rendered
+    if rendered or not spec.train.epochs or not spec.augment.annotation_offset:
+        return False
+    try:
+        dataset, split = registry.split(spec.data.train)
+    except OdnbenchError:  # as for a network that came from elsewhere
+        return True
+    return {dataset.offset_of(part) for part in split.parts} != {Offset()}
 
 
 class Predicted(NamedTuple):

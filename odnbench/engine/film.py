@@ -24,17 +24,22 @@ class Film:
         self._added = self._shown = 0  # frames of the video, of the film
         self._newest: Bytes | None = None
 
-    def add(self, frame: Bytes) -> None:
-        """Adds the frame (H, W, 3) RGB. All frames have one size."""
+    def add(self, frame: Bytes | None) -> None:
+        """Adds the frame (H, W, 3) RGB, or None where there is to be no film. All frames have one
+        size.
+        """
         self._last = time.perf_counter()
+        if not self._added:
+            self._began = self._last
+        self._added += 1
+        if frame is None:
+            return
         picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         if self._writer is None:
-            self._began = self._last
             self.path.parent.mkdir(parents=True, exist_ok=True)
             size = (frame.shape[1], frame.shape[0])
             code = cv2.VideoWriter.fourcc(*_CODE)
             self._writer = cv2.VideoWriter(str(self.path), code, self.frames_per_second, size)
-        self._added += 1
         until = self._added
         if self.is_live:
             until = 1 + round((self._last - self._began) * self.frames_per_second)
@@ -55,6 +60,7 @@ class Film:
 
     def close(self) -> Path | None:
         """Ends the film. Returns where it is; None where there is none, as without an encoder."""
-        if self._writer is not None:
-            self._writer.release()
+        if self._writer is None:
+            return None
+        self._writer.release()
         return self.path if self.path.is_file() else None

@@ -70,7 +70,7 @@ def fit(
     device = own_device()
     rows, validation_rows = faces.split(spec.data)
     training = Training.of(trial, faces.train, rows, registry, device, weights, teacher)
-    network, bf16, flip_test = training.kept, training.bf16, FlipTest.of(trial)
+    network, bf16, flip_test = training.kept, training.bf16, FlipTest.of(trial, registry)
     judged = faces.test if spec.train.select == "test" else faces.train[validation_rows]
     judged_images = on_device(judged.images, device)
 
@@ -165,15 +165,17 @@ def _result(
     seen = epochs * len(training.batches) * training.batches.size
     sigma = spectrum(network)
     product = None if M is None or W_fc is None else singular_values(M @ W_fc.T)
-    on_gpu = network.mean_shape.device.type == "cuda"
+    bf16, device = training.bf16, network.mean_shape.device.type
+    if not network.runs_in_torch:
+        bf16, device = False, "cpu"
     return Result(
         parameters=network.parameter_count,
         best_epoch=best_epoch,
         validation_nme_percent=best_nme,
         seconds=seconds,
         images_per_second=seen / seconds,
-        precision="bf16" if training.bf16 else "float32",
-        device=torch.cuda.get_device_name() if on_gpu else "cpu",
+        precision="bf16" if bf16 else "float32",
+        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
         torch=torch.__version__,
         spectrum=() if sigma is None else tuple(sigma.tolist()),
         product_spectrum=() if product is None else tuple(product.tolist()),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from odnbench.engine.file_predictor import FilePredictor
 from odnbench.engine.predictor import Predictor, TrainedPredictor
+from odnbench.plan.paths import path_of
 from odnbench.plan.registry import Registry
 from odnbench.results.models import exported_file, find_model
 
@@ -21,5 +22,5 @@ def load(
     """
     if file := exported_file(str(model)):
         return FilePredictor(file)
-    folder = find_model(str(model), Path(storage))
-    return TrainedPredictor.load(folder, Registry.load(map(Path, registry)))
+    folder = find_model(str(model), path_of(storage))
+    return TrainedPredictor.load(folder, Registry.load(registry))

@@ -57,7 +57,7 @@ def predict_pictures(
 ) -> Iterator[Outcome]:
     """The outcome of each picture of `sources`, in their order.
 
-    batch_size: faces, or pictures of which some have none, after which the network predicts.
+    batch_size: how many faces the network predicts at once, at most.
     """
 
     def read(source: Source) -> _Cropped:
@@ -92,16 +92,23 @@ class Smoothing:
 
 
 def predict_video(
-    predictor: Predictor, video: Video, boxes: Boxes, *, batch_size: int, smoothing: float = 0.0
+    predictor: Predictor,
+    video: Video,
+    boxes: Boxes,
+    *,
+    batch_size: int,
+    smoothing: float = 0.0,
+    overlays: bool = True,
 ) -> Iterator[Outcome]:
     """The outcome of each frame, in order, with its overlay in the size of the frame.
 
-    A live one is predicted frame by frame, so that none is waiting when the user stops it.
+    batch_size: see `predict_pictures`. A live one is predicted frame by frame, so that none is
+    waiting when the user stops it.
     """
 
     def read(item: tuple[int, Bytes]) -> _Cropped:
         look = look_at_frame(video.source, *item, boxes)
-        return _cropped(look, predictor, overlays=True, at_most=False)
+        return _cropped(look, predictor, overlays=overlays, at_most=False)
 
     smoother = Smoothing(smoothing)
     live = video.source.is_live
@@ -133,20 +140,20 @@ def _cropped(look: Look, predictor: Predictor, *, overlays: bool, at_most: bool)
 def _predicted(
     pictures: Iterable[_Cropped], predictor: Predictor, batch_size: int
 ) -> Iterator[tuple[_Cropped, Sequence[PredictedFace]]]:
-    """Each picture with its faces. The network predicts when so many faces wait, or pictures, which
-    may have none.
+    """Each picture with its faces. The network predicts when `batch_size` faces wait, or as many
+    pictures, which may have none.
     """
     waiting: list[_Cropped] = []
     for picture in pictures:
         waiting.append(picture)
         if max(len(waiting), sum(len(each.crops) for each in waiting)) >= batch_size:
-            yield from _answered(waiting, predictor)
+            yield from _answered(waiting, predictor, batch_size)
             waiting = []
-    yield from _answered(waiting, predictor)
+    yield from _answered(waiting, predictor, batch_size)
 
 
 def _answered(
-    waiting: Sequence[_Cropped], predictor: Predictor
+    waiting: Sequence[_Cropped], predictor: Predictor, batch_size: int
 ) -> Iterator[tuple[_Cropped, Sequence[PredictedFace]]]:
     pairs = [
         pair
@@ -154,7 +161,10 @@ def _answered(
         if each.crops
         for pair in zip(each.crops, each.look.faces, strict=True)
     ]
-    faces = predictor.predict_located([crop for crop, _ in pairs], [one for _, one in pairs])
+    faces: list[PredictedFace] = []
+    for start in range(0, len(pairs), batch_size):
+        crops, located = zip(*pairs[start : start + batch_size], strict=True)
+        faces += predictor.predict_located(crops, located)
     first = 0
     for each in waiting:
         yield each, faces[first : first + len(each.crops)]

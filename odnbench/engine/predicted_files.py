@@ -59,7 +59,7 @@ class PredictedFiles:
     _records: list[dict[str, Any]] = field(default_factory=list)
     _frames: dict[str, _Frames] = field(default_factory=dict)  # by the name of the video
     _told: tuple[str, ...] = ()  # of the first face
-    _overlays: dict[Path, str] = field(default_factory=dict)
+    _overlays: dict[Path, str] = field(default_factory=dict)  # path below OVERLAYS → source
 
     def __post_init__(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -73,11 +73,10 @@ class PredictedFiles:
         """Where the overlay of `source` is written; no two sources have the same place."""
         parts = [part for part in Path(source.name).parts if part not in ("/", "..", ".")]
         whole = Path(*parts)
-        path = self.out / OVERLAYS / whole.with_suffix(suffix)
-        if self._overlays.setdefault(path, source.name) != source.name:
-            path = self.out / OVERLAYS / whole.with_name(whole.name + suffix)
-        self._overlays[path] = source.name
-        return path
+        path, name = whole.with_suffix(suffix), whole.name
+        while self._overlays.setdefault(path, source.name) != source.name:
+            path = path.with_name(name := name + suffix)
+        return self.out / OVERLAYS / path
 
     def add_picture(self, outcome: Outcome, overlay: Path | None) -> None:
         """Adds a picture, with the place of its overlay if it has one."""
@@ -107,8 +106,14 @@ class PredictedFiles:
         record["overlay"] = self._below_out(overlay)
         record["frames_per_second"] = frames_per_second
 
+    def add_note(self, source: Source, note: str) -> None:
+        """Adds what is to be known of a picture or video that was added before."""
+        self._record_of(source)["notes"].append(note)
+
     def add_error(self, source: Source, error: str) -> bool:
-        """Adds what is wrong with a picture that was added before; False where it has an error."""
+        """Adds what is wrong with a picture or video that was added before; False where it has an
+        error.
+        """
         record = self._record_of(source)
         if record["error"] is not None:
             return False

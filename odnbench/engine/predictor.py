@@ -28,7 +28,6 @@ from odnbench.engine.export import load_network
 from odnbench.engine.training import own_device, use_bf16
 from odnbench.errors import OdnbenchError
 from odnbench.networks.base import LandmarkNetwork
-from odnbench.plan.entries import Offset
 from odnbench.plan.protocols import BoxRule, Scheme
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -137,22 +136,16 @@ class TrainedPredictor(Predictor):
     """
 
     def __init__(
-        self,
-        trial: Trial,
-        network: LandmarkNetwork,
-        device: torch.device,
-        *,
-        has_offset: bool = False,
+        self, trial: Trial, network: LandmarkNetwork, device: torch.device, registry: Registry
     ):
-        """has_offset: whether the annotation of the faces that were trained on may have one."""
         self.trial, data = trial, trial.spec.data
         self.title, self.scheme, self.rule = trial.title, trial.scheme, trial.box
         self.stored_px, self.input_px = data.stored_size, data.input_size
         self.network = network.to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.flip_test = FlipTest.of(trial)
+        self.flip_test = FlipTest.of(trial, registry)
         self.bf16 = use_bf16(trial.spec.train.precision, device)
-        if self.flip_test is not None and self.flip_test.annotation_offset and has_offset:
+        if self.flip_test is not None and self.flip_test.annotation_offset:
             self.flip_test = None
             self.notes = (
                 "each face is predicted once, without the trial's flip test: how far its mirror "
@@ -176,7 +169,7 @@ class TrainedPredictor(Predictor):
             )
         trial = folder.trial
         network = load_network(trial, folder, registry)
-        return cls(trial, network, own_device(), has_offset=_has_offset(trial, registry))
+        return cls(trial, network, own_device(), registry)
 
     def predict_crops(self, crops: Bytes) -> Predicted:
         """See Predictor."""
@@ -205,16 +198,3 @@ def _box_of(located: Located, rule: BoxRule) -> Floats:
     box = face.box if rule.source == "annotated" else face.detector_box
     assert box is not None  # or the face would not have been cropped
     return box
-
-
-def _has_offset(trial: Trial, registry: Registry) -> bool:
-    """Whether the annotation of the faces that `trial` is trained on may have an offset, as far as
-    a flip test asks for it.
-    """
-    if trial.coverage[0].rendered or FlipTest.of(trial) is None:  # rendered ones have none
-        return False
-    try:
-        dataset, split = registry.split(trial.spec.data.train)
-    except OdnbenchError:  # an entry that the network can do without
-        return True
-    return {dataset.offset_of(part) for part in split.parts} != {Offset()}

@@ -89,7 +89,7 @@ def probe(trial: Trial, faces: TrialFaces, registry: Registry, seconds: float = 
     images, size = on_device(few.images, device), trial.spec.data.input_size
 
     def predict_few() -> None:
-        predict(training.network, few, images, size, training.bf16, FlipTest.of(trial))
+        predict(training.network, few, images, size, training.bf16, FlipTest.of(trial, registry))
 
     def end_epoch() -> None:
         training.objective.penalties(spectrum(training.network))

@@ -86,6 +86,11 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
         if input_size % stride:  # each network rounds in its own way
             side = _side_of(self.backbone, input_size)
         self._takes_map = registry.get(Head, model.head).takes == "map"
+        if pool and self._takes_map:
+            raise OdnbenchError(
+                f"head '{model.head}' takes a map of features, but this variant averages it to one "
+                "vector; take another variant, as cut, or another head"
+            )
         self._vector: list[str] = []
         if self._takes_map or not pool:
             self.feature_map = (side, side)

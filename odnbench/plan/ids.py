@@ -28,7 +28,7 @@ from odnbench.plan.registry import Registry
 from odnbench.plan.specs import NEUTRAL, NONE, TrainSpec, TrialSpec, later_settings, unsaid
 from odnbench.plan.weights import weights_digest
 
-ENGINE_VERSION = 4  # raise it whenever the same spec gives other numbers
+ENGINE_VERSION = 5  # raise it whenever the same spec gives other numbers
 
 # Keys of entries that decide no number: what fits together is checked before; the layer that
 # model.attach means and the amount that augment.strength means stand in the spec, the member of a

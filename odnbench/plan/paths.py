@@ -1,5 +1,6 @@
 """Paths as people write them: on the command line, in environment variables, in TOML files."""
 
+import os
 from pathlib import Path
 
 from odnbench.errors import OdnbenchError
@@ -18,3 +19,12 @@ def path_of(text: str | Path) -> Path:
             f"{text}: the home folder that ~ stands for is not known; write the whole path, or set "
             "HOME"
         ) from error
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether the name of `path` is UTF-8. OpenCV ends the process where it gets another one."""
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -33,6 +33,7 @@ from odnbench.plan.entries import (
     Split,
     Variant,
 )
+from odnbench.plan.paths import path_of
 from odnbench.plan.plugins import installed_plugins
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme, SchemeMap
 from odnbench.plan.shipped import shipped
@@ -84,7 +85,7 @@ class Registry:
     family_of: ClassVar[Mapping[type, str]] = {cls: name for name, cls in FAMILIES.items()}
 
     @classmethod
-    def load(cls, extra: Iterable[Path] = ()) -> "Registry":
+    def load(cls, extra: Iterable[str | Path] = ()) -> "Registry":
         """The shipped entries, those of installed plug-ins, and those of the folders in `extra`.
 
         An entry of `extra`, which somebody asked for, replaces another of the same name; an entry
@@ -96,7 +97,7 @@ class Registry:
         folders = [
             (shipped("registry"), "", False),
             *((plugin.folder, f"plug-in {plugin.name}", False) for plugin in installed_plugins()),
-            *((folder, str(folder), True) for folder in extra),
+            *((folder, str(folder), True) for folder in map(path_of, extra)),
         ]
         for folder, source, replaces in folders:
             if not folder.is_dir():

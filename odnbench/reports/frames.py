@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from odnbench.plan.paths import path_of
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.reports.provenance import Scalar
@@ -34,8 +35,8 @@ def numbers(
     """
     import pandas as pd
 
-    (plan_file,) = plan_files(Path(storage), [pipeline])
-    report = read_report(plan_file, Registry.load(map(Path, registry)))
+    (plan_file,) = plan_files(path_of(storage), [pipeline])
+    report = read_report(plan_file, Registry.load(registry))
     lines = {"row": row_lines, "trial": trial_lines, "face": face_lines}[by]
     return pd.DataFrame(list(lines(report)))
 

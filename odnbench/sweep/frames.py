@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from odnbench.plan.conversion import to_mapping
+from odnbench.plan.paths import path_of
 from odnbench.plan.pipelines import load_pipeline
 from odnbench.plan.registry import Registry
 from odnbench.sweep.plan import Places, make_plan
@@ -29,11 +30,9 @@ def trials(
     """
     import pandas as pd
 
-    root = None if data_root is None else Path(data_root)
-    places = Places(Path(storage), Path(cache), root)
-    plan = make_plan(
-        load_pipeline(pipeline), Registry.load(map(Path, registry)), places, overrides=overrides
-    )
+    root = None if data_root is None else path_of(data_root)
+    places = Places(path_of(storage), path_of(cache), root)
+    plan = make_plan(load_pipeline(pipeline), Registry.load(registry), places, overrides=overrides)
     open_ids = {trial.id for trial in plan.unfinished}
     begins = [
         {"trial": trial.id, "title": trial.title, "finished": trial.id not in open_ids}

@@ -20,6 +20,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.files.download import download
 from odnbench.plan.conversion import get_at, replace_at
 from odnbench.plan.disturbances import Disturbance
+from odnbench.plan.entries import LossWeight
 from odnbench.plan.ids import content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, overruled, resolve
 from odnbench.plan.protocols import BoxRule, Protocol, Scheme
@@ -271,7 +272,8 @@ def make_plan(
     damaged = {i: one.reason for i, one in standings.items() if one.state == "damaged"}
     plan = dataclasses.replace(plan, damaged=damaged)
     footprints = check_trials(plan.unfinished, registry, machine_memory() if here else None)
-    return dataclasses.replace(plan, footprints=footprints)
+    idle = _idle(plan.trials, footprints, registry)
+    return dataclasses.replace(plan, footprints=footprints, notes=(*plan.notes, *idle))
 
 
 def _with_files_here(spec: TrialSpec, cache: Path) -> TrialSpec:
@@ -340,6 +342,19 @@ def _not_shown(pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registr
     for split in dict.fromkeys(split for spec in specs for split in spec.data.test):
         if not parts(split) <= shown:
             yield f"{split} is tested on, but no column of the report shows it"
+
+
+def _idle(
+    trials: Sequence[Trial], footprints: Mapping[str, Footprint], registry: Registry
+) -> Iterator[str]:
+    """A note for each loss weight that somebody has set, and that acts on nothing in any trial."""
+    for weight in registry.all(LossWeight).values():
+        key = f"loss.{weight.name}"
+        given = [each for each in trials if get_at(each.spec, key) not in (0, weight.default)]
+        known = [footprints.get(each.id) for each in given]
+        if given and all(each and weight.name in each.idle_weights for each in known):
+            variants = ", ".join(dict.fromkeys(each.spec.variant for each in given))
+            yield f"{key} has nothing to act on in {variants}: it changes no number"
 
 
 def _compared(

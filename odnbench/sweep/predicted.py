@@ -1,21 +1,28 @@
 """A trained network of a plan, and what it predicts for the files of a user."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from odnbench.datasets.boxes import AnnotatedBoxes, Boxes
 from odnbench.datasets.decoders import listening
-from odnbench.datasets.inputs import Source, open_video
+from odnbench.datasets.inputs import Source, Video, open_video
 from odnbench.datasets.pictures import damage_of, write_picture
 from odnbench.engine.file_predictor import FilePredictor
 from odnbench.engine.film import Film
 from odnbench.engine.predict_files import Outcome, predict_pictures, predict_video
-from odnbench.engine.predicted_files import ANNOTATED_PIXELS, PIXELS, PredictedFiles
+from odnbench.engine.predicted_files import (
+    ANNOTATED_PIXELS,
+    OVERLAYS,
+    PIXELS,
+    PredictedFiles,
+)
 from odnbench.engine.predictor import Predictor, TrainedPredictor
 from odnbench.errors import OdnbenchError, one_line
+from odnbench.plan.paths import path_of
 from odnbench.plan.registry import Registry
 from odnbench.results.folder import TrialFolder
 
@@ -34,6 +41,25 @@ def open_predictor(model: TrialFolder | Path, registry: Registry) -> Predictor:
     return TrainedPredictor.load(model, registry)
 
 
+def without_overlays(
+    sources: Sequence[Source], inputs: Iterable[str], out: Path
+) -> tuple[list[Source], int]:
+    """`sources`, which `inputs` name, without the overlays that a run before wrote below `out`, and
+    how many these are.
+
+    Raises OdnbenchError where an input is itself among the overlays, which new ones may replace.
+    """
+    overlays = (out / OVERLAYS).resolve()
+    for text in inputs:
+        if path_of(text).resolve().is_relative_to(overlays):
+            raise OdnbenchError(
+                f"{one_line(text)}: overlays are written there, in the place of what is read; give "
+                "another --out"
+            )
+    kept = [each for each in sources if not each.path.resolve().is_relative_to(overlays)]
+    return kept, len(sources) - len(kept)
+
+
 @dataclass
 class Count:
     """How much was predicted."""
@@ -44,10 +70,9 @@ class Count:
     seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
-        """Counts a picture or a frame."""
+        """Counts a picture or a frame; not whether its file failed."""
         self.images += outcome.size is not None
         self.faces += len(outcome.faces)
-        self.failed += bool(outcome.error)
 
 
 def predict_all(
@@ -76,14 +101,23 @@ def predict_all(
             ):
                 _finish_picture(outcome, files, tell)
                 count.add(outcome)
+                count.failed += bool(outcome.error)
                 advance()
         for path in suspects:
             if not damage_of(path)[1] and files.add_error(pictures[path], _DAMAGED):
                 tell(pictures[path].name, _DAMAGED)
                 count.failed += 1
+        predicted = partial(
+            predict_video,
+            predictor,
+            boxes=boxes,
+            batch_size=batch_size,
+            smoothing=smoothing,
+            overlays=overlays,
+        )
         films = [source for source in sources if source.kind != "picture"]
         for source in sorted(films, key=lambda source: source.is_live):  # Ctrl-C ends a live one
-            _predict_video(predictor, source, boxes, files, batch_size, smoothing, tell, bar, count)
+            count.failed += not _predict_video(source, predicted, boxes, files, tell, bar, count)
     finally:
         count.seconds = time.perf_counter() - began
         files.write()
@@ -104,50 +138,57 @@ def _finish_picture(
 
 
 def _predict_video(
-    predictor: Predictor,
     source: Source,
+    predicted: Callable[[Video], Iterable[Outcome]],
     boxes: Boxes,
     files: PredictedFiles,
-    batch_size: int,
-    smoothing: float,
     tell: Callable[[str, str], None],
     bar: Bar,
     count: Count,
-) -> None:
-    """Predicts a video, or the webcam until the command is interrupted, and writes its overlay."""
-    film, before = None, count.faces
+) -> bool:
+    """Predicts a video, or the webcam until the command is interrupted, and writes its overlay.
+    Returns whether all went well.
+    """
+    film, before, faults = None, count.faces, list[str]()
     try:
         video = open_video(source)
-        path, speed = files.overlay(source, ".mp4"), video.frames_per_second
-        film = Film(path, speed, is_live=source.is_live)
+        film = Film(files.overlay(source, ".mp4"), video.frames_per_second, is_live=source.is_live)
         until = suppress(KeyboardInterrupt) if source.is_live else nullcontext()
         with until, bar(one_line(source.name), video.frames) as advance:
-            for outcome in predict_video(
-                predictor, video, boxes, batch_size=batch_size, smoothing=smoothing
-            ):
-                assert outcome.overlay is not None
+            for outcome in predicted(video):
                 film.add(outcome.overlay)
                 files.add_frame(outcome)
                 count.add(outcome)
+                if outcome.error:
+                    faults.append(f"frame {outcome.frame}: {outcome.error}")
                 advance()
         if not (frames := files.frames_of(source)):
             raise OdnbenchError(
                 "it showed no frame" if source.is_live else "no frame of the video can be read"
             )
+        if frames < video.frames:
+            note = f"{frames} of its {video.frames} frames can be read"
+            files.add_note(source, note)
+            tell(source.name, note)
+        if faults:
+            others = f" (and {len(faults) - 1} frames more)" if faults[1:] else ""
+            raise OdnbenchError(faults[0] + others)
         if count.faces == before:
             raise OdnbenchError(f"no face in its frames ({boxes.describe()})")
-        if frames < video.frames:
-            tell(source.name, f"{frames} of its {video.frames} frames can be read")
     except OdnbenchError as error:
-        tell(source.name, str(error))
-        count.failed += 1
-        if not files.frames_of(source):
-            files.add_picture(Outcome(source, error=str(error)), None)
+        fault = str(error).removeprefix(f"{source.path}: ")
+        tell(source.name, fault)
+        if files.frames_of(source):
+            files.add_error(source, fault)
+        else:
+            files.add_picture(Outcome(source, error=fault), None)
+        return False
     finally:
         if film is not None:
             shown = film.close()
             if files.frames_of(source):
                 files.end_video(source, shown, film.rate)
+    return True
 
 
 def files_in(

@@ -100,7 +100,9 @@ def evaluate(trial: Trial, folder: TrialFolder, tested: Tested, registry: Regist
     bf16 = use_bf16(trial.spec.train.precision, device)
     images = on_device(faces.images, device)
     try:
-        found = predict_test(network, faces, images, data.input_size, bf16, FlipTest.of(trial))
+        found = predict_test(
+            network, faces, images, data.input_size, bf16, FlipTest.of(trial, registry)
+        )
     except TrialFailed as error:
         raise OdnbenchError(f"{trial.title}: {error}; the network is of no use") from error
     if tested.map is None:

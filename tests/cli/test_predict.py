@@ -31,6 +31,7 @@ from odnbench.sweep.plan import Places, Plan, make_plan
 from odnbench.sweep.run import run
 
 SAME_PX = 1e-3
+LATIN = os.fsdecode(b"gr\xfcn")  # not UTF-8
 BOX = (20.0, 24.0, 100.0, 110.0)  # of the face in the pictures of this file
 
 
@@ -114,9 +115,9 @@ def test_points_are_those_of_the_trial(
 def test_points_of_a_flip_test_and_confidence_are_those_of_the_trial(
     odnbench: Run, data_root: Path, cache: Path, tmp_path: Path
 ) -> None:
-    overrides = ("variant=brnet", "data.flip_test=true", "head=heatmap")
+    overrides = ("variant=cut", "data.flip_test=true", "head=heatmap")
     plan = trained_on(data_root, tmp_path / "runs", cache, *overrides)
-    folder = folder_of(plan, "brnet")
+    folder = folder_of(plan, "cut")
     assert TrialFolder(folder).predictions.confidence is not None
     check_points_are_those_of_the_trial(odnbench, folder, data_root, tmp_path / "out")
 
@@ -244,6 +245,9 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
     (folder / "empty.jpg").touch()
     (folder / "phone.heic").write_bytes(b"ftypheic")
     (folder / "film.mp4").write_bytes(b"no film")
+    (folder / LATIN).with_suffix(".avi").write_bytes(b"no film")
+    (folder / LATIN).with_suffix(".png").write_bytes((folder / "good.png").read_bytes())
+    os.mkfifo(folder / "pipe.png")
     Image.new("RGB", (1, 1)).save(folder / "pixel.png")
     save_boxes(
         tmp_path / "boxes.csv", ["good.png", "cut.jpg", "text.png", "good.png", "spoilt.jpg"]
@@ -256,9 +260,9 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
     failed = {name for name, record in found.items() if record["error"]}
     assert failed == {path.name for path in folder.iterdir()} - {"good.png"}
     for name in failed:
-        assert f"{name}: " in done.stdout
+        assert f"{name.encode(errors='backslashreplace').decode()}: " in done.stdout
         assert str(tmp_path) not in found[name]["error"]
-    assert "8 of 9 files failed" in done.stdout
+    assert "11 of 12 files failed" in done.stdout
     assert len(found["good.png"]["faces"]) == 2  # of which the file gives two boxes
 
     whole = odnbench(
@@ -268,6 +272,8 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
     found = predictions_in(tmp_path / "whole")
     assert found["nobody.png"]["faces"][0]["box"] == [0, 0, 129, 139]
     assert "no usable area" in found["pixel.png"]["error"]
+    assert found[f"{LATIN}.png"]["faces"] == found["good.png"]["faces"]
+    assert (tmp_path / "whole" / "overlays" / f"{LATIN}.jpg").is_file()
 
 
 def test_a_video_has_a_row_for_each_frame_and_an_overlay(
@@ -307,6 +313,57 @@ def test_a_video_has_a_row_for_each_frame_and_an_overlay(
     assert [row["frame"] for row in rows] == list("012345") and not rows[5]["x0"]
     video = cv2.VideoCapture(str(tmp_path / "0" / records[0]["overlay"]))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+
+
+def test_a_video_without_faces_or_overlays(
+    odnbench: Run, trained: Plan, picture: Bytes, tmp_path: Path
+) -> None:
+    code = cv2.VideoWriter.fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(tmp_path / "film.avi"), code, 10.0, (130, 140))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no videos")
+    for _ in range(3):
+        writer.write(picture)
+    writer.release()
+    model = str(folder_of(trained))
+    save_boxes(tmp_path / "others.csv", ["other.avi"])
+    done = odnbench("predict", model, "film.avi", "--boxes", "others.csv", "--out", "none")
+    assert done.returncode == 1
+    record = predictions_in(tmp_path / "none")["film.avi"]
+    assert "no face in its frames" in record["error"] and len(record["frames"]) == 3
+    # Boxes of which the last has no area once it is cropped.
+    rows = [
+        {"file": "film.avi", "frame": i, "x": 20, "y": 24, "width": 80, "height": 86 + 10**i}
+        for i in (0, 1, 9)
+    ]
+    (tmp_path / "far.json").write_text(
+        json.dumps([dict(row, frame=i) for i, row in enumerate(rows)])
+    )
+    done = odnbench(
+        "predict", model, "film.avi", "--boxes", "far.json", "--out", "far", "--no-overlays"
+    )
+    assert done.returncode == 1 and "1 of 1 files failed" in done.stdout, done.stdout
+    record = predictions_in(tmp_path / "far")["film.avi"]
+    assert record["error"].startswith("frame 2: ") and "no usable area" in record["error"]
+    assert record["overlay"] is None and not (tmp_path / "far" / "overlays").exists()
+    assert [len(frame["faces"]) for frame in record["frames"]] == [1, 1, 0]
+
+
+def test_overlays_are_not_predicted_in_their_turn(
+    odnbench: Run, trained: Plan, picture: Bytes, tmp_path: Path
+) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    model = str(folder_of(trained))
+    for said in ("1 faces in 1 images", "1 overlays of a run before are left out"):
+        done = odnbench("predict", model, ".", "--whole-picture")
+        assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
+        assert list(predictions_in(tmp_path / "predictions")) == ["a.png"]
+    before = (tmp_path / "predictions" / "overlays" / "a.jpg").read_bytes()
+    done = odnbench(
+        "predict", model, "predictions/overlays", "--whole-picture", "--out", "predictions"
+    )
+    assert done.returncode == 2 and "give another --out" in done.stderr
+    assert (tmp_path / "predictions" / "overlays" / "a.jpg").read_bytes() == before
 
 
 REAL_CAPTURE = cv2.VideoCapture

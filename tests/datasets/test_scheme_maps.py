@@ -16,7 +16,10 @@ from odnbench.plan.registry import Registry
 
 REGISTRY = Registry.load()
 MAPS = list(REGISTRY.all(SchemeMap).values())
-RULES = list(REGISTRY.all(BoxRule).values())
+GROWS = dataclasses.replace(
+    REGISTRY.get(BoxRule, "landmarks"), name="grows", grown=(0.1, 0.3, 0.0, -0.05)
+)
+RULES = [*REGISTRY.all(BoxRule).values(), GROWS]
 
 
 @pytest.mark.parametrize("rule", MAPS, ids=lambda rule: rule.name)

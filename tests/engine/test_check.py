@@ -9,7 +9,7 @@ import torch
 from helpers import FACES, random_faces, trial_of
 from torch import Tensor, nn
 
-from odnbench.engine.check import Footprint, check_trial, check_trials, in_threads
+from odnbench.engine.check import Footprint, check_trial, check_trials, in_threads, kind_of
 from odnbench.engine.probe import probe
 from odnbench.engine.training import build_network
 from odnbench.errors import OdnbenchError
@@ -236,3 +236,24 @@ def test_a_network_of_the_registry_is_built_like_its_trial() -> None:
     assert isinstance(network, OcclusionAdaptiveNetwork)
     names = {name for name, _ in network.named_children()}
     assert {"backbone", "geometry", "distillation", "low_rank"} <= names
+
+
+def test_a_network_that_is_not_trained_needs_no_criterion_of_its_points() -> None:
+    trial = trial_of("mean-shape")
+    spec = replace_at(trial.spec, "loss.criterion", "adaptive-wing-maps")
+    check_trial(dataclasses.replace(trial, spec=spec), REGISTRY)
+
+
+def test_what_decides_a_check_tells_trials_apart() -> None:
+    """A teacher must have the crops of its pupil, and ζ acts where occluders are pasted."""
+    trial = trial_of("odn")
+    box = dataclasses.replace(trial.box, factor=2.0)
+    occluded = replace_at(trial.spec, "augment.occluders", 0.5)
+    alike = replace_at(trial.spec, "seed", 5)
+    kinds = {
+        kind_of(trial),
+        kind_of(dataclasses.replace(trial, box=box)),
+        kind_of(dataclasses.replace(trial, spec=occluded)),
+    }
+    assert len(kinds) == 3
+    assert kind_of(dataclasses.replace(trial, spec=alike)) in kinds

@@ -199,6 +199,10 @@ def test_what_an_effect_hides_is_marked_beside_what_was_covered_before() -> None
     expected = (images != before).any(dim=1, keepdim=True)
     expected[:, :, :5] = True
     assert expected[:, :, 5:].any() and torch.equal(covered, expected.float())
+    # What is white is a little more than 255 once it is resampled, and hides nothing.
+    white, hidden = torch.full((3, 3, SIZE, SIZE), 255.00003), torch.zeros(3, 1, SIZE, SIZE)
+    cut_out(white, hidden, torch.Generator().manual_seed(1))
+    assert torch.equal(hidden, (white < 255).any(dim=1, keepdim=True).float())
     (blur,) = effects_of({"blur": 1.0}, REGISTRY)
     blur(images, covered, torch.Generator().manual_seed(1))
     assert torch.equal(covered, expected.float())

@@ -45,4 +45,10 @@ def test_a_live_film_runs_as_time_did(
 
 
 def test_a_film_without_frames_is_none(tmp_path: Path) -> None:
-    assert Film(tmp_path / "film.mp4", 10.0, is_live=False).close() is None
+    path = tmp_path / "film.mp4"
+    path.write_text("of a run before")
+    for frames in ([], [None, None]):
+        film = Film(path, 10.0, is_live=False)
+        for frame in frames:
+            film.add(frame)
+        assert film.close() is None and film.rate == 10.0

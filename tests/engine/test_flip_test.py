@@ -24,6 +24,7 @@ from odnbench.engine.evaluate import (
 from odnbench.engine.fit import fit
 from odnbench.engine.training import on_device
 from odnbench.networks.base import LandmarkNetwork, Prediction
+from odnbench.plan.conversion import replace_at
 from odnbench.results.folder import TrialFolder
 
 STORED, SIZE, LANDMARKS = 40, 32, 68
@@ -161,3 +162,29 @@ def test_a_trial_is_validated_and_tested_by_it(tmp_path: Path) -> None:
         assert np.abs(saved.predicted - plain.points).max() > 0.1
     nme = mean_nme_percent(folder.predictions.predicted, FACES.test, trial.protocol, trial.scheme)
     assert result.validation_nme_percent == pytest.approx(nme)
+
+
+@pytest.mark.parametrize(
+    ("changes", "learnt"),
+    [
+        ({}, True),
+        ({"train.epochs": 0}, False),  # as a network of others, which is tested as it is
+        ({"augment.annotation_offset": False}, False),
+        ({"data.train": "wflw/train"}, False),
+        ({"data.train": "of-a-lab/train"}, True),  # which may have one
+    ],
+)
+def test_an_offset_is_given_to_networks_alone_that_were_trained_with_it(
+    changes: dict[str, object], learnt: bool
+) -> None:
+    trial = trial_of("odn", ["flip_test=true"])
+    spec = trial.spec
+    for key, value in changes.items():
+        spec = replace_at(spec, key, value)
+    real = tuple(dataclasses.replace(one, rendered=False) for one in trial.coverage)
+    trial = dataclasses.replace(trial, spec=spec, coverage=real)
+    flip_test = FlipTest.of(trial, REGISTRY)
+    assert flip_test is not None and flip_test.annotation_offset == learnt
+    drawn = tuple(dataclasses.replace(one, rendered=True) for one in real)
+    flip_test = FlipTest.of(dataclasses.replace(trial, coverage=drawn), REGISTRY)
+    assert flip_test is not None and not flip_test.annotation_offset

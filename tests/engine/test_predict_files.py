@@ -8,10 +8,12 @@ from typing import Any, cast
 import numpy as np
 
 from odnbench.arrays import Bytes
-from odnbench.datasets.boxes import Located
+from odnbench.datasets.boxes import Located, with_box
 from odnbench.datasets.inputs import Source, Video
 from odnbench.engine.predict_files import predict_video
-from odnbench.engine.predictor import Predictor
+from odnbench.engine.predictor import Crop, PredictedFace, Predictor
+from odnbench.plan.protocols import BoxRule
+from odnbench.plan.registry import Registry
 
 FRAMES = 100 + 10 * (os.cpu_count() or 1)  # more than are read ahead
 
@@ -39,8 +41,34 @@ class NoBoxes:
 
 class NoFaces:
     def predict_located(self, crops: Sequence[Any], faces: Sequence[Any]) -> list[Any]:
-        assert not crops
-        return []
+        raise AssertionError("there is no face")
+
+
+class ManyBoxes(NoBoxes):
+    def __init__(self, rule: BoxRule):
+        self.rule = rule
+
+    def of(self, path: Path, frame: int | None, picture: Bytes) -> Sequence[Located]:
+        return [with_box("", np.array([0.0, 0, 5, 5 + i]), self.rule) for i in range(7)]
+
+
+class Counts:
+    """A predictor that notes how many faces it is given at once."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def crop(self, picture: Bytes, located: Located) -> Crop:
+        return Crop(picture, np.eye(2, 3))
+
+    def predict_located(
+        self, crops: Sequence[Crop], faces: Sequence[Located]
+    ) -> list[PredictedFace]:
+        self.given.append(len(crops))
+        return [
+            PredictedFace(face.face.points.ravel(), face.face.points.ravel(), face.face.points)
+            for face in faces
+        ]
 
 
 def test_frames_do_not_wait_for_a_face() -> None:
@@ -51,3 +79,13 @@ def test_frames_do_not_wait_for_a_face() -> None:
     assert next(outcomes).frame == 0
     assert film.frames_read < FRAMES
     assert [outcome.frame for outcome in outcomes] == list(range(1, FRAMES))
+
+
+def test_no_more_faces_are_predicted_at_once_than_asked_for(registry: Registry) -> None:
+    film, counts = Film(), Counts()
+    video = Video(Source("film.avi", Path("film.avi"), "video"), cast(Any, film), 25.0, FRAMES)
+    boxes = ManyBoxes(registry.get(BoxRule, "landmarks"))
+    outcomes = list(predict_video(cast(Predictor, counts), video, boxes, batch_size=3))
+    assert max(counts.given) == 3 and sum(counts.given) == 7 * FRAMES
+    for outcome in outcomes:
+        assert [face.box[3] for face in outcome.faces] == [5 + i for i in range(7)]

@@ -33,6 +33,15 @@ TWO_POINTS = SimpleNamespace(
 )
 
 
+def test_no_two_sources_have_their_overlay_in_one_place(tmp_path: Path) -> None:
+    files = PredictedFiles(tmp_path, cast(Predictor, TWO_POINTS), {})
+    names = ["a.png.jpg", "a.jpg", "a.png", "a.gif", "b/a.png", "../b/a.png", "/b/a.jpg", "a.png"]
+    places = [files.overlay(Source(name, Path(name), "picture"), ".jpg") for name in names]
+    files.write()
+    assert len(set(places)) == len(set(names)) and places[2] == places[-1]
+    assert all(place.is_relative_to(tmp_path / "overlays") for place in places)
+
+
 @pytest.mark.parametrize("memory_bytes", [16_000_000, 1])
 def test_a_film_and_a_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int

@@ -16,7 +16,7 @@ from odnbench.errors import OdnbenchError
 from odnbench.networks.backbones.weights import load_weights
 from odnbench.networks.modules.geometry import PRODUCTS
 from odnbench.networks.modules.layers import conv
-from odnbench.plan.entries import Backbone, Module, Variant
+from odnbench.plan.entries import Backbone, Head, Module, Variant
 from odnbench.plan.pipelines import load_pipeline, resolve
 from odnbench.plan.registry import Registry
 from odnbench.plan.specs import TrialSpec
@@ -209,6 +209,12 @@ def test_the_penalty_on_the_occlusion_map_reaches_the_pathway_that_infers_it() -
     for name, parameter in pathway.named_parameters():
         assert parameter.grad is not None, name
     assert any(parameter.grad.any() for parameter in pathway.parameters())
+
+
+@pytest.mark.parametrize("head", [n for n, h in REGISTRY.all(Head).items() if h.takes == "map"])
+def test_brnet_has_no_map_for_a_head(head: str) -> None:
+    with pytest.raises(OdnbenchError, match=f"head '{head}' takes a map of features"):
+        build_network(spec_of("brnet", "resnet18-slim", f"head={head}"), REGISTRY, LANDMARKS)
 
 
 def test_a_module_in_the_trunk_leaves_the_pooling_of_brnet_as_it_is(tmp_path: Path) -> None:

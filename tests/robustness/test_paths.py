@@ -1,9 +1,14 @@
 """`~` in every place that a user names."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers import Run
+
+import odnbench as package
+from odnbench.datasets.detectors import box_map_of, map_file, open_detector
+from odnbench.errors import OdnbenchError
 
 TINY = [
     "-s", "input_size=32", "-s", "rendered_train=24", "-s", "rendered_test=6", "-s", "batch_size=8",
@@ -108,3 +113,24 @@ def test_a_home_that_is_not_known_is_told_in_a_line(odnbench: Run, arguments: li
     assert "~nobody-of-that-name/x" in done.stderr
     assert "write the whole path, or set HOME" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda place: package.load("best:ablation", storage=place),
+        lambda place: package.numbers("ablation", storage=place),
+        lambda place: package.trials("ablation", storage=place),
+        lambda place: package.trials("ablation", registry=[place]),
+        open_detector,
+        box_map_of,
+    ],
+)
+def test_places_in_python(call: Callable[[str], object]) -> None:
+    with pytest.raises(OdnbenchError, match="the home folder that ~ stands for is not known"):
+        call("~nobody-of-that-name/x")
+
+
+def test_the_map_of_a_detector_below_home(home: Path) -> None:
+    assert map_file("~/yunet.onnx").name == "yunet.onnx.boxes.json"
+    assert map_file("~/yunet.onnx").is_absolute()

@@ -44,7 +44,8 @@ class Effect:
         ).clamp(0, 255)
         images.index_copy_(0, there, after)
         if self.occludes and covered is not None:
-            hidden = (after != before).any(dim=1, keepdim=True)
+            # Resampling leaves what is white a rounding above 255.
+            hidden = (after != before.clamp(0, 255)).any(dim=1, keepdim=True)
             covered.index_copy_(0, there, covered[there].masked_fill(hidden, 1.0))
 
 

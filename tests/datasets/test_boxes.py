@@ -1,0 +1,74 @@
+"""Files of boxes."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from odnbench.arrays import Floats
+from odnbench.datasets.boxes import GivenBoxes
+from odnbench.errors import OdnbenchError
+from odnbench.plan.protocols import BoxRule
+from odnbench.plan.registry import Registry
+
+PICTURE = np.zeros((9, 9, 3), np.uint8)
+
+
+def boxes_in(path: Path, registry: Registry, frame: int | None = None) -> list[Floats]:
+    """The boxes of a.png by the file `path`."""
+    image = path.with_name("a.png")
+    given = GivenBoxes(path, registry.get(BoxRule, "landmarks"), [image])
+    return [one.face.points.ravel() for one in given.of(image, frame, PICTURE)]
+
+
+def write(path: Path, header: str, *rows: Sequence[object]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header.split(","), *rows])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers"),
+    [
+        ("file,x,y,width,height", (1, 2, 3, 4)),
+        ("file,x0,y0,x1,y1", (1, 2, 4, 6)),
+        ("file,left,top,right,bottom", (1, 2, 4, 6)),
+        # As predictions.csv has it: the points of the face are not its box.
+        ("file,left,top,right,bottom,x0,y0,x1,y1,x2,y2", (1, 2, 4, 6, 2, 3, 3, 4, 1, 1)),
+    ],
+)
+def test_a_box_by_any_of_its_names(
+    tmp_path: Path, registry: Registry, header: str, numbers: tuple[float, ...]
+) -> None:
+    (found,) = boxes_in(write(tmp_path / "b.csv", header, ["a.png", *numbers]), registry)
+    np.testing.assert_array_equal(found, [1, 2, 4, 6])
+
+
+def test_a_row_without_box_is_no_face(tmp_path: Path, registry: Registry) -> None:
+    rows = [["a.png", 0, 1, 2, 4, 6], ["a.png", "1.0", *[""] * 4], ["a.png", "2.0", 1, 2, 3, 3]]
+    path = write(tmp_path / "b.csv", "file,frame,left,top,right,bottom", *rows)
+    assert [len(boxes_in(path, registry, frame)) for frame in range(3)] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"x0": 1, "y0": 2, "x1": 4, "y1": 6, "x2": 5, "y2": 5}, "has points x0, y0 to x2, y2"),
+        ({"x": 1, "y": 2, "width": 4, "height": 10**400}, "where a number belongs"),
+        ({"x": 1, "y": 2, "width": 4, "height": float("inf")}, "a box without area"),
+        ({"x": 1, "y": 2, "width": 4, "height": 6, "frame": 1.7}, "where a number belongs"),
+        ({"x": 1, "y": 2, "width": 4, "height": 6, "frame": 10**400}, "where a number belongs"),
+        ({"x": 1, "y": 2, "width": 4, "height": 6, "frame": float("inf")}, "where a number"),
+        ({"x": 1, "y": 2, "width": None, "height": 6}, "where a number belongs"),
+    ],
+)
+def test_what_is_no_box_is_told(
+    tmp_path: Path, registry: Registry, record: dict[str, object], told: str
+) -> None:
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps([{"file": "a.png", **record}]))
+    with pytest.raises(OdnbenchError, match=told):
+        boxes_in(path, registry)
