@@ -242,7 +242,13 @@ def print_plan(plan: "Plan", options: SweepOptions, storage: "ResultStore") -> N
         soft_wrap=True,
     )
     limits = [f"{', '.join(variants)}: {limit}" for limit, variants in plan.limits.items()]
-    for note in [*plan.notes, *limits, *filter(None, [plan.change]), *plan.faults]:
+    for note in [
+        *plan.notes,
+        *limits,
+        *plan.idle_weights,
+        *filter(None, [plan.change]),
+        *plan.faults,
+    ]:
         console.print(Text.assemble("  ", ("•", "yellow"), f" {plain(note)}"), soft_wrap=True)
     covered = "; ".join(f"{coverage.split} {coverage}" for coverage in first.coverage)
     say(f"  faces      {covered}")

@@ -6,7 +6,7 @@ kind, whichever it is. The file is CSV with a header, or JSON with a list of obj
 same keys: `file`; `x`, `y`, `width`, `height`, or `x0`, `y0`, `x1`, `y1`, or `left`, `top`,
 `right`, `bottom` as in the CSV of predictions; and `frame`, counted from 0, where boxes of a video
 differ from frame to frame. Pixels are counted from 0, pixel centres at integers, in the picture as
-it is shown. A file has as many rows as its picture has faces; one whose box is empty has none.
+it is shown. A picture has a row for each face; a row with an empty box stands for none.
 """
 
 import csv
@@ -130,7 +130,7 @@ class _Row:
 
     file: tuple[str, ...]  # the parts of the path
     frame: int | None  # None: every frame
-    box: Floats  # (4,) left, top, right, bottom
+    box: Floats | None  # (4,) left, top, right, bottom; None where it is empty
 
 
 class GivenBoxes:
@@ -163,7 +163,7 @@ class GivenBoxes:
     def of(self, path: Path, frame: int | None, picture: Bytes) -> Sequence[Located]:
         rows = self._rows.get(self._name_of(path.absolute()), ())
         own = [row for row in rows if row.frame in (None, frame)]
-        return [with_box(path.name, row.box, self.rule) for row in own]
+        return [with_box(path.name, row.box, self.rule) for row in own if row.box is not None]
 
     def _name_of(self, picture: Path) -> tuple[str, ...]:
         """The longest name of the file that `picture` ends with; () where there is none."""
@@ -176,10 +176,9 @@ def _rows_of(path: Path) -> list[_Row]:
     try:
         text = decoded(read_file(path))
         records = _records(text, is_json=path.suffix.lower() == ".json")
-        read = [_row(record, where) for where, record in records]
+        rows = [_row(record, where) for where, record in records]
     except (ValueError, RecursionError, csv.Error) as error:
         raise OdnbenchError(f"{one_line(path)}: cannot be read as boxes: {error}") from error
-    rows = [row for row in read if row is not None]
     if not rows:
         raise OdnbenchError(f"{one_line(path)}: it holds no box; expected {_EXPECTED}")
     return rows
@@ -196,25 +195,24 @@ def _records(text: str, *, is_json: bool) -> list[tuple[str, Mapping[str, Any]]]
     return [(f"object {number}", each) for number, each in enumerate(found, 1)]
 
 
-def _row(record: Mapping[str, Any], where: str) -> _Row | None:
-    """The box of a record, None where it is empty; ValueError that names what is wrong at the place
-    `where`.
-    """
+def _row(record: Mapping[str, Any], where: str) -> _Row:
+    """The box of a record; ValueError that names what is wrong at the place `where`."""
     keys = next((keys for keys in (_EDGES, _CORNERS, _SIDES) if record.keys() >= {*keys}), None)
     if keys is None or not isinstance(record.get("file"), str) or not record["file"].strip():
         raise ValueError(f"{where} must have {_EXPECTED}")
     if keys is _CORNERS and "x2" in record:
         raise ValueError(f"{where} has points x0, y0 to x2, y2, and no box; expected {_EXPECTED}")
-    if all(record[key] == "" for key in keys):
-        return None
+    empty, box = all(record[key] in (None, "") for key in keys), None
     try:
-        a, b, c, d = (float(record[key]) for key in keys)
         frame = None if record.get("frame") in (None, "") else _whole(record["frame"])
+        numbers = [] if empty else [float(record[key]) for key in keys]
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{where} has something else where a number belongs") from None
-    box = np.array([a, b, a + c, b + d] if keys is _SIDES else [a, b, c, d])
-    if not all(map(math.isfinite, box)) or (box[2:] <= box[:2]).any():
-        raise ValueError(f"{where} has a box without area: {a:g} {b:g} {c:g} {d:g}")
+    if not empty:
+        a, b, c, d = numbers
+        box = np.array([a, b, a + c, b + d] if keys is _SIDES else numbers)
+        if not all(map(math.isfinite, box)) or (box[2:] <= box[:2]).any():
+            raise ValueError(f"{where} has a box without area: {a:g} {b:g} {c:g} {d:g}")
     parts = Path(record["file"].strip().replace("\\", "/")).parts
     return _Row(tuple(part for part in parts if part != "."), frame, box)
 

@@ -4,6 +4,7 @@ them.
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -74,15 +75,18 @@ def damage_of(path: Path) -> tuple[str, bool]:
 def write_picture(picture: Bytes, path: Path) -> None:
     """Writes (H, W, 3) RGB or (H, W) grey to a .jpg or .png file.
 
-    Raises OdnbenchError for a name that ends otherwise, and OSError where it cannot be written.
+    Raises OdnbenchError for a name that ends otherwise, and for a picture that is too large for
+    JPEG; OSError where the file cannot be written.
     """
     stored = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    try:
-        encoded = cv2.imencode(path.suffix, stored)[1]
-    except cv2.error as error:
+    done = False
+    with suppress(cv2.error):
+        done, encoded = cv2.imencode(path.suffix, stored)
+    if not done:
         raise OdnbenchError(
-            f"{path}: cannot be written as a picture; end its name in .png or .jpg"
-        ) from error
+            f"{path}: cannot be written as a picture of {stored.shape[1]} × {stored.shape[0]} "
+            "pixels; end its name in .png or .jpg, of at most 65,500 along a side"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded.tobytes())
 
@@ -107,7 +111,7 @@ def _decode(path: Path, flags: int, points: Floats | None) -> Bytes:
     if decoded is None:
         raise OdnbenchError(
             f"{path}: not a picture that OpenCV can read; save it as .png or .jpg, of at most "
-            f"{int(os.environ[_LIMIT]):,} pixels (or set {_LIMIT})"
+            f"{os.environ[_LIMIT]} pixels ({_LIMIT})"
         )
     if points is not None and orientation_of(data) != 1:
         shown = _decoded(data, flags & ~cv2.IMREAD_IGNORE_ORIENTATION)

@@ -45,7 +45,7 @@ class FlipTest(NamedTuple):
     """How the mirror image of a face is predicted beside the face."""
 
     flip: tuple[int, ...]  # (L,) the scheme's permutation
-    annotation_offset: bool  # whether the network has learnt one
+    has_learnt_offset: bool  # of an annotation, which is then given back
 
     @classmethod
     def of(cls, trial: Trial, registry: Registry) -> "FlipTest | None":
@@ -56,8 +56,8 @@ class FlipTest(NamedTuple):
 
 
 def _has_learnt_offset(trial: Trial, registry: Registry) -> bool:
-    """Whether the network of `trial` was trained with the offset of an annotation. Rendered ones
-    have none; of a data set that is not registered here it is assumed.
+    """Whether the network of `trial` was trained with the offset of an annotation. Rendered faces
+    have no offset; for a training set that the registry does not know, one is assumed.
     """
     spec = trial.spec
     rendered = trial.coverage[0].rendered
@@ -93,7 +93,7 @@ def predict(
     each face and of its mirror image counts.
     """
     found = predict_crops(network, images, size, bf16, flip_test)
-    if flip_test is not None and flip_test.annotation_offset:
+    if flip_test is not None and flip_test.has_learnt_offset:
         found.points[..., 0] += faces.offsets_crop[:, None, 0]  # half of 2 o
     return found._replace(points=faces.to_image(found.points))
 

@@ -10,7 +10,7 @@ empty. Until all is predicted, rows and frames wait in temporary files beside th
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -88,7 +88,8 @@ class PredictedFiles:
         """Adds the next frame of a video."""
         name = outcome.source.name
         if name not in self._frames:
-            self._records.append(self._record(outcome, None))
+            # What is wrong with one frame is not yet what is wrong with the video.
+            self._records.append(self._record(replace(outcome, error=""), None))
             self._frames[name] = _Frames(self._frame_texts.tell())
         frames = self._frames[name]
         text = _json({"frame": outcome.frame, "faces": list(map(_face, outcome.faces))})

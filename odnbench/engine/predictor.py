@@ -145,7 +145,7 @@ class TrainedPredictor(Predictor):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.flip_test = FlipTest.of(trial, registry)
         self.bf16 = use_bf16(trial.spec.train.precision, device)
-        if self.flip_test is not None and self.flip_test.annotation_offset:
+        if self.flip_test is not None and self.flip_test.has_learnt_offset:
             self.flip_test = None
             self.notes = (
                 "each face is predicted once, without the trial's flip test: how far its mirror "

@@ -92,7 +92,7 @@ class OcclusionAdaptiveNetwork(LandmarkNetwork):
                 "vector; take another variant, as cut, or another head"
             )
         self._vector: list[str] = []
-        if self._takes_map or not pool:
+        if not pool:
             self.feature_map = (side, side)
         if not self._takes_map:
             side = 1 if pool else -(-side // 2)

@@ -158,6 +158,22 @@ class Plan:
         return found
 
     @property
+    def idle_weights(self) -> list[str]:
+        """The loss weights that somebody has set, and that act on nothing in any trial that is to
+        be trained, a sentence each.
+        """
+        told = []
+        for weight in self.registry.all(LossWeight).values():
+            key = f"loss.{weight.name}"
+            given = [t for t in self.trials if get_at(t.spec, key) not in (0, weight.default)]
+            known = {
+                t.spec.variant: self.footprints[t.id] for t in given if t.id in self.footprints
+            }
+            if known and all(weight.name in each.idle_weights for each in known.values()):
+                told.append(f"{key} has nothing to act on in {', '.join(known)}")
+        return told
+
+    @property
     def change(self) -> str:
         """How this plan differs from the pipeline's last plan in the storage folder, as a sentence
         for the user; "" if there is no last plan or if the two are the same.
@@ -272,8 +288,7 @@ def make_plan(
     damaged = {i: one.reason for i, one in standings.items() if one.state == "damaged"}
     plan = dataclasses.replace(plan, damaged=damaged)
     footprints = check_trials(plan.unfinished, registry, machine_memory() if here else None)
-    idle = _idle(plan.trials, footprints, registry)
-    return dataclasses.replace(plan, footprints=footprints, notes=(*plan.notes, *idle))
+    return dataclasses.replace(plan, footprints=footprints)
 
 
 def _with_files_here(spec: TrialSpec, cache: Path) -> TrialSpec:
@@ -342,19 +357,6 @@ def _not_shown(pipeline: Pipeline, specs: Iterable[TrialSpec], registry: Registr
     for split in dict.fromkeys(split for spec in specs for split in spec.data.test):
         if not parts(split) <= shown:
             yield f"{split} is tested on, but no column of the report shows it"
-
-
-def _idle(
-    trials: Sequence[Trial], footprints: Mapping[str, Footprint], registry: Registry
-) -> Iterator[str]:
-    """A note for each loss weight that somebody has set, and that acts on nothing in any trial."""
-    for weight in registry.all(LossWeight).values():
-        key = f"loss.{weight.name}"
-        given = [each for each in trials if get_at(each.spec, key) not in (0, weight.default)]
-        known = [footprints.get(each.id) for each in given]
-        if given and all(each and weight.name in each.idle_weights for each in known):
-            variants = ", ".join(dict.fromkeys(each.spec.variant for each in given))
-            yield f"{key} has nothing to act on in {variants}: it changes no number"
 
 
 def _compared(

@@ -1,5 +1,6 @@
 """A trained network of a plan, and what it predicts for the files of a user."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -47,16 +48,23 @@ def without_overlays(
     """`sources`, which `inputs` name, without the overlays that a run before wrote below `out`, and
     how many these are.
 
-    Raises OdnbenchError where an input is itself among the overlays, which new ones may replace.
+    Raises OdnbenchError where an input is itself among the overlays, which new ones may replace,
+    and where nothing else is there.
     """
-    overlays = (out / OVERLAYS).resolve()
+
+    def is_overlay(path: Path) -> bool:
+        # Path.resolve raises where links lead round in a circle.
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out / OVERLAYS))
+
     for text in inputs:
-        if path_of(text).resolve().is_relative_to(overlays):
+        if is_overlay(path_of(text)):
             raise OdnbenchError(
                 f"{one_line(text)}: overlays are written there, in the place of what is read; give "
                 "another --out"
             )
-    kept = [each for each in sources if not each.path.resolve().is_relative_to(overlays)]
+    kept = [each for each in sources if not is_overlay(each.path)]
+    if not kept:
+        raise OdnbenchError("there is no picture and no video but overlays of a run before")
     return kept, len(sources) - len(kept)
 
 

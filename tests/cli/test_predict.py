@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ def save_boxes(path: Path, names: list[str], box: tuple[float, ...] = BOX) -> No
         table = csv.writer(file)
         table.writerow(["file", "x0", "y0", "x1", "y1"])
         table.writerows([name, *box] for name in names)
+
+
+def save_film(path: Path, frames: Sequence[Any]) -> None:
+    """frames: (140, 130, 3)."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (130, 140))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no videos")
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
 
 
 def check_points_are_those_of_the_trial(
@@ -248,6 +259,7 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
     (folder / LATIN).with_suffix(".avi").write_bytes(b"no film")
     (folder / LATIN).with_suffix(".png").write_bytes((folder / "good.png").read_bytes())
     os.mkfifo(folder / "pipe.png")
+    (folder / "round.png").symlink_to("round.png")
     Image.new("RGB", (1, 1)).save(folder / "pixel.png")
     save_boxes(
         tmp_path / "boxes.csv", ["good.png", "cut.jpg", "text.png", "good.png", "spoilt.jpg"]
@@ -262,7 +274,7 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
     for name in failed:
         assert f"{name.encode(errors='backslashreplace').decode()}: " in done.stdout
         assert str(tmp_path) not in found[name]["error"]
-    assert "11 of 12 files failed" in done.stdout
+    assert "12 of 13 files failed" in done.stdout
     assert len(found["good.png"]["faces"]) == 2  # of which the file gives two boxes
 
     whole = odnbench(
@@ -279,13 +291,10 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
 def test_a_video_has_a_row_for_each_frame_and_an_overlay(
     odnbench: Run, trained: Plan, picture: Bytes, tmp_path: Path
 ) -> None:
-    code = cv2.VideoWriter.fourcc(*"MJPG")
-    writer = cv2.VideoWriter(str(tmp_path / "film.avi"), code, 10.0, (130, 140))
-    if not writer.isOpened():
-        pytest.skip("this OpenCV writes no videos")
-    for shade in range(6):
-        writer.write(cv2.subtract(picture, np.full_like(picture, 20 * shade)))
-    writer.release()
+    shades = range(0, 120, 20)
+    save_film(
+        tmp_path / "film.avi", [cv2.subtract(picture, np.full_like(picture, s)) for s in shades]
+    )
     boxes = [
         {"file": "film.avi", "frame": frame, "x": 20, "y": 24, "width": 80, "height": 86}
         for frame in range(5)
@@ -318,35 +327,26 @@ def test_a_video_has_a_row_for_each_frame_and_an_overlay(
 def test_a_video_without_faces_or_overlays(
     odnbench: Run, trained: Plan, picture: Bytes, tmp_path: Path
 ) -> None:
-    code = cv2.VideoWriter.fourcc(*"MJPG")
-    writer = cv2.VideoWriter(str(tmp_path / "film.avi"), code, 10.0, (130, 140))
-    if not writer.isOpened():
-        pytest.skip("this OpenCV writes no videos")
-    for _ in range(3):
-        writer.write(picture)
-    writer.release()
+    save_film(tmp_path / "film.avi", [picture] * 3)
     model = str(folder_of(trained))
     save_boxes(tmp_path / "others.csv", ["other.avi"])
     done = odnbench("predict", model, "film.avi", "--boxes", "others.csv", "--out", "none")
     assert done.returncode == 1
     record = predictions_in(tmp_path / "none")["film.avi"]
     assert "no face in its frames" in record["error"] and len(record["frames"]) == 3
-    # Boxes of which the last has no area once it is cropped.
-    rows = [
-        {"file": "film.avi", "frame": i, "x": 20, "y": 24, "width": 80, "height": 86 + 10**i}
-        for i in (0, 1, 9)
-    ]
-    (tmp_path / "far.json").write_text(
-        json.dumps([dict(row, frame=i) for i, row in enumerate(rows)])
-    )
+    # Of the boxes, the first and the last are too large.
+    box = {"file": "film.avi", "x": 20, "y": 24, "width": 80}
+    boxes = [box | {"frame": i, "height": height} for i, height in enumerate((1e9, 86, 1e9))]
+    (tmp_path / "far.json").write_text(json.dumps(boxes))
     done = odnbench(
         "predict", model, "film.avi", "--boxes", "far.json", "--out", "far", "--no-overlays"
     )
     assert done.returncode == 1 and "1 of 1 files failed" in done.stdout, done.stdout
     record = predictions_in(tmp_path / "far")["film.avi"]
-    assert record["error"].startswith("frame 2: ") and "no usable area" in record["error"]
+    assert record["error"].startswith("frame 0: ") and "no usable area" in record["error"]
+    assert record["error"].endswith("(and 1 frames more)")
     assert record["overlay"] is None and not (tmp_path / "far" / "overlays").exists()
-    assert [len(frame["faces"]) for frame in record["frames"]] == [1, 1, 0]
+    assert [len(frame["faces"]) for frame in record["frames"]] == [0, 1, 0]
 
 
 def test_overlays_are_not_predicted_in_their_turn(
@@ -358,12 +358,12 @@ def test_overlays_are_not_predicted_in_their_turn(
         done = odnbench("predict", model, ".", "--whole-picture")
         assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
         assert list(predictions_in(tmp_path / "predictions")) == ["a.png"]
-    before = (tmp_path / "predictions" / "overlays" / "a.jpg").read_bytes()
-    done = odnbench(
-        "predict", model, "predictions/overlays", "--whole-picture", "--out", "predictions"
-    )
-    assert done.returncode == 2 and "give another --out" in done.stderr
-    assert (tmp_path / "predictions" / "overlays" / "a.jpg").read_bytes() == before
+    written = list((tmp_path / "predictions").rglob("*.*"))
+    before = [path.read_bytes() for path in written]
+    for name, said in (("predictions/overlays", "give another --out"), ("predictions", "but over")):
+        done = odnbench("predict", model, name, "--whole-picture")
+        assert done.returncode == 2 and said in done.stderr
+    assert len(written) == 3 and [path.read_bytes() for path in written] == before
 
 
 REAL_CAPTURE = cv2.VideoCapture

@@ -17,9 +17,11 @@ from odnbench.plan.registry import Registry
 PICTURE = np.zeros((9, 9, 3), np.uint8)
 
 
-def boxes_in(path: Path, registry: Registry, frame: int | None = None) -> list[Floats]:
-    """The boxes of a.png by the file `path`."""
-    image = path.with_name("a.png")
+def boxes_in(
+    path: Path, registry: Registry, frame: int | None = None, name: str = "a.png"
+) -> list[Floats]:
+    """The boxes of a picture by the file `path`."""
+    image = path.parent / name
     given = GivenBoxes(path, registry.get(BoxRule, "landmarks"), [image])
     return [one.face.points.ravel() for one in given.of(image, frame, PICTURE)]
 
@@ -51,6 +53,16 @@ def test_a_row_without_box_is_no_face(tmp_path: Path, registry: Registry) -> Non
     rows = [["a.png", 0, 1, 2, 4, 6], ["a.png", "1.0", *[""] * 4], ["a.png", "2.0", 1, 2, 3, 3]]
     path = write(tmp_path / "b.csv", "file,frame,left,top,right,bottom", *rows)
     assert [len(boxes_in(path, registry, frame)) for frame in range(3)] == [1, 0, 1]
+
+
+def test_a_picture_with_an_empty_box_gets_no_box_of_another(
+    tmp_path: Path, registry: Registry
+) -> None:
+    rows = [{"file": "a.png", "x": 1, "y": 2, "width": 3, "height": 4}]
+    rows += [{"file": "p/a.png"} | dict.fromkeys(("x", "y", "width", "height"))]
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    assert len(boxes_in(tmp_path / "b.json", registry, name="q/a.png")) == 1
+    assert not boxes_in(tmp_path / "b.json", registry, name="q/p/a.png")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,9 @@ def test_what_is_written_is_read_back(tmp_path: Path, shape: tuple[int, ...]) ->
 def test_a_name_that_is_no_picture_is_told(tmp_path: Path) -> None:
     with pytest.raises(OdnbenchError, match=r"end its name in \.png or \.jpg"):
         write_picture(np.zeros((4, 4, 3), np.uint8), tmp_path / "a.txt")
+    with pytest.raises(OdnbenchError, match="a picture of 1 × 70000 pixels"):
+        write_picture(np.zeros((70000, 1, 3), np.uint8), tmp_path / "a.jpg")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "progressive.jpg", "a.png"])

@@ -87,7 +87,7 @@ def spots() -> tuple[FaceSet, Floats]:
 
 def test_the_mean_is_that_of_a_shape_and_its_mirror_image() -> None:
     network, faces = Fixed(), FACES.test
-    found = found_by(network, faces, FlipTest(FLIP, annotation_offset=True))
+    found = found_by(network, faces, FlipTest(FLIP, has_learnt_offset=True))
     a = network.points.numpy().astype(np.float64)
     # Landmark i of the face is landmark flip[i] of its mirror image.
     mirrored = np.stack([[-a[FLIP[i], 0], a[FLIP[i], 1]] for i in range(LANDMARKS)])
@@ -99,7 +99,7 @@ def test_the_mean_is_that_of_a_shape_and_its_mirror_image() -> None:
 def test_the_confidence_of_a_landmark_is_the_mean_of_it_and_of_its_mirror_image() -> None:
     sure = np.linspace(0, 1, LANDMARKS)
     plain = found_by(Sure(), FACES.test).confidence
-    flipped = found_by(Sure(), FACES.test, FlipTest(FLIP, annotation_offset=True)).confidence
+    flipped = found_by(Sure(), FACES.test, FlipTest(FLIP, has_learnt_offset=True)).confidence
     assert plain is not None and flipped is not None
     np.testing.assert_allclose(plain, np.tile(sure, (len(FACES.test), 1)), atol=1e-6)
     np.testing.assert_allclose(flipped[0], (sure + sure[list(FLIP)]) / 2, atol=1e-6)
@@ -108,7 +108,7 @@ def test_the_confidence_of_a_landmark_is_the_mean_of_it_and_of_its_mirror_image(
 def test_a_network_that_treats_both_sides_alike_predicts_the_same_with_it() -> None:
     faces, places = spots()
     plain = found_by(BrightSpot(), faces)
-    flipped = found_by(BrightSpot(), faces, FlipTest(FLIP, annotation_offset=True))
+    flipped = found_by(BrightSpot(), faces, FlipTest(FLIP, has_learnt_offset=True))
     np.testing.assert_allclose(plain.points, np.repeat(places, LANDMARKS, axis=1), atol=1e-3)
     np.testing.assert_allclose(flipped.points, plain.points, atol=1e-3)
     assert plain.occlusion_map is not None and flipped.occlusion_map is not None
@@ -124,13 +124,13 @@ def test_an_offset_of_annotations_is_kept_where_the_network_was_trained_with_it(
     faces, places = spots()
     off = np.array([3.0, 2.0])
     faces = dataclasses.replace(faces, offsets=np.tile(off, (len(faces), 1)))
-    found = found_by(BrightSpot((1.5, 1.0)), faces, FlipTest(FLIP, annotation_offset=known))
+    found = found_by(BrightSpot((1.5, 1.0)), faces, FlipTest(FLIP, has_learnt_offset=known))
     expected = places + (off if known else [0.0, 2.0])
     np.testing.assert_allclose(found.points, np.repeat(expected, LANDMARKS, axis=1), atol=1e-3)
 
 
 def test_maps_are_mirrored_back_before_their_mean() -> None:
-    found = found_by(Fixed(), FACES.test, FlipTest(FLIP, annotation_offset=False))
+    found = found_by(Fixed(), FACES.test, FlipTest(FLIP, has_learnt_offset=False))
     assert found.occlusion_map is not None
     cells = occlusion_of(found.occlusion_map, FACES.test, SIZE).cells
     by_hand = [0.5, 0.7, 0.5, 0.6, 0.6, 0.6]  # 1 less the mean of each row and its reverse
@@ -184,7 +184,7 @@ def test_an_offset_is_given_to_networks_alone_that_were_trained_with_it(
     real = tuple(dataclasses.replace(one, rendered=False) for one in trial.coverage)
     trial = dataclasses.replace(trial, spec=spec, coverage=real)
     flip_test = FlipTest.of(trial, REGISTRY)
-    assert flip_test is not None and flip_test.annotation_offset == learnt
+    assert flip_test is not None and flip_test.has_learnt_offset == learnt
     drawn = tuple(dataclasses.replace(one, rendered=True) for one in real)
     flip_test = FlipTest.of(dataclasses.replace(trial, coverage=drawn), REGISTRY)
-    assert flip_test is not None and not flip_test.annotation_offset
+    assert flip_test is not None and not flip_test.has_learnt_offset
