@@ -166,11 +166,10 @@ class Plan:
         for weight in self.registry.all(LossWeight).values():
             key = f"loss.{weight.name}"
             given = [t for t in self.trials if get_at(t.spec, key) not in (0, weight.default)]
-            known = {
-                t.spec.variant: self.footprints[t.id] for t in given if t.id in self.footprints
-            }
-            if known and all(weight.name in each.idle_weights for each in known.values()):
-                told.append(f"{key} has nothing to act on in {', '.join(known)}")
+            known = [t for t in given if t.id in self.footprints]
+            if known and all(weight.name in self.footprints[t.id].idle_weights for t in known):
+                variants = ", ".join(dict.fromkeys(t.spec.variant for t in known))
+                told.append(f"{key} has nothing to act on in {variants}")
         return told
 
     @property

@@ -52,9 +52,11 @@ def without_overlays(
     and where nothing else is there.
     """
 
+    overlays = os.path.realpath(out / OVERLAYS)
+
     def is_overlay(path: Path) -> bool:
         # Path.resolve raises where links lead round in a circle.
-        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out / OVERLAYS))
+        return Path(os.path.realpath(path)).is_relative_to(overlays)
 
     for text in inputs:
         if is_overlay(path_of(text)):

@@ -94,6 +94,7 @@ def test_a_plan_tells_which_weights_act_on_nothing(tmp_path: Path, cache: Path) 
     ]
     assert not told("variant=cut,dm", "zeta=1", "occluders=0.5")
     assert not told("variant=cut")
+    assert not told("variant=odn", "distillation=dm,none", "eta=0.1")
 
 
 def test_a_weights_file_is_found_from_any_folder(
