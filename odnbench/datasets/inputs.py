@@ -15,13 +15,7 @@ import cv2
 
 from odnbench.arrays import Bytes
 from odnbench.datasets.boxes import Boxes, Located
-from odnbench.datasets.orientation import orientation_in
-from odnbench.datasets.pictures import (
-    SUFFIXES,
-    UNREADABLE_SUFFIXES,
-    read_as_shown,
-    read_picture,
-)
+from odnbench.datasets.pictures import SUFFIXES, UNREADABLE_SUFFIXES, read_as_shown
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.files.regular import check_file
 from odnbench.plan.paths import is_utf8, path_of
@@ -92,13 +86,9 @@ def look_at(source: Source, boxes: Boxes) -> Look:
     """The picture of a file with its faces, or what is wrong with it."""
     notes: list[str] = []
     try:
-        check_file(source.path)
-        orientation = orientation_in(source.path)
         annotated = boxes.annotated(source.path)
-        if annotated:
-            picture = read_picture(source.path, annotated[0].face.points)
-        else:
-            picture = read_picture(read_as_shown(source.path))
+        points = annotated[0].face.points if annotated else None
+        picture, orientation = read_as_shown(source.path, points)
         if source.path.suffix.lower() in _ANIMATED and (count := _pictures_in(source.path)) > 1:
             notes.append(f"the first of {count} pictures in the file")
         faces = boxes.of(source.path, None, picture) if annotated is None else annotated

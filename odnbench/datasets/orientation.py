@@ -8,35 +8,31 @@ single face tells, and the doctor says so.
 """
 
 import struct
-from pathlib import Path
 
 import numpy as np
 
 from odnbench.arrays import Floats
+from odnbench.datasets.segments import PIXELS_OF_JPEG, parts_of
 
-# EXIF data stand in the head of a file: a JPEG's segment of them has at most 64 KiB.
-HEAD = 1 << 17
-# What stands before them in JPEG, PNG and WebP, and the bytes between.
-_MARKS = ((b"Exif\0\0", 0), (b"eXIf", 0), (b"EXIF", 4))
+# The part that EXIF data stand in, in JPEG, PNG and WebP, and what they begin with there.
+_EXIF = {b"\xe1": b"Exif\0\0", b"eXIf": b"", b"EXIF": b""}
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _ORIENTATION = 274
 # Of the points: fewer may lie over the edge of a picture that they were made on.
 _MOST_OUTSIDE = 0.1
 
 
-def orientation_of(head: bytes) -> int:
-    """The orientation that a picture file notes, 1 to 8, 1 where none: `head` are its first HEAD
-    bytes, or all of a TIFF file, which is built as EXIF data are and may note it anywhere.
-    """
-    if order := _ORDERS.get(head[:4]):
-        return _orientation(head, order)
-    # In a JPEG file they stand before the pixels.
-    pixels = head.find(b"\xff\xda", 0, HEAD) if head.startswith(b"\xff\xd8") else HEAD
-    for mark, between in _MARKS:
-        place = head.find(mark, 0, pixels)
-        start = place + len(mark) + between
-        if place >= 0 and (order := _ORDERS.get(head[start : start + 4])):
-            return _orientation(head[start:HEAD], order)
+def orientation_of(data: bytes) -> int:
+    """The orientation that a picture file notes, 1 to 8, 1 where none. data: all of the file."""
+    if order := _ORDERS.get(data[:4]):  # a TIFF file is built as EXIF data are
+        return _orientation(data, order)
+    for name, start, end in parts_of(data):
+        if name == PIXELS_OF_JPEG:
+            break
+        if (mark := _EXIF.get(name)) is not None and data.startswith(mark, start):
+            exif = data[start + len(mark) : end]
+            if order := _ORDERS.get(exif[:4]):
+                return _orientation(exif, order)
     return 1
 
 
@@ -52,16 +48,6 @@ def _orientation(exif: bytes, order: str) -> int:
     except struct.error:  # the data are cut off, and so note nothing
         pass
     return 1
-
-
-def orientation_in(path: Path) -> int:
-    """The orientation that a picture file notes; 1 for a file that cannot be read."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-            return orientation_of(head + file.read() if head[:4] in _ORDERS else head)
-    except OSError:
-        return 1
 
 
 def fits_only(points: Floats, size: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -3,7 +3,6 @@ them.
 """
 
 import os
-import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from odnbench.arrays import Bytes, Floats
 from odnbench.datasets.decoders import damage, decoding
 from odnbench.datasets.orientation import fits_only, orientation_of
+from odnbench.datasets.segments import is_whole
 from odnbench.errors import OdnbenchError
 from odnbench.files.regular import read_file
 
@@ -31,8 +31,6 @@ UNREADABLE_SUFFIXES = (
 )  # fmt: skip
 # The turn that a camera noted is ignored unless landmarks tell otherwise (orientation.py).
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-# Of JPEG; neither a filling 0 and FF nor a restart is one.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"  # set in odnbench/__init__.py, unless the user has set it
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -45,7 +43,7 @@ def read_picture(image: Path | Bytes, points: Floats | None = None) -> Bytes:
     file that is missing, truncated or no picture.
     """
     if isinstance(image, Path):
-        return _decode(image, _RGB, points)
+        return _decode(image, _read(image), _RGB, points)
     return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
 
 
@@ -56,12 +54,17 @@ def read_as_stored(image: Path | Bytes, points: Floats | None = None) -> Bytes:
     """
     if not isinstance(image, Path):
         return image
-    return _channels(_decode(image, _AS_STORED, points))
+    return _channels(_decode(image, _read(image), _AS_STORED, points))
 
 
-def read_as_shown(path: Path) -> Bytes:
-    """The picture as a viewer shows it, turned as the camera noted; see `read_as_stored`."""
-    return _channels(_decode(path, _AS_STORED & ~cv2.IMREAD_IGNORE_ORIENTATION, None))
+def read_as_shown(path: Path, points: Floats | None = None) -> tuple[Bytes, int]:
+    """(H, W, 3) RGB as a viewer shows it, turned as the camera noted, and that orientation (EXIF).
+
+    points: (L, 2), whose frame is taken instead; see `read_picture`, also for what is raised.
+    """
+    data = _read(path)
+    flags = _RGB if points is not None else _RGB & ~cv2.IMREAD_IGNORE_ORIENTATION
+    return _decode(path, data, flags, points), orientation_of(data)
 
 
 def damage_of(path: Path) -> tuple[str, bool]:
@@ -101,11 +104,15 @@ def _channels(stored: Bytes) -> Bytes:
     return stored if stored.ndim == 2 else cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def _decode(path: Path, flags: int, points: Floats | None) -> Bytes:
+def _read(path: Path) -> bytes:
     data = read_file(path)
     # Some versions of OpenCV decode the first part of a truncated file without an error.
-    if not _is_whole(data):
+    if not is_whole(data):
         raise OdnbenchError(f"{path}: the picture is truncated, or damaged before its end")
+    return data
+
+
+def _decode(path: Path, data: bytes, flags: int, points: Floats | None) -> Bytes:
     with decoding(path):
         decoded = _decoded(data, flags)
     if decoded is None:
@@ -125,32 +132,3 @@ def _decoded(data: bytes, flags: int) -> Bytes | None:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None  # type: ignore[return-value]
     except (cv2.error, MemoryError):  # as of a header that declares more pixels than OpenCV takes
         return None
-
-
-def _is_whole(data: bytes) -> bool:
-    """Whether the image in a JPEG or PNG file has an end; cameras write other data behind it."""
-    if data.startswith(b"\xff\xd8"):
-        return _has_end_of_jpeg(data)
-    if data.startswith(b"\x89PNG"):
-        return _has_end_of_png(data)
-    return True
-
-
-def _has_end_of_jpeg(data: bytes) -> bool:
-    place = 2
-    while marker := _JPEG_MARKER.search(data, place):
-        place = marker.end()
-        if marker[0] == b"\xff\xd9":
-            return True
-        # Every other marker begins a segment, which may hold a thumbnail with an end of its own.
-        place += int.from_bytes(data[place : place + 2], "big")
-    return False
-
-
-def _has_end_of_png(data: bytes) -> bool:
-    place = 8
-    while place + 12 <= len(data):  # length, name and checksum of a chunk
-        if data[place + 4 : place + 8] == b"IEND":
-            return True
-        place += 12 + int.from_bytes(data[place : place + 4], "big")
-    return False

@@ -74,25 +74,39 @@ def test_a_pipe_is_told_and_never_waited_for(tmp_path: Path, boxes: WholePicture
         open_video(Source("a.mp4", tmp_path / "a.mp4", "video"))
 
 
+def moved_behind(data: bytes, format: str) -> bytes:
+    """The file with its EXIF data far from its first byte, as they are in WebP."""
+    if format == "TIFF":  # a copy of the table of notes at the end, where the first bytes point to
+        table = data[int.from_bytes(data[4:8], "little") :]
+        place = len(data) + len(data) % 2
+        return data[:4] + place.to_bytes(4, "little") + data[8:].ljust(place - 8) + table
+    if format == "PNG":
+        start, behind = data.index(b"eXIf") - 4, data.index(b"IEND") - 4
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        return data[:start] + data[end:behind] + data[start:end] + data[behind:]
+    if format == "JPEG":
+        filling = b"\xff\xe2\xff\xff" + b"\xff\xda" * 32766 + b"\0"  # which holds no marker
+        return data[:2] + 4 * filling + data[2:]
+    assert data.index(b"EXIF") > 250_000
+    return data
+
+
 @pytest.mark.parametrize(
     ("format", "far"),
-    [("TIFF", False), ("TIFF", True), ("PNG", False), ("JPEG", False), ("WEBP", False)],
+    [(format, far) for format in ("TIFF", "PNG", "JPEG", "WEBP") for far in (False, True)],
 )
 def test_the_turn_that_a_file_notes_is_told(
     tmp_path: Path, boxes: WholePicture, format: str, far: bool
 ) -> None:
-    """far: the note of a TIFF file stands behind its pixels, further than is read of the others."""
+    """far: the note stands behind the pixels, or in JPEG behind other notes, of some 250 KB."""
     side = 300 if far else 60
     noise = np.random.default_rng(0).integers(0, 256, (side, side + 20, 3), np.uint8)
     exif = Image.Exif()
     exif[274] = 6
     path = tmp_path / f"a.{format.lower()}"
-    Image.fromarray(noise).save(path, format, exif=exif)
-    if far:  # a copy of the table of notes at the end, where the first bytes point to
-        data = path.read_bytes()
-        table = data[int.from_bytes(data[4:8], "little") :]
-        place = len(data) + len(data) % 2
-        path.write_bytes(data[:4] + place.to_bytes(4, "little") + data[8:].ljust(place - 8) + table)
+    Image.fromarray(noise).save(path, format, exif=exif, lossless=True)
+    if far:
+        path.write_bytes(moved_behind(path.read_bytes(), format))
     look = look_at(picture(path), boxes)
     assert look.picture is not None and look.orientation == 6
     assert look.picture.shape == (side + 20, side, 3)

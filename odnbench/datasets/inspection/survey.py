@@ -18,10 +18,11 @@ from odnbench.datasets.faces import Face
 from odnbench.datasets.inspection.placeholders import placeholders
 from odnbench.datasets.inspection.symmetry import PROBES_PX, MirrorDifferences, MirrorSums
 from odnbench.datasets.offsets import annotation_offsets
-from odnbench.datasets.orientation import fits_only, orientation_in
+from odnbench.datasets.orientation import fits_only, orientation_of
 from odnbench.datasets.parallel import in_order
 from odnbench.datasets.pictures import damage_of, read_as_shown, read_as_stored
 from odnbench.errors import OdnbenchError
+from odnbench.files.regular import read_file
 from odnbench.plan.entries import Offset
 from odnbench.plan.protocols import BoxRule, Scheme
 
@@ -113,7 +114,7 @@ def survey(
             return look, None
         try:
             picture = read_as_stored(face.image, face.points)
-            if image and (orientation := orientation_in(image)) != 1:
+            if image and (orientation := orientation_of(read_file(image))) != 1:
                 look = replace(look, orientation=orientation, **_frame(image, face.points, flip))
         except OdnbenchError as error:
             return replace(look, unreadable=str(error)), None
@@ -161,7 +162,7 @@ def _frame(image: Path, points: Floats, flip: Rows) -> dict[str, Any]:
     """The fields of a look at a picture that is stored turned. Raises OdnbenchError where it cannot
     be read.
     """
-    stored, shown = (_grey(picture) for picture in (read_as_stored(image), read_as_shown(image)))
+    stored, shown = (_grey(picture) for picture in (read_as_stored(image), read_as_shown(image)[0]))
     if fits_only(points, shown.shape, stored.shape):
         return {"frame": "shown"}
     if fits_only(points, stored.shape, shown.shape):
