@@ -75,21 +75,37 @@ def test_what_is_no_trained_network_is_told(
 
 
 @pytest.mark.parametrize("image", [np.zeros((9, 9)), np.zeros((9, 9, 4), np.uint8)])
-def test_pictures_of_other_kinds_and_boxes_without_area_are_told(
+def test_pictures_of_other_kinds_are_told(
     finished: Plan, image: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
 ) -> None:
     loaded = odnbench.load("best:ablation", storage=finished.storage)
     with pytest.raises(OdnbenchError, match="uint8 RGB"):
         loaded.predict(image, (0, 0, 8, 8))
-    with pytest.raises(OdnbenchError, match="spans no usable area"):
-        loaded.predict(np.zeros((9, 9, 3), np.uint8), (4, 4, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("box", "told"),
+    [
+        ((4, 4, 4, 4), "right and bottom are the larger"),
+        ((5, 5, 4, 4), "left \\+ width"),  # that is x, y, width, height
+        ((1, 1, 4, float("nan")), "right and bottom are the larger"),
+        ((1, 1, 4), "left, top, right, bottom"),
+        ((30, 30, 38, 38), "none of a face in this picture of 9 × 9 px"),
+        ((-38, 0, -30, 8), "none of a face in this picture"),
+        ((0, 0, 2000, 2000), "none of a face in this picture"),
+    ],
+)
+def test_a_box_that_is_none_is_told(finished: Plan, box: tuple[float, ...], told: str) -> None:
+    loaded = odnbench.load("best:ablation", storage=finished.storage)
+    with pytest.raises(OdnbenchError, match=told):
+        loaded.predict(np.zeros((9, 9, 3), np.uint8), box)
 
 
 def test_trials_are_those_of_the_plan_with_their_specs(finished: Plan, cache: Path) -> None:
     tiny = [text for text in TINY if "epochs" not in text]
-    table = odnbench.trials(
-        "ablation", *tiny, "variant=mean-shape,brnet,odn", storage=finished.storage, cache=cache
-    )
+    settings = [*tiny, "variant=mean-shape,brnet,odn"]
+    with pytest.warns(UserWarning, match="rendered"):
+        table = odnbench.trials("ablation", *settings, storage=finished.storage, cache=cache)
     assert table["title"].tolist() == [trial.title for trial in finished.trials]
     backbones = [trial.spec.model.backbone for trial in finished.trials]
     assert table["model.backbone"].tolist() == backbones

@@ -13,6 +13,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -109,16 +110,17 @@ class AnnotatedBoxes:
     def __init__(self, name: str, registry: Registry, data_root: Path | None):
         """See `annotated_faces`."""
         self.name = name
-        self._faces: dict[Path, list[Located]] = defaultdict(list)
+        self._faces: dict[str, list[Located]] = defaultdict(list)
         for face in annotated_faces(name, registry, data_root):
             if isinstance(face.image, Path):
-                self._faces[face.image.resolve()].append(Located(face))
+                self._faces[os.path.realpath(face.image)].append(Located(face))
 
     def describe(self) -> str:
         return f"the annotation of {self.name}"
 
     def annotated(self, path: Path) -> Sequence[Located]:
-        return self._faces.get(path.resolve(), ())
+        # Path.resolve raises where links lead round in a circle.
+        return self._faces.get(os.path.realpath(path), ())
 
     def of(self, path: Path, frame: int | None, picture: Bytes) -> Sequence[Located]:
         return self.annotated(path)

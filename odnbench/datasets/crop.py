@@ -20,6 +20,8 @@ from odnbench.plan.protocols import BoxRule
 
 LARGEST_SIDE_PX = 1 << 15
 THUMBNAIL_PX = 24
+# A window with a side above this many times the picture's was annotated on another picture.
+_MOST_TIMES = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class Window:
         scale = size / np.array([self.width, self.height])
         moved: Floats = (points - corner + 0.5) * scale - 0.5
         return moved
+
+    def is_beside(self, picture: Bytes) -> bool:
+        """Whether it has no pixel of `picture` (H, W, …)."""
+        height, width = picture.shape[:2]
+        return not (-self.width < self.left < width and -self.height < self.top < height)
+
+    def is_too_large_for(self, picture: Bytes) -> bool:
+        """Whether it can't be the window of a face of `picture` (H, W, …)."""
+        return max(self.width, self.height) > _MOST_TIMES * max(picture.shape[:2])
 
     def cut(self, picture: Bytes, out: Bytes) -> Bytes:
         """Cuts the window from (H, W, 3) or (H, W) and resizes it into `out` (S, S, 3) or (S, S).

@@ -36,14 +36,16 @@ _suspects: list[Path] = []
 def listening() -> Iterator[list[Path]]:
     """Catches what decoders write to the standard error, and drops it.
 
-    Yields a list that grows by each file of which a decoder may have said something. What Python
-    writes goes where it went before; what others write comes when the context ends.
+    Yields a list that has, when the context ends, each file of which a decoder may have said
+    something. What Python writes goes where it went before; what others write comes at the end.
     """
     _suspects.clear()
     with _standard_error_caught():
         suspects: list[Path] = []
-        yield suspects
-        suspects += dict.fromkeys(_suspects)
+        try:
+            yield suspects
+        finally:
+            suspects += dict.fromkeys(_suspects)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from odnbench.arrays import Bytes
 from odnbench.datasets.boxes import Boxes, Located
 from odnbench.datasets.pictures import SUFFIXES, UNREADABLE_SUFFIXES, read_as_shown
 from odnbench.errors import OdnbenchError, one_line
-from odnbench.files.regular import check_file
+from odnbench.files.regular import check_file, reason
 from odnbench.plan.paths import is_utf8, path_of
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
@@ -34,6 +34,7 @@ class Source:
     name: str  # in results: the path below the folder that was given, or the file's name
     path: Path
     kind: Literal["picture", "video", "webcam"]
+    error: str = ""  # why it cannot be looked into, as a folder of somebody else
 
     @property
     def is_live(self) -> bool:
@@ -67,7 +68,7 @@ def sources_of(inputs: Sequence[str]) -> list[Source]:
         if text == WEBCAM and not path.exists():
             found.append(Source(WEBCAM, path, "webcam"))
         elif path.is_dir():
-            below = [_source(file, path) for file in _files_below(path)]
+            below = _sources_below(path)
             if not below:
                 raise OdnbenchError(
                     f"{one_line(path)}: there is no picture and no video in the folder"
@@ -84,6 +85,8 @@ def sources_of(inputs: Sequence[str]) -> list[Source]:
 
 def look_at(source: Source, boxes: Boxes) -> Look:
     """The picture of a file with its faces, or what is wrong with it."""
+    if source.error:
+        return Look(source, None, None, error=source.error)
     notes: list[str] = []
     try:
         annotated = boxes.annotated(source.path)
@@ -153,17 +156,30 @@ def _source(path: Path, folder: Path) -> Source:
     return Source(str(path.relative_to(folder)), path, "video" if is_video else "picture")
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """The pictures and videos below `folder`; also those in formats that cannot be read, which get
-    a message of their own.
+def _sources_below(top: Path) -> list[Source]:
+    """The pictures and videos below `top`; also those in formats that cannot be read, and folders
+    that cannot be listed, which get a message of their own. Links to folders are followed, each
+    folder once.
     """
     known = (*SUFFIXES, *UNREADABLE_SUFFIXES, *VIDEOS)
-    return sorted(
-        Path(root) / name
-        for root, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(known) and not name.startswith(".")
-    )
+    found, seen = list[Source](), set[str]()
+
+    def add_unlisted(error: OSError) -> None:
+        folder = Path(error.filename)
+        found.append(replace(_source(folder, top), kind="picture", error=reason(error)))
+
+    for root, folders, names in os.walk(top, onerror=add_unlisted, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort(key=lambda name: ((Path(root) / name).is_symlink(), name))
+        found += [
+            _source(Path(root) / name, top)
+            for name in names
+            if name.lower().endswith(known) and not name.startswith(".")
+        ]
+    return sorted(found, key=lambda source: source.path)
 
 
 def _pictures_in(path: Path) -> int:

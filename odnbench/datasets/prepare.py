@@ -41,8 +41,6 @@ from odnbench.plan.protocols import BoxRule
 _HEADER = 128
 # Faces that a thread takes at once, so that threads seldom wait for Python's global lock.
 _BATCH = 8
-# A window with a side above this many times the picture's was annotated on another picture.
-_MOST_OUTSIDE = 4
 # Faces of which annotations are read before their pictures are decoded.
 _READ_AHEAD = 512
 # Cells of an occlusion mask along a side of the prepared picture.
@@ -308,8 +306,7 @@ def _crop(face: Face, window: Window, out: Bytes) -> tuple[str, Bytes]:
     height, width = picture.shape[:2]
     x, y = face.points.T
     outside = (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
-    too_large = max(window.width, window.height) > _MOST_OUTSIDE * max(width, height)
-    if too_large or outside.mean() > 0.5:
+    if window.is_too_large_for(picture) or outside.mean() > 0.5:
         where = face.image if isinstance(face.image, Path) else f"{face.part}, {face.id}"
         return (
             f"{where}: the picture has {width} × {height} px, and most of its landmarks are outside"

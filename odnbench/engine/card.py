@@ -27,6 +27,7 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in r"\`*_[]<
 def card_of(trial: Trial, result: Result, predictions: Predictions, registry: Registry) -> str:
     """The card of the network of `trial`, which has predicted its test faces."""
     found = scores(predictions, trial, registry, trial.spec.data.test)
+    boxes = "--detector centerface" if _is_fitted(trial) else "--boxes boxes.csv"
     trained, split = trial.coverage[0], _plain(trial.coverage[0].split)
     epochs = trial.spec.train.epochs
     training = f"{epochs} epochs, of which epoch {result.best_epoch} was kept"
@@ -45,7 +46,7 @@ def card_of(trial: Trial, result: Result, predictions: Predictions, registry: Re
         + [*_of_weights(trial, result)],
         "## Use": [
             "```console\n"
-            "$ odnbench predict THIS_FOLDER photos/ --detector centerface\n"
+            f"$ odnbench predict THIS_FOLDER photos/ {boxes}\n"
             "$ odnbench export THIS_FOLDER --out network.onnx\n"
             "```"
         ],
@@ -123,12 +124,16 @@ def _limits(trial: Trial) -> Iterator[str]:
         yield "Tested on rendered faces: the errors say nothing of photographs."
     if any(not split.rendered and split.official not in (0, split.faces) for split in tested):
         yield "Tested on a part of a split: the errors are not those of the whole split."
-    yield (
-        "Boxes of another kind than it was trained with move its points; `odnbench predict` brings "
-        "a detector's box to it."
+    yield "Boxes of another kind than it was trained with move its points" + (
+        "; `odnbench predict` brings a detector's box to it." if _is_fitted(trial) else "."
     )
     yield "Errors were not measured by age, sex or skin colour, which no annotation here tells."
     yield "Confidence and P, where the network has them, rank its points and are not calibrated."
+
+
+def _is_fitted(trial: Trial) -> bool:
+    """Whether a detector's box can be brought to its box rule."""
+    return trial.box.source == "landmarks"
 
 
 def _of_weights(trial: Trial, result: Result) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from odnbench.arrays import Bytes
-from odnbench.datasets.boxes import Boxes, follow
+from odnbench.datasets.boxes import Boxes, Located, follow
 from odnbench.datasets.inputs import Look, Source, Video, look_at, look_at_frame
 from odnbench.datasets.parallel import in_order
 from odnbench.engine.overlays import draw_overlay, shrunk
@@ -126,15 +126,19 @@ def _cropped(look: Look, predictor: Predictor, *, overlays: bool, at_most: bool)
     height, width = look.picture.shape[:2]
     outcome = replace(outcome, size=(width, height))
     crops: list[Crop] = []
-    try:
-        crops += [predictor.crop(look.picture, located) for located in look.faces]
-    except OdnbenchError as error:
-        crops, outcome = [], replace(outcome, error=str(error).removeprefix("given, "))
+    faces: list[Located] = []
+    for located in look.faces:
+        try:
+            crops.append(predictor.crop(look.picture, located))
+            faces.append(located)
+        except OdnbenchError as error:
+            outcome = replace(outcome, error=str(error).removeprefix("given, "))
     shown, scale = None, 1.0
     if overlays and (crops or not at_most):
         shown, scale = shrunk(look.picture) if at_most else (look.picture, 1.0)
     # The picture itself is not kept: dozens of them wait at a time.
-    return _Cropped(replace(look, picture=None), tuple(crops), outcome, shown, scale)
+    look = replace(look, picture=None, faces=faces)
+    return _Cropped(look, tuple(crops), outcome, shown, scale)
 
 
 def _predicted(

@@ -121,8 +121,11 @@ class PredictedFiles:
         record["error"] = error
         return True
 
-    def write(self) -> None:
-        """Writes predictions.json and predictions.csv, after which nothing can be added."""
+    def write(self, complete: bool) -> None:
+        """Writes predictions.json and predictions.csv, after which nothing can be added.
+
+        complete: whether all files were predicted that were to be.
+        """
         scheme = self.predictor.scheme
         head = {
             **self.about,
@@ -130,6 +133,7 @@ class PredictedFiles:
             "scheme": scheme.name,
             "landmarks": scheme.points,
             "box_rule": self.predictor.rule.describe(),
+            "complete": complete,
         }
         with self._frame_texts, self._rows:
             write_pieces(self.out / JSON, self._json(head))

@@ -74,9 +74,16 @@ class Predictor(ABC):
     def crop(self, picture: Bytes, located: Located) -> Crop:
         """The crop of a face in `picture` (H, W, 3) RGB.
 
-        Raises OdnbenchError for a box without area and for a face without the box of the rule.
+        Raises OdnbenchError for a box without area or beside the picture, and for a face without
+        the box of the rule.
         """
         window = window_of(located.face, self.rule, self.stored_px / self.input_px)
+        if window.is_beside(picture) or window.is_too_large_for(picture):
+            corners = " ".join(f"{value:g}" for value in _box_of(located, self.rule))
+            height, width = picture.shape[:2]
+            raise OdnbenchError(
+                f"its box {corners} is none of a face in this picture of {width} × {height} px"
+            )
         pixels = window.cut(picture, np.empty((self.stored_px, self.stored_px, 3), np.uint8))
         return Crop(pixels, window.crop_to_image(self.stored_px))
 
@@ -85,14 +92,20 @@ class Predictor(ABC):
 
         image: (H, W, 3) uint8 RGB. box: left, top, right, bottom of the face in pixels of the
         image, of the kind from which the box rule starts (`rule.describe()`). Raises OdnbenchError
-        for an image of another kind and for a box without area.
+        for an image of another kind, and for a box without area or beside the image.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise OdnbenchError(
                 f"image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}; "
                 "convert it, as by cv2.cvtColor(image, cv2.COLOR_BGR2RGB)"
             )
-        located = with_box("the face", np.asarray(box, np.float64), self.rule)
+        corners = np.asarray(box, np.float64)
+        if corners.shape != (4,) or not (corners[:2] < corners[2:]).all():
+            raise OdnbenchError(
+                f"box must be left, top, right, bottom, of which right and bottom are the larger "
+                f"ones, got {corners.tolist()}; right = left + width of a box with width and height"
+            )
+        located = with_box("the face", corners, self.rule)
         (face,) = self.predict_located([self.crop(image, located)], [located])
         return face
 

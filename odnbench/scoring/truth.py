@@ -161,7 +161,7 @@ def truth_in_predictions(
         rendered,
         tuple(np.array(predictions.ids)[chosen]),
         predictions.true[chosen],
-        predictions.occluded[chosen],
+        predictions.occluded[chosen] if dataset.flags or rendered else None,
         predictions.boxes[chosen],
     )
 

@@ -1,5 +1,6 @@
 """The trials of a pipeline as a table of pandas: `odnbench.trials`."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,10 @@ def trials(
 ) -> "pd.DataFrame":
     """The trials that `odnbench run PIPELINE -s OVERRIDE …` would carry out, a row each.
 
+    data_root: as --data-root of that command; where None, no data set is looked for, whatever
+    $ODNBENCH_DATA and the configuration file say, and rendered faces stand in. What the command
+    would print of the faces is a warning here.
+
     Columns: `trial` (content id), `title`, `finished`, and each key of the spec by its dotted name,
     as `model.backbone`. The faces are prepared in `cache`; nothing is trained. Raises OdnbenchError
     for whatever is wrong with names, values, files or networks.
@@ -33,6 +38,8 @@ def trials(
     root = None if data_root is None else path_of(data_root)
     places = Places(path_of(storage), path_of(cache), root)
     plan = make_plan(load_pipeline(pipeline), Registry.load(registry), places, overrides=overrides)
+    for note in plan.notes:
+        warnings.warn(note, stacklevel=2)
     open_ids = {trial.id for trial in plan.unfinished}
     begins = [
         {"trial": trial.id, "title": trial.title, "finished": trial.id not in open_ids}

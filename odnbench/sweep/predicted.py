@@ -103,20 +103,14 @@ def predict_all(
     many steps.
     """
     count, began = Count(), time.perf_counter()
-    pictures = {source.path: source for source in sources if source.kind == "picture"}
+    pictures = [source for source in sources if source.kind == "picture"]
+    complete = False
     try:
-        with bar("predicting", len(pictures)) as advance, listening() as suspects:
-            for outcome in predict_pictures(
-                predictor, pictures.values(), boxes, batch_size=batch_size, overlays=overlays
-            ):
-                _finish_picture(outcome, files, tell)
-                count.add(outcome)
-                count.failed += bool(outcome.error)
-                advance()
-        for path in suspects:
-            if not damage_of(path)[1] and files.add_error(pictures[path], _DAMAGED):
-                tell(pictures[path].name, _DAMAGED)
-                count.failed += 1
+        predicted_pictures = predict_pictures(
+            predictor, pictures, boxes, batch_size=batch_size, overlays=overlays
+        )
+        with bar("predicting", len(pictures)) as advance:
+            _predict_pictures(predicted_pictures, files, tell, advance, count)
         predicted = partial(
             predict_video,
             predictor,
@@ -128,10 +122,37 @@ def predict_all(
         films = [source for source in sources if source.kind != "picture"]
         for source in sorted(films, key=lambda source: source.is_live):  # Ctrl-C ends a live one
             count.failed += not _predict_video(source, predicted, boxes, files, tell, bar, count)
+        complete = True
     finally:
         count.seconds = time.perf_counter() - began
-        files.write()
+        files.write(complete)
     return count
+
+
+def _predict_pictures(
+    outcomes: Iterable[Outcome],
+    files: PredictedFiles,
+    tell: Callable[[str, str], None],
+    advance: Callable[[], None],
+    count: Count,
+) -> None:
+    """Predicts the pictures. Those that turn out to be damaged are told, also where the user has
+    interrupted it.
+    """
+    done: dict[Path, Source] = {}
+    try:
+        with listening() as suspects:
+            for outcome in outcomes:
+                _finish_picture(outcome, files, tell)
+                done[outcome.source.path] = outcome.source
+                count.add(outcome)
+                count.failed += bool(outcome.error)
+                advance()
+    finally:
+        for source in filter(None, map(done.get, suspects)):
+            if not damage_of(source.path)[1] and files.add_error(source, _DAMAGED):
+                tell(source.name, _DAMAGED)
+                count.failed += 1
 
 
 def _finish_picture(

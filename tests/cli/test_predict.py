@@ -249,9 +249,7 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
     Image.fromarray(picture).save(folder / "good.png")
     Image.fromarray(picture).save(folder / "nobody.png")
     (folder / "cut.jpg").write_bytes(cv2.imencode(".jpg", picture)[1].tobytes()[:900])
-    spoilt = bytearray(cv2.imencode(".jpg", picture)[1].tobytes())
-    spoilt[len(spoilt) // 2 : len(spoilt) // 2 + 60] = bytes(60)
-    (folder / "spoilt.jpg").write_bytes(spoilt)
+    (folder / "spoilt.jpg").write_bytes(spoilt(picture))
     (folder / "text.png").write_text("no picture")
     (folder / "empty.jpg").touch()
     (folder / "phone.heic").write_bytes(b"ftypheic")
@@ -286,6 +284,54 @@ def test_each_file_that_fails_is_told_and_the_others_go_on(
     assert "no usable area" in found["pixel.png"]["error"]
     assert found[f"{LATIN}.png"]["faces"] == found["good.png"]["faces"]
     assert (tmp_path / "whole" / "overlays" / f"{LATIN}.jpg").is_file()
+
+
+def spoilt(picture: Bytes) -> bytes:
+    """A JPEG file of `picture` of which a part cannot be decoded."""
+    data = bytearray(cv2.imencode(".jpg", picture)[1].tobytes())
+    data[len(data) // 2 : len(data) // 2 + 60] = bytes(60)
+    return bytes(data)
+
+
+def test_a_box_that_is_none_of_its_picture_is_told_and_the_others_are_predicted(
+    odnbench: Run, trained: Plan, picture: Bytes, tmp_path: Path
+) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    rows = ["file,left,top,right,bottom", "a.png,20,24,100,110"]
+    for box in ("3000,3000,3100,3100", "-200,20,-100,110", "0,0,20000,20000"):
+        (tmp_path / "boxes.csv").write_text("\n".join([*rows, f"a.png,{box}"]))
+        done = odnbench(
+            "predict", str(folder_of(trained)), "a.png", "--boxes", "boxes.csv", "--out", "out"
+        )
+        assert done.returncode == 1, done.stderr
+        assert "none of a face in this picture of 130 × 140 px" in " ".join(done.stdout.split())
+        record = predictions_in(tmp_path / "out")["a.png"]
+        assert len(record["faces"]) == 1 and "none of a face" in record["error"]
+
+
+def test_what_is_interrupted_says_so_and_what_is_damaged(
+    odnbench: Run,
+    trained: Plan,
+    picture: Bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(spoilt(picture))
+    Image.fromarray(picture).save(tmp_path / "b.png")
+
+    def write(overlay: Bytes, path: Path) -> None:
+        if path.stem == "b":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("odnbench.sweep.predicted.write_picture", write)
+    command = ["predict", str(folder_of(trained)), "a.jpg", "b.png", "--whole-picture"]
+    assert odnbench(*command).returncode == 130
+    found = predictions_in(tmp_path / "predictions")
+    assert list(found) == ["a.jpg"] and "damaged" in found["a.jpg"]["error"]
+    head = tmp_path / "predictions" / "predictions.json"
+    assert json.loads(head.read_text())["complete"] is False
+    odnbench(*command, "--no-overlays")
+    assert json.loads(head.read_text())["complete"] is True
 
 
 def test_a_video_has_a_row_for_each_frame_and_an_overlay(

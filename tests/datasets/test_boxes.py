@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from odnbench.arrays import Floats
-from odnbench.datasets.boxes import GivenBoxes
+from odnbench.datasets.boxes import AnnotatedBoxes, GivenBoxes
+from odnbench.datasets.rendering.layouts import render_layout
 from odnbench.errors import OdnbenchError
+from odnbench.plan.entries import Dataset
 from odnbench.plan.protocols import BoxRule
 from odnbench.plan.registry import Registry
 
@@ -47,6 +49,18 @@ def test_a_box_by_any_of_its_names(
 ) -> None:
     (found,) = boxes_in(write(tmp_path / "b.csv", header, ["a.png", *numbers]), registry)
     np.testing.assert_array_equal(found, [1, 2, 4, 6])
+
+
+def test_a_link_that_leads_round_in_a_circle_has_no_annotated_face(
+    tmp_path: Path, registry: Registry
+) -> None:
+    render_layout(registry.get(Dataset, "300w"), tmp_path / "300w", 1, 96, seed=0)
+    boxes = AnnotatedBoxes("300w", registry, tmp_path)
+    (tmp_path / "round.png").symlink_to("round.png")
+    assert not boxes.annotated(tmp_path / "round.png")
+    (picture,) = (tmp_path / "300w" / "ibug").glob("*.png")
+    (tmp_path / "link.png").symlink_to(picture)
+    assert len(boxes.annotated(tmp_path / "link.png")) == 1
 
 
 def test_a_row_without_box_is_no_face(tmp_path: Path, registry: Registry) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,6 +44,37 @@ def test_inputs_that_name_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         sources_of([""])
     with pytest.raises(OdnbenchError, match="home folder"):
         sources_of(["~nobody-of-that-name/a.png"])
+
+
+def test_a_folder_gives_what_is_below_links_too_and_each_folder_once(tmp_path: Path) -> None:
+    for name in ("disk/a.png", "own/b.png", "top/sub/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    top = tmp_path / "top"
+    (top / "2024").symlink_to(tmp_path / "disk")
+    (top / "again").symlink_to(top / "sub")  # which is below it anyway
+    (tmp_path / "disk" / "back").symlink_to(top)  # round in a circle
+    (top / "gone").symlink_to(tmp_path / "nothing")
+    assert [source.name for source in sources_of([str(top)])] == ["2024/a.png", "sub/c.png"]
+
+
+def test_a_folder_that_cannot_be_listed_is_told(
+    tmp_path: Path, boxes: WholePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/b.png", "c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:  # root may list every folder
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    listed, other = sources_of([str(tmp_path)])
+    assert (listed.name, other.name) == ("a", "c.png")
+    assert look_at(listed, boxes).error == "Permission denied"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".tif"])

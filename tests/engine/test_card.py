@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import REGISTRY
 from nasty_names import NAMES
@@ -65,6 +66,18 @@ def test_real_faces_have_the_terms_of_their_data_set(folder: TrialFolder) -> Non
     assert "not those of the whole split" in text
     assert "rendered" not in text
     assert "from the weights weights.npz" in text and "/home/me" not in text
+
+
+def test_a_network_of_annotated_boxes_is_not_said_to_take_those_of_a_detector(
+    folder: TrialFolder,
+) -> None:
+    assert "--detector" in card(folder) and "a detector's box" in card(folder)
+    box = replace(folder.trial.box, source="annotated")
+    faces = replace(
+        folder.predictions, boxes=np.tile([0.0, 0, 9, 9], (len(folder.predictions.ids), 1))
+    )
+    text = card_of(replace(folder.trial, box=box), folder.result, faces, REGISTRY)
+    assert "--boxes boxes.csv" in text and "detector" not in text
 
 
 def test_numbers_chosen_on_test_faces_are_told(folder: TrialFolder) -> None:

@@ -37,7 +37,7 @@ def test_no_two_sources_have_their_overlay_in_one_place(tmp_path: Path) -> None:
     files = PredictedFiles(tmp_path, cast(Predictor, TWO_POINTS), {})
     names = ["a.png.jpg", "a.jpg", "a.png", "a.gif", "b/a.png", "../b/a.png", "/b/a.jpg", "a.png"]
     places = [files.overlay(Source(name, Path(name), "picture"), ".jpg") for name in names]
-    files.write()
+    files.write(complete=True)
     assert len(set(places)) == len(set(names)) and places[2] == places[-1]
     assert all(place.is_relative_to(tmp_path / "overlays") for place in places)
 
@@ -52,7 +52,7 @@ def test_a_film_and_a_picture(
         files.add_frame(Outcome(FILM, frame, (64, 48), faces=faces))
     files.add_picture(Outcome(PICTURE, None, (32, 32), faces=(FACE,)), tmp_path / "o" / "b.jpg")
     files.end_video(FILM, None, 12.5)
-    files.write()
+    files.write(complete=True)
 
     found: dict[str, Any] = json.loads((tmp_path / "predictions.json").read_text())
     assert (found["model"], found["network"]) == ("m", "a network")
