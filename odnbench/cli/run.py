@@ -305,7 +305,7 @@ def carry_out(
                 mirror.close()
     complete = outcome.complete and not interruption.number
     if not complete:
-        console.print("not complete: the same command goes on with what is missing")
+        console.print(f"not complete: {outcome.remedy}")
     if not (complete and copies.complete):
         raise typer.Exit(1)
     console.print("next: odnbench report --format markdown, or odnbench ui")

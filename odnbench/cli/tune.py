@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from odnbench.results.searches import SearchSettings
     from odnbench.sweep.plan import Plan
     from odnbench.sweep.resources import Resources
+    from odnbench.sweep.run import Outcome
     from odnbench.sweep.search import Searching
     from odnbench.sweep.study import Design
 
@@ -133,6 +134,7 @@ def tune_command(
 
     chosen = searched_pipeline(chosen, how.space, how.name)
     plan = plan_of(chosen, options, resources, storage)
+    _check_no_run(plan)
     design = design_of(plan, _settings(how, plan), how.trials)
     print_plan(plan, options, storage)
     _print_design(design)
@@ -144,15 +146,31 @@ def tune_command(
     from odnbench.sweep.study import open_study, shown
 
     folder = plan.file.parent
-    with open_study(design, folder, how.study) as study:
-        where = shown(how.study, folder)
-        deadline = None if budget is None else time.monotonic() + budget
-        searching = Searching(plan, design, study, where=where, deadline=deadline)
-        carry_out(
-            plan,
-            storage,
-            lambda observers: search(searching, run_search, run_plan, observers, confirmation),
-            lambda report: _print_decision(report, folder, study.fault),
+    faults: list[str] = []
+
+    # The study is open inside of the sweep alone: while it is, this process is at work in the
+    # folder, and the copies at a URI and MLflow leave what is at work alone.
+    def sweep(observers: "Sequence[Observer]") -> "Outcome":
+        with open_study(design, folder, how.study) as study:
+            where = shown(how.study, folder)
+            deadline = None if budget is None else time.monotonic() + budget
+            searching = Searching(plan, design, study, where=where, deadline=deadline)
+            outcome = search(searching, run_search, run_plan, observers, confirmation)
+            faults.append(study.fault)
+        return outcome
+
+    carry_out(plan, storage, sweep, lambda report: _print_decision(report, folder, "".join(faults)))
+
+
+def _check_no_run(plan: "Plan") -> None:
+    """Raises OdnbenchError where a plan that `run` has carried out would lose its place."""
+    from odnbench.results.searches import SEARCH
+
+    folder = plan.file.parent
+    if plan.file.is_file() and not (folder / SEARCH).is_file():
+        raise OdnbenchError(
+            f"{folder} holds the results of `odnbench run {plan.pipeline.name}`, whose place in "
+            "reports this search would take; give the search a --name"
         )
 
 

@@ -57,7 +57,8 @@ class Window:
 
     def is_too_large_for(self, picture: Bytes) -> bool:
         """Whether it can't be the window of a face of `picture` (H, W, …)."""
-        return max(self.width, self.height) > _MOST_TIMES * max(picture.shape[:2])
+        longer: int = max(picture.shape[:2])
+        return max(self.width, self.height) > _MOST_TIMES * longer
 
     def cut(self, picture: Bytes, out: Bytes) -> Bytes:
         """Cuts the window from (H, W, 3) or (H, W) and resizes it into `out` (S, S, 3) or (S, S).

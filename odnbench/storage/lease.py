@@ -51,5 +51,6 @@ class Lease:
         upload(self.remote, io.BytesIO(content), self.path)
 
     def release(self) -> None:
-        """Gives the lease back, so that other machines may sweep."""
-        self.remote.delete_file(self.path)
+        """Gives the lease back, so that other machines may sweep. That of another one stays."""
+        if not self.held_elsewhere():
+            self.remote.delete_file(self.path)

@@ -22,8 +22,9 @@ class StorageMirror(Observer):
 
     Use it as a context around the sweep. The context begins with a lease, so that no other machine
     sweeps into the same place, and with a pull; it ends with a push of all that is missing. If the
-    connection is lost meanwhile, people are told once, and the push is tried again. For a store
-    without a URI, the observer does nothing.
+    connection is lost meanwhile, people are told once, and the push is tried again, unless another
+    machine has gone on with the sweep meanwhile: then nothing more is pushed. For a store without a
+    URI, the observer does nothing.
 
     tell: takes a line for people. `complete`: after the context, whether all results are in the
     store.
@@ -37,28 +38,35 @@ class StorageMirror(Observer):
         self._pusher = Thread(target=self._push_until_the_end, name="storage", daemon=True)
         self._keeper = Thread(target=self._keep_lease, name="lease", daemon=True)
         self._ending, self._telling = Event(), Lock()
-        self._lost = False
+        self._lost = self._taken = False
 
     def __enter__(self) -> "StorageMirror":
-        if self.store.remote is not None and not is_at_work(self._copies.here):
-            try:
-                if holder := self._lease.held_elsewhere():
-                    raise OdnbenchError(
-                        f"another sweep is at work in {self.store}, that of {holder}; wait for "
-                        f"it (if it was killed: {LEASE_SECONDS // 60} minutes), or give this one "
-                        "another --storage"
-                    )
-                self._lease.renew()
-            except access_errors() as error:
-                raise OdnbenchError(cannot_be_used(self.store, error)) from error
-            self._keeper.start()
-            try:
-                self.store.pull([self.pipeline], progress=True)
-            except BaseException:
-                self._ending.set()
-                raise
-            self._copies = self.store.copies(self.pipeline)
-            self._pusher.start()
+        if self.store.remote is None:
+            return self
+        if is_at_work(here := self._copies.here):
+            self.tell(
+                f"another command is at work in {here}, which pushes to {self.store}; what it has "
+                "not pushed in the end, the same command pushes later"
+            )
+            return self
+        try:
+            if holder := self._lease.held_elsewhere():
+                raise OdnbenchError(
+                    f"another sweep is at work in {self.store}, that of {holder}; wait for "
+                    f"it (if it was killed: {LEASE_SECONDS // 60} minutes), or give this one "
+                    "another --storage"
+                )
+            self._lease.renew()
+        except access_errors() as error:
+            raise OdnbenchError(cannot_be_used(self.store, error)) from error
+        self._keeper.start()
+        try:
+            self.store.pull([self.pipeline], progress=True)
+        except BaseException:
+            self._ending.set()
+            raise
+        self._copies = self.store.copies(self.pipeline)
+        self._pusher.start()
         return self
 
     def planned(self, trials: Sequence[Trial]) -> None:
@@ -88,6 +96,8 @@ class StorageMirror(Observer):
         self._queue.put(None)
         self._pusher.join()
         try:
+            if self._is_taken():
+                return
             self._copies.push(self._copies.trials())
             self._stop_keeping()
             self._lease.release()
@@ -107,9 +117,24 @@ class StorageMirror(Observer):
         """Renews the lease until the end, also while much is being copied."""
         while not self._ending.wait(RENEWAL_SECONDS):
             try:
-                self._lease.renew()
+                if not self._is_taken():
+                    self._lease.renew()
             except Exception as error:
                 self._tell_lost(error)
+
+    def _is_taken(self) -> bool:
+        """Whether another machine holds the lease, as it may if this one could not renew it; people
+        are told once.
+        """
+        if not self._taken and (holder := self._lease.held_elsewhere()):
+            with self._telling:
+                told, self._taken = self._taken, True
+            if not told:
+                self.tell(
+                    f"another sweep, that of {holder}, has gone on in {self.store} while this one "
+                    f"could not be seen: nothing more is pushed; results lie in {self._copies.here}"
+                )
+        return self._taken
 
     def _stop_keeping(self) -> None:
         self._ending.set()
@@ -121,7 +146,8 @@ class StorageMirror(Observer):
         while (changed := self._changed_trials()) is not None:
             unpushed |= changed
             try:
-                self._copies.push(unpushed)
+                if not self._is_taken():
+                    self._copies.push(unpushed)
             except Exception as error:  # whatever happens here, the sweep goes on
                 self._tell_lost(error)
             else:

@@ -42,6 +42,8 @@ class Outcome:
     states: Mapping[str, State]
     # Whether nothing is left to do.
     complete: bool
+    # What is to be known where something is.
+    remedy: str = "the same command goes on with what is missing"
 
 
 def run(plan: Plan, executor: Executor, observers: Sequence[Observer]) -> Outcome:

@@ -17,13 +17,10 @@ from typing import TYPE_CHECKING
 from odnbench.engine.check import check_trials
 from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import leaves
-from odnbench.plan.effects import named
-from odnbench.plan.ids import trial_id
 from odnbench.plan.pipelines import Pipeline
 from odnbench.plan.registry import Registry
-from odnbench.plan.spaces import Point, Space, apply
-from odnbench.plan.specs import TrialSpec, unsaid
-from odnbench.plan.titles import point_title
+from odnbench.plan.spaces import Point, Space
+from odnbench.plan.specs import unsaid
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import INTERRUPTED, PRUNED, TrialFolder
 from odnbench.results.observers import Observer
@@ -36,8 +33,8 @@ from odnbench.results.searches import (
     SearchRecord,
     SearchSettings,
 )
-from odnbench.results.teachers import teacher_content
 from odnbench.sweep.plan import Plan
+from odnbench.sweep.points import title_of, trial_at, with_amounts
 from odnbench.sweep.run import Executor, Outcome, carry_out
 
 if TYPE_CHECKING:  # the package imports optuna, which only a search needs
@@ -195,10 +192,14 @@ class Searching:
     def confirm(self, how: Confirmation) -> list[Trial]:
         """Ends the search: the trials that train the best points and the defaults again; none where
         there is nothing to compare.
+
+        Defaults that were pruned have no value in the search; their fresh seeds have.
         """
         self._importances = self.study.importances()
-        best = [point for point in self.record().best if how.points]
-        defaults = next((point for point in best if point.number == 0), None)
+        record = self.record()
+        best = [point for point in record.best if how.points]
+        tried = (point for point in record.points if point.state in ("complete", "pruned"))
+        defaults = next((point for point in tried if point.number == 0), None)
         # Points may have come to the same trials.
         first = {point.trials: point for point in reversed(best)}
         others = [
@@ -279,7 +280,7 @@ def search(
     searching.save()
     if searching.study.fault or open_points or not whole:
         return Outcome(searching.states, complete=False)
-    failed = any(point.state == "failed" for point in points)
+    failed = sum(point.state == "failed" for point in points)
     states = dict(searching.states)
     searching.forget_progress()
     again = {trial.id: trial for trial in [*searching.confirm(confirmation), *searching.damaged()]}
@@ -290,7 +291,10 @@ def search(
         states |= outcome.states
         if not outcome.complete:
             return Outcome(states, complete=False)
-    return Outcome(states, complete=not (failed or searching.study.fault))
+    if failed and not searching.study.fault:
+        points_failed = "1 point has failed" if failed == 1 else f"{failed} points have failed"
+        return Outcome(states, False, f"{points_failed}, and the search has ended without")
+    return Outcome(states, complete=not searching.study.fault)
 
 
 def design_of(plan: Plan, settings: SearchSettings, trials: int | None = None) -> "Design":
@@ -309,8 +313,13 @@ def design_of(plan: Plan, settings: SearchSettings, trials: int | None = None) -
             "or try `odnbench tune`"
         )
     (base,) = plan.trials
+    if base.spec.train.select == "test":
+        raise OdnbenchError(
+            "a search compares validation errors, and train.select=test would have it choose by "
+            "the test faces; leave --select test out"
+        )
     space = plan.space
-    defaults = space.point_of(_with_amounts(base.spec, plan.registry))
+    defaults = space.point_of(with_amounts(base.spec, plan.registry))
     _check_space(space, base, plan.registry)
     if settings.sampler == "grid":
         points = grid(space)
@@ -350,36 +359,6 @@ def _check_space(space: Space, base: Trial, registry: Registry) -> None:
         dataclasses.replace(base, id=key, spec=spec) for key, spec in space.neighbours(base.spec)
     ]
     check_trials(near, registry)
-
-
-def trial_at(
-    base: Trial, registry: Registry, point: Point, repeat: int = 0, identity: str = ""
-) -> Trial:
-    """The trial at a point of the space around `base`, with the `repeat`-th seed from its own.
-
-    identity: its content id, where that is known; to tell it, weights files and teachers are read.
-    """
-    spec = apply(base.spec, point)
-    spec = dataclasses.replace(spec, seed=base.spec.seed + repeat)
-    if not identity:
-        identity = trial_id(spec, registry, base.faces, teacher_content(spec, registry))
-    title = title_of(point, base, registry, repeat)
-    return dataclasses.replace(base, id=identity, spec=spec, title=title)
-
-
-def _with_amounts(spec: TrialSpec, registry: Registry) -> TrialSpec:
-    """The same spec, every effect of which has an amount of its own."""
-    return dataclasses.replace(spec, augment=named(spec.augment, registry))
-
-
-def title_of(point: Point, base: Trial, registry: Registry, repeat: int = 0) -> str:
-    """The title of a trial at a point."""
-    title = point_title(point, registry)
-    # The defaults may have by augment.strength the amount that a point names.
-    defaults = _with_amounts(base.spec, registry)
-    if _with_amounts(apply(base.spec, point), registry) == defaults:
-        title += " (defaults)"
-    return f"{title}, seed {base.spec.seed + repeat}" if repeat else title
 
 
 def searched_pipeline(pipeline: Pipeline, space: str, name: str) -> Pipeline:

@@ -158,7 +158,15 @@ def test_what_is_damaged_of_a_search_is_told_and_mended(odnbench: Run, tmp_path:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_point_that_fails_ends_nothing_else(odnbench: Run, tmp_path: Path) -> None:
+def test_a_point_that_fails_ends_nothing_else(
+    odnbench: Run,
+    tmp_path: Path,
+    user_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    empty_store: Path,
+) -> None:
+    store = shutil.copy(empty_store, tmp_path / "store.db")
+    monkeypatch.setitem(user_environment, "MLFLOW_TRACKING_URI", f"sqlite:///{store}")
     (tmp_path / "rates.toml").write_text(DIVERGING)
     command = [
         *TUNE, "--space", "rates.toml", "-s", "optimizer=sgd", "-s", "schedule=constant",
@@ -174,12 +182,66 @@ def test_a_point_that_fails_ends_nothing_else(odnbench: Run, tmp_path: Path) -> 
         assert (point.state == "failed") == failed
         assert ("the data term is" in point.reason) == failed
     assert "fresh seeds" in done.stdout  # it decides by the points that have not failed
+    failed = sum(point.state == "failed" for point in points)
+    assert f"{failed} point{'s have' if failed > 1 else ' has'} failed" in done.stdout
+    assert "goes on with what is missing" not in done.stdout
+    client = MlflowClient(f"sqlite:///{store}")
+    (experiment,) = (one for one in client.search_experiments() if "tune" in one.name)
+    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    assert {run.info.status for run in runs} <= {"FINISHED", "FAILED", "KILLED"}
+    assert len({run.data.tags.get("mlflow.parentRunId") for run in runs}) == 2  # all have ended
     again = odnbench(*command)
     assert again.returncode == 1
     assert record_of(tmp_path).points == points
     report = odnbench("report")
     assert report.returncode == 0, report.stderr
     assert "the data term is" in (tmp_path / "reports" / "out" / "tune.md").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_search_is_brought_to_a_uri_and_gone_on_with_from_there(
+    odnbench: Run,
+    tmp_path: Path,
+    user_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = tmp_path / "remote"
+    command = [*TUNE, "--confirm", "1", "--best", "1", "--storage", place.as_uri()]
+    done = odnbench(*command, "--trials", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (place / "tune" / ".lease").exists()
+    before = SearchRecord.load(place / "tune").points
+    assert len(before) == 2
+    for point in before:
+        for identity in point.trials:
+            assert TrialFolder(place / "tune" / identity).finished or point.state == "pruned"
+    monkeypatch.setitem(user_environment, "ODNBENCH_CACHE", str(tmp_path / "another machine"))
+    done = odnbench(*command, "--trials", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    points = SearchRecord.load(place / "tune").points
+    assert points[:2] == before and len(points) == 3
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_search_leaves_the_results_of_a_run_where_they_are(odnbench: Run, tmp_path: Path) -> None:
+    tiny = ["--executor", "inline", *SMALL, "-s", "variant=odn"]
+    assert odnbench("run", "ablation", *tiny).returncode == 0
+    before = {path: path.read_bytes() for path in tmp_path.glob("runs/ablation/*.json")}
+    search = ["tune", "ablation", *tiny, "--space", "weights", "--trials", "1", "--confirm", "0"]
+    done = odnbench(*search)
+    assert done.returncode == 2
+    assert "holds the results of `odnbench run ablation`" in done.stderr
+    assert before == {path: path.read_bytes() for path in tmp_path.glob("runs/ablation/*.json")}
+    assert odnbench(*search, "--name", "other").returncode == 0
+    assert odnbench("run", "ablation", *tiny).returncode == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_search_by_the_test_faces_is_refused(odnbench: Run, tmp_path: Path) -> None:
+    done = odnbench(*TUNE, "--select", "test", "--trials", "2")
+    assert done.returncode == 2
+    assert "choose by the test faces" in " ".join(done.stderr.split())
+    assert not (tmp_path / "runs" / "tune").exists()
 
 
 @pytest.mark.usefixtures("quick")

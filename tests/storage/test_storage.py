@@ -362,6 +362,26 @@ def test_the_lease_of_a_machine_that_died_ends(
     assert second.sweep(second.plan("variant=mean-shape"))[1]
 
 
+def test_a_machine_that_was_away_leaves_the_place_to_the_one_that_has_gone_on(
+    machine: Callable[[str], Machine], remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = machine("first"), machine("second")
+    lease, said = remote / "ablation" / ".lease", list[str]()
+    with StorageMirror(first.storage, "ablation", said.append) as away:
+        now = time.time()
+        os.utime(lease, (now - 121, now - 121))  # its network was cut
+        with StorageMirror(second.storage, "ablation"):
+            held = lease.read_text()
+            plan = first.plan("variant=mean-shape")
+            assert run(plan, run_inline, [away]).complete
+            away.__exit__(None, None, None)
+            assert lease.read_text() == held
+            assert not list(remote.glob("ablation/*/trial.json"))
+    assert not away.complete
+    assert len(said) == 1 and "has gone on in" in said[0] and str(first.folder) in said[0]
+    assert second.sweep(second.plan("variant=mean-shape"))[1]
+
+
 def test_the_lease_is_kept_while_much_is_copied(
     machine: Callable[[str], Machine], remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 from helpers import plan_in
 
@@ -14,9 +15,11 @@ from odnbench.errors import OdnbenchError
 from odnbench.plan.conversion import replace_at
 from odnbench.plan.entries import Backbone
 from odnbench.plan.registry import Registry
+from odnbench.results.folder import PRUNED
 from odnbench.results.searches import SearchRecord, SearchSettings
 from odnbench.sweep.plan import Plan
-from odnbench.sweep.search import Searching, design_of, searched_pipeline, trial_at
+from odnbench.sweep.points import trial_at
+from odnbench.sweep.search import Confirmation, Searching, design_of, searched_pipeline
 from odnbench.sweep.study import open_study
 
 TWO_POINTS = """title = "Two points"
@@ -47,6 +50,30 @@ def test_on_a_full_disk_nothing_more_begins_and_no_point_has_failed(
     assert [point.state for point in record.points] == ["running"] * 3
     with open_study(design, plan.file.parent) as study:
         assert Searching(plan, design, study).next() == given[0]
+
+
+def test_defaults_that_were_pruned_are_confirmed_against(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_in(tmp_path, cache, "epochs=3", pipeline="tune")
+    plan = dataclasses.replace(plan, pipeline=searched_pipeline(plan.pipeline, "", ""))
+    design = design_of(plan, SearchSettings("random"), trials=2)
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number == 0)
+    with open_study(design, plan.file.parent) as study:
+        searching = Searching(plan, design, study)
+        for _ in range(2):
+            found = searching.next()
+            assert found is not None
+            asked, trial = found
+            if study.report(asked, [3.0]):
+                searching.ended(asked, trial, "stopped", PRUNED)
+            else:
+                study.complete(asked, [2.0], [3.0, 2.5, 2.0])
+        assert [point.state for point in study.points] == ["pruned", "complete"]
+        again = searching.confirm(Confirmation(points=1, seeds=2))
+        assert len(again) == len({trial.id for trial in again}) == 4
+        record = searching.record()
+    assert [candidate.number for candidate in record.candidates] == [0, 1]
 
 
 def test_files_and_urls_among_the_choices_are_brought_to_every_worker(

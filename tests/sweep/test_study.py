@@ -1,5 +1,6 @@
 """The study of a search: what it proposes, what it learns, and what it keeps on disk."""
 
+import dataclasses
 import itertools
 import json
 from collections import Counter
@@ -288,6 +289,20 @@ def test_a_search_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path
         assert message in str(caught.value)
         assert "--name NAME" in str(caught.value)
     assert (tmp_path / STUDY).read_bytes() == before
+
+
+def test_a_search_goes_on_where_a_file_of_the_same_content_lies_elsewhere(tmp_path: Path) -> None:
+    """What a file holds decides the plan's id."""
+    with opened(tmp_path, design(**{"model.pretrained": "/home/a/weights.npz"})):
+        pass
+    moved = design(**{"model.pretrained": "/home/b/weights.npz"})
+    with opened(tmp_path, moved):
+        pass
+    with (
+        pytest.raises(OdnbenchError, match=r"pretrained was .*/home/a"),
+        opened(tmp_path, dataclasses.replace(moved, plan="another")),
+    ):
+        pass
 
 
 def test_a_study_of_an_earlier_version_is_refused_by_name(tmp_path: Path) -> None:

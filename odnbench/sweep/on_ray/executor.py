@@ -21,8 +21,9 @@ from odnbench.sweep.on_ray.searcher import StudyScheduler, StudySearcher
 from odnbench.sweep.on_ray.watch import RETRIES, Watch
 from odnbench.sweep.on_ray.worker import TrialOf, train
 from odnbench.sweep.plan import Plan
+from odnbench.sweep.points import trial_at
 from odnbench.sweep.resources import Resources
-from odnbench.sweep.search import Searching, trial_at
+from odnbench.sweep.search import Searching
 
 # Tune would log a traceback for each failure, of which the observers tell the user in one line.
 logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

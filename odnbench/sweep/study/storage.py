@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from odnbench.errors import OdnbenchError, one_line
 from odnbench.plan.conversion import to_mapping
 from odnbench.plan.spaces import Point
+from odnbench.plan.specs import FILES
 from odnbench.results.plans import STUDY
 from odnbench.results.searches import OBJECTIVES
 from odnbench.sweep.journal import cut_torn_end, mend
@@ -109,9 +110,12 @@ def _first_points(design: Design) -> list[Point]:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two designs, "KEY was A, is B"; their number of points may."""
+    """What differs between two designs, "KEY was A, is B"; their number of points may, and the
+    places of files, whose contents the plan's id covers.
+    """
     flat = [dict(_flat(one)) for one in (before, now)]
-    keys = dict.fromkeys(key for one in flat for key in one)
+    covered = {f"spec.{name}" for name in FILES if before.get("plan") == now.get("plan")}
+    keys = dict.fromkeys(key for one in flat for key in one if key not in covered)
     said = [
         f"{key} was {_text(flat[0].get(key))}, is {_text(flat[1].get(key))}"
         for key in keys
