@@ -13,24 +13,32 @@ import cv2
 
 T = TypeVar("T")
 R = TypeVar("R")
-# Items per thread that may be in memory before the first of them is taken.
 _AHEAD = 4
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def in_order(
+    work: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    threads: int = 0,
+    ahead: int = _AHEAD,
+    begin: Callable[[], object] = lambda: None,
+) -> Iterator[R]:
     """The results of `work` on each item, in the order of `items`. Few items are in memory at once.
 
-    OpenCV's own threads are off meanwhile, because the threads here already use every core.
+    threads: how many; 0: one for each core. ahead: items per thread that may be in memory before
+    the first of them is taken. begin: what each thread calls first. OpenCV's own threads are off
+    meanwhile, because the threads here already use every core.
     """
-    threads = os.cpu_count() or 1
+    threads = threads or os.cpu_count() or 1
     opencv_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     waiting: deque[Future[R]] = deque()
     try:
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads, initializer=begin) as pool:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > _AHEAD * threads:
+                if len(waiting) > ahead * threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

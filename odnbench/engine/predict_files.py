@@ -10,16 +10,21 @@ A file that fails is an outcome with its reason; the others go on.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
+import torch
 
 from odnbench.arrays import Bytes
 from odnbench.datasets.boxes import Boxes, Located, follow
 from odnbench.datasets.inputs import Look, Source, Video, look_at, look_at_frame
 from odnbench.datasets.parallel import in_order
+from odnbench.engine.check import in_threads
 from odnbench.engine.overlays import draw_overlay, shrunk
 from odnbench.engine.predictor import Crop, PredictedFace, Predictor
 from odnbench.errors import OdnbenchError
+
+_FEWEST = 8  # faces that are worth a batch of their own
 
 
 @dataclass(frozen=True)
@@ -146,14 +151,38 @@ def _predicted(
 ) -> Iterator[tuple[_Cropped, Sequence[PredictedFace]]]:
     """Each picture with its faces. The network predicts when `batch_size` faces wait, or as many
     pictures, which may have none.
+
+    On several cores, parts of that batch are predicted side by side, each by its share of the
+    cores: threads that work on one batch wait for each other at every layer, and so for each
+    picture that is read meanwhile.
     """
-    waiting: list[_Cropped] = []
+    parts = max(1, min(predictor.cores, batch_size // _FEWEST))
+    size = batch_size // parts
+    groups = _groups(pictures, size)
+    if parts == 1:
+        for group in groups:
+            yield from _answered(group, predictor, size)
+        return
+
+    def answered(group: list[_Cropped]) -> list[tuple[_Cropped, Sequence[PredictedFace]]]:
+        return list(_answered(group, predictor, size))
+
+    share = predictor.cores // parts
+    begin = partial(torch.set_num_threads, share)  # of torch, each thread has a number of its own
+    with in_threads(share):
+        for pairs in in_order(answered, groups, threads=parts, ahead=1, begin=begin):
+            yield from pairs
+
+
+def _groups(pictures: Iterable[_Cropped], size: int) -> Iterator[list[_Cropped]]:
+    """The pictures in groups of `size` faces or more, or of so many pictures."""
+    group: list[_Cropped] = []
     for picture in pictures:
-        waiting.append(picture)
-        if max(len(waiting), sum(len(each.crops) for each in waiting)) >= batch_size:
-            yield from _answered(waiting, predictor, batch_size)
-            waiting = []
-    yield from _answered(waiting, predictor, batch_size)
+        group.append(picture)
+        if max(len(group), sum(len(each.crops) for each in group)) >= size:
+            yield group
+            group = []
+    yield group
 
 
 def _answered(

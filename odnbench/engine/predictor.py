@@ -66,6 +66,7 @@ class Predictor(ABC):
     notes: tuple[
         str, ...
     ] = ()  # how its predictions differ from those of its trial, a sentence each
+    cores = 1  # which it can use by predicting several batches at once, each in a thread
 
     @abstractmethod
     def predict_crops(self, crops: Bytes) -> Predicted:
@@ -154,6 +155,8 @@ class TrainedPredictor(Predictor):
         self.trial, data = trial, trial.spec.data
         self.title, self.scheme, self.rule = trial.title, trial.scheme, trial.box
         self.stored_px, self.input_px = data.stored_size, data.input_size
+        if device.type == "cpu":
+            self.cores = torch.get_num_threads()
         self.network = network.to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.flip_test = FlipTest.of(trial, registry)

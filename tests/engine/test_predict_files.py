@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pytest
+import torch
 
 from odnbench.arrays import Bytes
 from odnbench.datasets.boxes import Located, with_box
@@ -40,6 +42,8 @@ class NoBoxes:
 
 
 class NoFaces:
+    cores = 1
+
     def predict_located(self, crops: Sequence[Any], faces: Sequence[Any]) -> list[Any]:
         raise AssertionError("there is no face")
 
@@ -55,7 +59,8 @@ class ManyBoxes(NoBoxes):
 class Counts:
     """A predictor that notes how many faces it is given at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, cores: int = 1) -> None:
+        self.cores = cores
         self.given: list[int] = []
 
     def crop(self, picture: Bytes, located: Located) -> Crop:
@@ -81,11 +86,15 @@ def test_frames_do_not_wait_for_a_face() -> None:
     assert [outcome.frame for outcome in outcomes] == list(range(1, FRAMES))
 
 
-def test_no_more_faces_are_predicted_at_once_than_asked_for(registry: Registry) -> None:
-    film, counts = Film(), Counts()
+@pytest.mark.parametrize(("cores", "batch_size", "most"), [(1, 3, 3), (2, 3, 3), (2, 17, 8)])
+def test_no_more_faces_are_predicted_at_once_than_asked_for(
+    registry: Registry, cores: int, batch_size: int, most: int
+) -> None:
+    film, counts, threads = Film(), Counts(cores), torch.get_num_threads()
     video = Video(Source("film.avi", Path("film.avi"), "video"), cast(Any, film), 25.0, FRAMES)
     boxes = ManyBoxes(registry.get(BoxRule, "landmarks"))
-    outcomes = list(predict_video(cast(Predictor, counts), video, boxes, batch_size=3))
-    assert max(counts.given) == 3 and sum(counts.given) == 7 * FRAMES
+    outcomes = list(predict_video(cast(Predictor, counts), video, boxes, batch_size=batch_size))
+    assert torch.get_num_threads() == threads
+    assert max(counts.given) == most and sum(counts.given) == 7 * FRAMES
     for outcome in outcomes:
         assert [face.box[3] for face in outcome.faces] == [5 + i for i in range(7)]
