@@ -135,6 +135,8 @@ def rescore_command(
             cells = (f"{nme:.{digits}f} ({rank})" for nme, rank in zip(nmes, ranks, strict=True))
             table.add_row(plain(row), *cells)
         console.print(table)
+        for note in rescored.notes:
+            say(plain(note))
         say(rescored.verdict)
 
 

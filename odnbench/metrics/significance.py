@@ -69,11 +69,16 @@ class Comparison:
     @property
     def caveat(self) -> str:
         """How few seeds limit the verdict; empty from 4 seeds on."""
-        return {
-            1: "one seed: holds for these runs, not for the variants",
-            2: "too few seeds to tell their spread",
-            3: "three seeds: their spread is known only roughly",
-        }.get(self.interval.seeds, "")
+        return few_seeds(self.interval.seeds)
+
+
+def few_seeds(seeds: int) -> str:
+    """How so many seeds limit what is said of variants; empty from 4 seeds on."""
+    return {
+        1: "one seed: holds for these runs, not for the variants",
+        2: "too few seeds to tell their spread",
+        3: "three seeds: their spread is known only roughly",
+    }.get(seeds, "")
 
 
 def compare(

@@ -3,12 +3,13 @@
 # S seeds, T thresholds of a CED curve, E epochs
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from odnbench.arrays import Floats
 from odnbench.metrics.ced import ced
+from odnbench.reports import texts
 from odnbench.reports.document import Chart, Code, Curve, Panel, Style
 from odnbench.reports.looks import PALETTE
 from odnbench.reports.ranks import RankRow
@@ -24,7 +25,8 @@ _BAND = "; the band reaches from the smallest to the largest of the seeds"
 
 def plotted(report: Report) -> tuple[Row, ...]:
     """The rows that have curves: all, or where there are more of them than looks to tell them apart
-    by, the reference and those with the lowest NME on the main column.
+    by, the reference and, of those that can be compared on the main column, the rows with the
+    lowest NME there.
     """
     rows, column = report.table, report.main_column
     if len(rows) <= MOST_CURVES or column is None:
@@ -34,7 +36,8 @@ def plotted(report: Report) -> tuple[Row, ...]:
         number = row.number("nme", column)
         return (not row.is_reference, math.inf if number is None else number.mean)
 
-    kept = {row.title for row in sorted(rows, key=place)[:MOST_CURVES]}
+    alike = [row for row in rows if row.is_reference or report.is_alike(row, column)]
+    kept = {row.title for row in sorted(alike, key=place)[:MOST_CURVES]}
     return tuple(row for row in rows if row.title in kept)
 
 
@@ -43,13 +46,31 @@ def _left_out(report: Report) -> str:
     if count == len(report.table):
         return ""
     return (
-        f" Of {len(report.table)} rows, {count} are drawn: those with the lowest NME on "
-        f"{report.main_column}{', and the reference' if report.reference else ''}."
+        f" Of {len(report.table)} rows, {count} are drawn: of those that can be compared, the ones "
+        f"with the lowest NME on {report.main_column}"
+        f"{', and the reference' if report.reference else ''}."
+    )
+
+
+def unlike_rows(report: Report, rows: Iterable[Row], columns: Collection[str]) -> str:
+    """Those of `rows` that cannot be compared on some of `columns`, as "TITLE (reason); …"; ""
+    where all can.
+    """
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        for column in columns:
+            if (why := report.unlike_of(row, column)) and not report.is_alike(row, column):
+                told.setdefault(f"{row.title} ({why})", []).append(column)
+    return "; ".join(
+        text if len(on) == len(columns) else f"{text} on {texts.listed(on)}"
+        for text, on in told.items()
     )
 
 
 def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
-    """CED curves of every row, a panel for each column: the mean over seeds, with a band."""
+    """CED curves, a panel for each column with the rows that can be compared on it: the mean over
+    seeds, with a band.
+    """
     failure = report.protocol.failure_percent
     # The mean shape would stretch the axis beyond what tells the networks apart.
     networks = [row for row in report.table if row.is_trained or not row.trials] or report.table
@@ -57,9 +78,10 @@ def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
         np.quantile(score.nme, 0.98)
         for row in networks
         for column in report.columns
+        if report.is_alike(row, column)
         for score in row.scores_of(column)
     ]
-    largest = float(max(failure, min(LARGEST_NME_PERCENT, 100 * max(far))))
+    largest = float(max(failure, min(LARGEST_NME_PERCENT, 100 * max(far, default=0.0))))
     thresholds = np.linspace(0, largest, _THRESHOLDS)  # (T,)
     panels = tuple(
         Panel(
@@ -67,9 +89,9 @@ def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
             "NME, %",
             "share of faces, %",
             tuple(
-                _curve(row, styles, thresholds, shares)
+                _curve(row, styles, thresholds, _shares(row, column, thresholds))
                 for row in plotted(report)
-                if len(shares := _shares(row, column, thresholds))
+                if report.is_alike(row, column)
             ),
             x_range=(0.0, largest),
             y_range=(0.0, 100.0),
@@ -78,10 +100,11 @@ def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
         for column, coverage in report.columns.items()
     )
     several = ", as the mean over seeds" if report.seeds > 1 else ""
+    unlike = unlike_rows(report, report.table, report.columns)
     caption = (
         f"Share of faces with an error of at most the NME on the axis{several}"
         f"{_BAND if several else ''}. The dotted line is the limit of FR and AUC, {failure:g} %."
-        f"{_left_out(report)}",
+        f"{_left_out(report)}{f' Not drawn: {unlike}.' if unlike else ''}",
     )
     best = {column: _lowest(report, column) for column in report.columns}
     text = "; ".join(
@@ -95,7 +118,7 @@ def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
 
 
 def _shares(row: Row, column: str, thresholds: Floats) -> Floats:
-    """(S, T) CED of each seed in percent; (0,) where the row has no score."""
+    """(S, T) CED of each seed in percent."""
     return np.array([100 * ced(s.nme, thresholds / 100) for s in row.scores_of(column)])
 
 
@@ -114,18 +137,21 @@ def _lowest(report: Report, column: str) -> tuple[str, float] | None:
 def training_chart(report: Report, styles: Mapping[str, Style]) -> Chart | None:
     """Validation NME by epoch: the mean over seeds, with a band; None where nothing was trained."""
     curves = []
-    for row in (row for row in plotted(report) if row.is_trained):
+    rows = [row for row in plotted(report) if row.is_trained]
+    for row in rows:
         runs = [[e.validation_nme_percent for e in t.epochs] for t in row.trials if t.epochs]
         shared = min(map(len, runs))  # E, of epochs that every seed has
         epochs = np.array([epoch.epoch for epoch in row.trials[0].epochs[:shared]], float)
         curves.append(_curve(row, styles, epochs, np.array([run[:shared] for run in runs])))
     if not curves:
         return None
-    label = "rendered faces" if report.rendered else "real faces"
+    trained_on_rendered = {row.trials[0].trial.coverage[0].rendered for row in rows}
+    label = " and ".join("rendered" if one else "real" for one in sorted(trained_on_rendered))
+    unlike = unlike_rows(report, rows, [report.main_column] if report.main_column else [])
     several = f", as the mean over seeds{_BAND}" if report.seeds > 1 else ""
     ends = ", ".join(f"{curve.title} {curve.y[-1]:.2f} %" for curve in curves)
     panel = Panel(
-        f"Validation error while training ({label})",
+        f"Validation error while training ({label} faces)",
         "epoch",
         "validation NME, %",
         tuple(curves),
@@ -133,7 +159,8 @@ def training_chart(report: Report, styles: Mapping[str, Style]) -> Chart | None:
     )
     caption = (
         f"Error on the validation part of the training faces after each epoch{several}."
-        f"{_left_out(report)}",
+        f"{_left_out(report)}"
+        f"{f' Each row by its own protocol. Not comparable in tests: {unlike}.' if unlike else ''}",
     )
     return Chart("training", caption, f"Validation NME after the last epoch: {ends}.", (panel,))
 

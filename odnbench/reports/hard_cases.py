@@ -182,11 +182,15 @@ def _seed(predicted: Predicted) -> str:
 
 
 def _cases_of(report: Report) -> Cases | None:
-    """The main column's faces and rows; rows that were tested on other faces are left out."""
+    """The main column's faces and rows; rows that cannot be compared on it are left out."""
     column = report.main_column
     if column is None:
         return None
-    rows = [row for row in report.rows if row.is_trained and column in row.trials[0].scores]
+    rows = [
+        row
+        for row in report.rows
+        if row.is_trained and column in row.trials[0].scores and report.is_alike(row, column)
+    ]
     rows.sort(key=lambda row: row.trials[0].scores[column].nme_percent)
     # A search has hundreds of rows; no more of them are shown than these.
     best = rows[: _NETWORKS + 1]

@@ -18,8 +18,8 @@ def unlike(row: Row, own: Row, column: str) -> str:
         return ""
     score, other = scores[0], others[0]
     told = [
-        score.protocol.differs_from(other.protocol),
-        _box(row, own),
+        score.protocol.differs_from(other.protocol),  # which names two box rules
+        _box(row, own) if score.protocol.box == other.protocol.box else "",
         _faces(score, other, own.title),
         _flip_test(row, own),
         _limit(score, other),
@@ -35,14 +35,23 @@ def is_alike(row: Row, own: Row, column: str) -> bool:
     )
 
 
+def tested_otherwise(row: Row, own: Row, column: str) -> str:
+    """Why predictions of `row` for `column` cannot be compared with those of `own` under any
+    protocol: they are for other faces or other crops; "" where they can be.
+    """
+    scores, others = row.scores_of(column), own.scores_of(column)
+    if not scores or not others:
+        return "no number there"
+    told = [_box(row, own), _faces(scores[0], others[0], own.title)]
+    return "; ".join(part for part in told if part)
+
+
 def _box(row: Row, own: Row) -> str:
-    """How two box rules of one name differ."""
+    """How two box rules differ."""
     if not row.trials or not own.trials:
         return ""
-    mine, theirs = row.trials[0].trial.box, own.trials[0].trial.box
-    if mine.name != theirs.name or mine.describe() == theirs.describe():
-        return ""
-    return f"{mine.describe()}, not {theirs.describe()}"
+    mine, theirs = row.trials[0].trial.box.describe(), own.trials[0].trial.box.describe()
+    return "" if mine == theirs else f"{mine}, not {theirs}"
 
 
 def _faces(score: Score, other: Score, whose: str) -> str:

@@ -19,11 +19,14 @@ _LEGEND_CHARACTERS = 40
 
 def styles_of(rows: Sequence[Row]) -> dict[str, Style]:
     """Title of a row → its look: the reference's is that of text, those without training are dotted
-    grey, and the others have a colour each, dashed once the colours are used up.
+    grey, and the others have a colour each, dashed once the colours are used up. Of a row that is
+    given twice, the first place counts.
     """
     styles: dict[str, Style] = {}
     coloured = 0
     for row in rows:
+        if row.title in styles:
+            continue
         if row.trials and not row.is_trained:
             styles[row.title] = UNTRAINED
         elif row.is_reference:

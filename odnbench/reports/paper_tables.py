@@ -1,7 +1,7 @@
 """Published tables as papers print them: methods in lines, and below a rule the rows of a report.
 
 A figure that cannot be set beside the others of its column says why: another protocol, another
-normaliser, rendered faces, a part of the faces.
+normaliser or one that nobody states, rendered faces, a part of the faces.
 """
 
 from odnbench.metrics.significance import SIGNIFICANT
@@ -10,7 +10,8 @@ from odnbench.reports import texts
 from odnbench.reports.document import Cell, Column, Line, Phrase, Table
 from odnbench.reports.report import Report
 from odnbench.reports.rows import Row
-from odnbench.reports.sections.cells import remarks
+from odnbench.reports.sections.cells import caveat, remarks
+from odnbench.reports.sections.published import normalised_otherwise
 
 _DETECTED = "*"
 
@@ -41,15 +42,13 @@ def _table(report: Report, table: Published) -> Table:
 
 def _quoted(report: Report, table: Published, row: PublishedRow) -> Line:
     """A line of the published table."""
-    own = report.protocol
-    reasons = [f"another protocol than ours: {differs}"] if (
-        differs := report.unlike.get(table.name)
-    ) else []  # fmt: skip
-    if row.normaliser not in ("", own.normaliser) and not reasons:
-        reasons = [f"over {row.normaliser}, not {own.normaliser} as protocol {own.name}"]
+    if differs := report.unlike.get(table.name):
+        unlike = f"another protocol than ours: {differs}"
+    else:
+        unlike = normalised_otherwise(report, table, row)
     figures = [row.values.get(column) for column in table.columns]
     cells = (
-        Cell(texts.NOTHING) if value is None else Cell(f"{value:.2f}", value, "; ".join(reasons))
+        Cell(texts.NOTHING) if value is None else Cell(f"{value:.2f}", value, unlike)
         for value in figures
     )
     return Line((Cell(row.method), Cell(str(row.year)), *cells))
@@ -103,11 +102,13 @@ def _notes(report: Report, table: Published, has_ours: bool) -> tuple[Phrase, ..
     spread = "mean ± standard deviation over seeds" if report.seeds > 1 else "one seed"
     notes.append((f"Ours: {spread}, with the 95 % interval over faces{over} in brackets.",))
     if report.reference is not None:
-        caveat = f" {report.caveat.capitalize()}." if report.caveat else ""
+        columns = (f"{table.dataset}/{column}" for column in table.columns)
+        found = [c for name in columns for c in report.comparisons.get(name, {}).values()]
         notes.append(
             (
                 f"{_DETECTED} detectably unlike {report.reference.title}: p < {SIGNIFICANT:g} in a "
-                f"paired permutation test over faces{over}, with Holm's correction.{caveat}",
+                f"paired permutation test over faces{over}, with Holm's correction.",
+                *caveat(found),
             )
         )
     return tuple(notes)

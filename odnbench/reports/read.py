@@ -116,7 +116,14 @@ def _beside_others(report: Report, files: Sequence[PredictionFile], registry: Re
         for table in report.published
         if (differs := registry.get(Protocol, table.protocol).differs_from(own.trial.protocol))
     }
-    rows = (_foreign_row(file, own, report.pipeline.columns, registry) for file in files)
+    rows = []
+    taken = {row.title for row in report.rows}  # rows are told apart by their titles
+    for file in files:
+        row = _foreign_row(file, own, report.pipeline.columns, registry)
+        while row.title in taken:
+            row = replace(row, title=f"{row.title} (file)")
+        taken.add(row.title)
+        rows.append(row)
     return replace(report, unlike=unlike, foreign=with_intervals(rows))
 
 

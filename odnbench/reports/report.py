@@ -4,7 +4,7 @@ A format (registry/formats.toml) turns a `Report` into text and pictures; no val
 format would have to take apart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from odnbench.arrays import Floats
 from odnbench.metrics.factorial import Effect
 from odnbench.metrics.intervals import FEWEST_FACES
-from odnbench.metrics.significance import Comparison
+from odnbench.metrics.significance import Comparison, few_seeds
 from odnbench.plan.conversion import leaves
 from odnbench.plan.entries import LossWeight, Metric, Published
 from odnbench.plan.pipelines import Pipeline
@@ -33,6 +33,12 @@ from odnbench.reports.terms import TermsRow, terms_of
 # Part and id of a face, and points (K, L, 2) in its image, the true ones first → a JPEG file and
 # the points in units of its side; None for a face that is not to be seen.
 PictureOf: TypeAlias = Callable[[str, str, Floats], tuple[bytes, Floats] | None]
+
+
+def caveat_of(found: Iterable[Comparison | Effect | None]) -> str:
+    """How the fewest seeds of comparisons and effects limit them; "" where they do not."""
+    fewest = min((one.interval.seeds for one in found if one is not None), default=0)
+    return few_seeds(fewest)
 
 
 @dataclass(frozen=True)
@@ -248,9 +254,9 @@ class Report:
 
     @property
     def caveat(self) -> str:
-        """How the number of seeds limits comparisons and effects; "" where it does not."""
-        every = (c for compared in self.comparisons.values() for c in compared.values())
-        return next((c.caveat for c in every if c.caveat), "")
+        """How the fewest seeds of all comparisons and effects limit them; "" where they do not."""
+        compared = [one for by_row in self.comparisons.values() for one in by_row.values()]
+        return caveat_of([*compared, *(one for found in self.factorial.values() for one in found)])
 
     @property
     def effects(self) -> list[tuple[Effect, ...]]:

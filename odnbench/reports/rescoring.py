@@ -3,7 +3,7 @@
 # V variants, P protocols
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -13,18 +13,23 @@ from scipy.stats import rankdata
 from odnbench.errors import OdnbenchError
 from odnbench.plan.protocols import Protocol
 from odnbench.plan.registry import Registry
+from odnbench.reports.likeness import tested_otherwise
 from odnbench.reports.report import Report
 from odnbench.scoring.scores import scores_under
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """One column of a report under every protocol."""
+    """One column of a report under every protocol, of the rows that were tested on one set of faces
+    and cropped in one way.
+    """
 
     column: str
     rows: tuple[str, ...]  # (V,) titles
     protocols: tuple[Protocol, ...]  # (P,)
     nme_percent: tuple[tuple[float, ...], ...]  # (V, P) mean over seeds
+    seeds: tuple[int, ...]  # (V,)
+    left_out: Mapping[str, str]  # title of another row → why it cannot be ranked with these
 
     @property
     def ranks(self) -> list[list[int]]:
@@ -35,11 +40,24 @@ class Rescored:
     @property
     def verdict(self) -> str:
         """A sentence that says whether the order of the rows depends on the protocol."""
+        if len(self.rows) == 1:
+            return "a single row has no ranking"
         orders = list(zip(*self.ranks, strict=True))
         moved = sum(len(set(row)) > 1 for row in self.ranks)
         if len(set(orders)) == 1:
             return f"the ranking is the same under all {len(orders)} protocols"
         return f"{moved} of {len(self.rows)} change their rank with the protocol"
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that say which rows are left out, and how many seeds each has where that is not
+        the same number.
+        """
+        told = [f"{title} is not ranked: {why}" for title, why in self.left_out.items()]
+        if len(set(self.seeds)) > 1:
+            counts = (f"{row} {n}" for row, n in zip(self.rows, self.seeds, strict=True))
+            told.append(f"seeds: {', '.join(counts)}")
+        return told
 
 
 def protocols_for(
@@ -71,9 +89,10 @@ def protocols_for(
 def rescore(
     report: Report, protocols: Sequence[Protocol], registry: Registry
 ) -> Iterator[Rescored]:
-    """Each column of `report`, under those of `protocols` that score every row on the column."""
+    """Each column of `report`, under those of `protocols` that score every row on the column that
+    was tested on the faces and crops of the report's own row.
+    """
     found: dict[tuple[str, str, int], list[float]] = {}
-    titles = [row.title for row in report.rows]
     for row in report.rows:
         for scored in row.trials:
             predictions = scored.folder.predictions
@@ -83,6 +102,10 @@ def rescore(
                 ):
                     found.setdefault((score.column, row.title, index), []).append(score.nme_percent)
     for column in report.columns:
+        own = report.own_row(column)
+        assert own is not None  # `columns` are those that have one
+        told = {row.title: tested_otherwise(row, own, column) for row in report.rows}
+        titles = [title for title, why in told.items() if not why]
         kept = [
             index
             for index in range(len(protocols))
@@ -95,4 +118,6 @@ def rescore(
                 tuple(titles),
                 tuple(protocols[i] for i in kept),
                 tuple(map(tuple, means.tolist())),
+                tuple(len(found[column, title, kept[0]]) for title in titles),
+                {title: why for title, why in told.items() if why},
             )

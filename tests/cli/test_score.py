@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import Run
+from made_results import Faces, Made, report_of, spread_errors
 
 RNG = np.random.default_rng(0)
 TRUE = RNG.uniform(20, 200, (6, 68, 2))
@@ -88,6 +89,15 @@ def test_rescoring_wants_results_and_protocols(odnbench: Run) -> None:
     done = odnbench("rescore", "ablation", "--all-protocols")
     assert done.returncode == 2
     assert "run `odnbench run ablation` first" in done.stderr
+
+
+def test_rescoring_names_the_rows_that_it_does_not_rank(odnbench: Run, tmp_path: Path) -> None:
+    faces = Faces(spread_errors(0.05))
+    report_of(tmp_path / "runs" / "made", Made("odn", faces), Made("dm", faces, rendered=False))
+    done = odnbench("rescore", "made", "--protocol", "300w-pupil")
+    assert done.returncode == 0, done.stderr
+    assert "BRNet+DM is not ranked: real faces, not rendered ones" in done.stdout
+    assert "a single row has no ranking" in done.stdout
 
 
 def test_bench_metrics_writes_what_it_prints(odnbench: Run, tmp_path: Path) -> None:

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import REGISTRY
 from made_results import COLUMN, Faces, Made, figures_of, report_of, spread_errors
 from matplotlib.figure import Figure
 
 from odnbench.plan.entries import Published, PublishedRow
+from odnbench.plan.protocols import Protocol
 from odnbench.reports.charts import MOST_CURVES, ced_chart, plotted, training_chart
-from odnbench.reports.document import Chart, Curve, Panel, Style, Table, plain
+from odnbench.reports.document import Chart, Curve, Panel, Plot, Style, Table, plain
 from odnbench.reports.drawing import draw_chart
 from odnbench.reports.looks import PALETTE, styles_of
 from odnbench.reports.report import Report
 from odnbench.reports.sections import document_of
 
+PUPILS = dataclasses.replace(REGISTRY.get(Protocol, "300w-paper"), normaliser="inter-pupil")
 VARIANTS = ("brnet", "cut", "gm", "dm", "lm", "gm-dm", "dm-lm", "gm-lm", "odn-without-l1")
 
 
@@ -68,6 +71,34 @@ def test_a_curve_is_the_mean_over_seeds_in_a_band_from_the_smallest_to_the_large
     assert panel.marks == (8.0,)
 
 
+def test_a_row_that_cannot_be_compared_has_no_ced_curve_and_the_caption_says_why(
+    tmp_path: Path,
+) -> None:
+    own, far = Faces(spread_errors(0.05)), Faces(spread_errors(0.20))
+    made = [
+        Made("odn", own), Made("dm", own), Made("brnet", far, protocol=PUPILS),
+        Made("gm", far, rendered=False), Made("lm", Faces(spread_errors(0.01, 10))),
+    ]  # fmt: skip
+    report = report_of(tmp_path, *made)
+    titles = {row.variant: row.title for row in report.rows}
+    chart = ced_chart(report, styles_of(report.rows))
+    (panel,) = chart.panels
+    assert [curve.title for curve in panel.curves] == [titles["odn"], titles["dm"]]
+    assert panel.x_range == (0.0, 8.0)  # up to the limit of FR, as errors of 20 % are not drawn
+    reasons = {
+        "brnet": "over inter-pupil, not inter-ocular",
+        "gm": "real faces, not rendered ones",
+        "lm": f"10 faces, not the 40 of {titles['odn']}",
+    }
+    told = "; ".join(f"{titles[variant]} ({why})" for variant, why in reasons.items())
+    assert plain(chart.caption).endswith(f" Not drawn: {told}.")
+    trained = training_chart(report, styles_of(report.rows))
+    assert trained is not None
+    assert [curve.title for curve in trained.panels[0].curves] == list(titles.values())
+    assert trained.panels[0].title.endswith("(real and rendered faces)")
+    assert plain(trained.caption).endswith(f" Not comparable in tests: {told}.")
+
+
 def test_training_curves_end_where_the_shortest_seed_does(tmp_path: Path) -> None:
     faces = Faces(spread_errors(0.05))
     made = [Made("odn", faces, seed, shares=[{}] * epochs) for seed, epochs in enumerate((5, 3))]
@@ -111,6 +142,22 @@ def test_bars_of_the_variants_stand_beside_the_published_ones(tmp_path: Path) ->
     table = Published("t", "T", "S", "NME", "300w", "300w-paper", ("challenging",), True, rows)
     (axes,) = figures_of(dataclasses.replace(report, published=(table,)))["ablation"].axes
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([5.0, 6.5, 6.0, 7.5])
+
+
+def test_a_variant_that_cannot_be_compared_has_no_bar(tmp_path: Path) -> None:
+    faces = Faces(spread_errors(0.05))
+    made = [Made("odn", faces), Made("dm", faces), Made("brnet", faces, protocol=PUPILS)]
+    rows = tuple(
+        PublishedRow(one.variant, 2019, {"challenging": 6.5}, variant=one.variant) for one in made
+    )
+    table = Published("t", "T", "S", "NME", "300w", "300w-paper", ("challenging",), True, rows)
+    report = dataclasses.replace(report_of(tmp_path, *made), published=(table,))
+    (plot,) = [
+        b for b in document_of(report).walk() if isinstance(b, Plot) and b.name == "ablation"
+    ]
+    assert "BRNet 5" not in plot.text and "BRNet+DM 5.00" in plot.text
+    caption = plain(plot.caption)
+    assert caption.endswith(" Not drawn: BRNet (over inter-pupil, not inter-ocular).")
 
 
 def test_effects_are_drawn_with_their_intervals(tmp_path: Path) -> None:
@@ -176,3 +223,23 @@ def test_of_more_rows_than_looks_the_best_and_the_reference_have_curves(tmp_path
     (chart,) = [b for b in document_of(report).walk() if isinstance(b, Chart) and b.name == "ced"]
     assert len(chart.panels[0].curves) == MOST_CURVES
     assert f"Of {MOST_CURVES + 6} rows, {MOST_CURVES} are drawn" in plain(chart.caption)
+
+
+def test_of_more_rows_than_looks_those_with_curves_can_be_compared_and_look_unlike(
+    tmp_path: Path,
+) -> None:
+    half = MOST_CURVES // 2
+    rates = [1e-3 * (1 + index) for index in range(MOST_CURVES)]
+    between = [0.5 + 1e-3 * index for index in range(half)]  # each moves the looks behind it on
+    networks = (
+        Made("cut", Faces(spread_errors(rate)), overrides=(f"learning_rate={rate}",))
+        for rate in (*rates[:half], *between, *rates[half:])
+    )
+    lowest = Made("brnet", Faces(spread_errors(1e-4)), protocol=PUPILS)
+    report = report_of(tmp_path, *networks, lowest)
+    kept = plotted(report)
+    found = [row.number("nme", COLUMN).mean for row in kept]
+    assert found == pytest.approx([100 * rate for rate in rates])
+    styles = document_of(report).styles
+    assert len({styles[row.title] for row in kept}) == MOST_CURVES
+    assert set(styles) == {row.title for row in report.table}

@@ -1,14 +1,17 @@
 """Curves over levels of disturbance, areas under them, and what the map tells, from made errors."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import REGISTRY
 from made_results import COLUMN, LANDMARKS, Faces, Made, map_of, report_of, said, spread_errors
 
 from odnbench.plan.disturbances import Disturbance
+from odnbench.plan.protocols import Protocol
 from odnbench.reports.disturbances import trapezoid
 from odnbench.reports.document import Chart, Paragraph, Section, Style, Table, plain
 from odnbench.reports.report import Report
@@ -145,6 +148,43 @@ def test_the_section_shows_what_the_values_say(tmp_path: Path) -> None:
     nme, difference = (block for block in levels.blocks if isinstance(block, Table))
     assert [cell.text for cell in nme.lines[0].cells[1:]] == ["4.00", "6.00", "10.00"]
     assert [cell.text for cell in difference.lines[0].cells[1:]] == ["+1.00*", "+3.00*", "+4.00*"]
+
+
+def level_tables(report: Report) -> dict[str, Table]:
+    """What is asked → its table, level by level."""
+    (levels,) = (block for block in section_of(report).blocks if isinstance(block, Section))
+    tables = [block for block in levels.blocks if isinstance(block, Table)]
+    return {table.name.split("-")[2]: table for table in tables}
+
+
+def test_a_row_of_another_protocol_or_kind_of_faces_is_marked_level_by_level(
+    tmp_path: Path,
+) -> None:
+    pupils = dataclasses.replace(REGISTRY.get(Protocol, "300w-paper"), normaliser="inter-pupil")
+    report = report_of(
+        tmp_path,
+        made("odn", (0.04, 0.06, 0.10)),
+        dataclasses.replace(made("brnet", (0.05, 0.09, 0.14)), protocol=pupils),
+        dataclasses.replace(made("dm", (0.05, 0.09, 0.14)), rendered=False),
+        disturbances=BENCH,
+    )
+    lines = level_tables(report)["nme"].lines
+    assert {line.cells[0].text: {cell.unlike for cell in line.cells[1:]} for line in lines} == {
+        "BRNet": {"over inter-pupil, not inter-ocular"},
+        "BRNet+GM+LM+DM (ODN)": {""},
+        "BRNet+DM": {"real faces, not rendered ones"},
+    }
+
+
+def test_what_was_achieved_at_each_level_is_of_a_row_that_has_the_level(tmp_path: Path) -> None:
+    report = report_of(
+        tmp_path,
+        made("odn", (0.04, 0.10), levels=[0.3]),
+        made("brnet", (0.05, 0.09), levels=[0.1]),
+        disturbances={"occluders": (*LEVELS, 0.5)},
+    )
+    told = plain(level_tables(report)["nme"].caption)
+    assert told.endswith("achieved in the mean over faces: 0.000, 0.100, 0.300, –.")
 
 
 def test_plans_without_disturbances_have_no_section(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import REGISTRY
 from made_document import made_document
 from made_results import Faces, Made, report_of
 
 from odnbench.datasets.album import Album
 from odnbench.datasets.sources import FaceSource
 from odnbench.errors import OdnbenchError
+from odnbench.plan.protocols import Protocol
 from odnbench.reports.document import Gallery, Section, plain
 from odnbench.reports.hard_cases import with_hard_cases
 from odnbench.sweep.plan import Plan
@@ -71,6 +73,20 @@ def test_networks_are_compared_where_there_are_enough(tmp_path: Path) -> None:
     assert set(shown({"odn": [0.1] * COUNT}, tmp_path / "one")) == {"largest-error"}
     two = {"odn": [0.1] * COUNT, "brnet": [0.2] * COUNT}
     assert set(shown(two, tmp_path / "two")) == {"largest-error", "largest-disagreement"}
+
+
+def test_faces_of_a_row_that_cannot_be_compared_are_not_shown(tmp_path: Path) -> None:
+    pupils = dataclasses.replace(REGISTRY.get(Protocol, "300w-paper"), normaliser="inter-pupil")
+    made = [
+        Made("odn", Faces([0.10] * COUNT)), Made("dm", Faces([0.12] * COUNT)),
+        Made("brnet", Faces([0.02] * COUNT), protocol=pupils), Made("cut", Faces([0.01] * 3)),
+    ]  # fmt: skip
+    empty = dataclasses.replace(made_document(tmp_path), sections=())
+    (section,) = with_hard_cases(empty, report_of(tmp_path, *made)).sections
+    worst, apart = (part.blocks[0] for part in section.blocks if isinstance(part, Section))
+    assert isinstance(worst, Gallery) and isinstance(apart, Gallery)
+    assert len(worst.tiles) == 8  # of the faces of the reference, not of the 3 of the lowest NME
+    assert list(apart.tiles[0].predicted) == ["BRNet+GM+LM+DM (ODN)", "BRNet+DM"]
 
 
 def test_an_annotation_is_suspected_only_where_people_annotated(tmp_path: Path) -> None:

@@ -153,6 +153,22 @@ def test_figures_that_cannot_be_compared_say_why_and_are_not_ranked(tmp_path: Pa
     assert all("on 40 of 135 faces" in entry.cells[2].unlike for entry in table.lines[6:])
 
 
+def test_a_figure_whose_normaliser_nobody_states_is_not_ranked_among_stated_ones(
+    tmp_path: Path,
+) -> None:
+    report = report_with(tmp_path, "later-300w")
+    (published,) = report.published
+    table = paper_tables(report)["published-later-300w"]
+    unstated = {index for index, row in enumerate(published.rows) if not row.normaliser}
+    told = "its normaliser is not stated: whether it is comparable is not known"
+    assert "D-ViT" in {published.rows[index].method for index in unstated}
+    for column in range(2, len(table.columns)):
+        cells = [entry.cells[column] for entry in table.lines[: len(published.rows)]]
+        marked = {index for index, cell in enumerate(cells) if cell.unlike == told}
+        assert marked == {index for index in unstated if cells[index].value is not None}
+        assert table.ranks(column) and not unstated & set(table.ranks(column))
+
+
 def test_a_report_is_a_folder_whose_files_are_all_there(tmp_path: Path) -> None:
     path = write_latex(report_with(tmp_path, "table4"), tmp_path / "out")
     assert path == tmp_path / "out" / "made-latex" / "made.tex"

@@ -4,19 +4,28 @@ import dataclasses
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from helpers import plan_in
-from made_results import page_of
+from helpers import REGISTRY, plan_in
+from made_results import Faces, Made, page_of, report_of, spread_errors
 
 from odnbench.errors import OdnbenchError
 from odnbench.metrics.intervals import mean_interval
 from odnbench.metrics.nme import nme_per_face
+from odnbench.metrics.significance import compare
+from odnbench.plan.disturbances import Disturbance
+from odnbench.plan.entries import Published, PublishedRow
 from odnbench.plan.protocols import Protocol
+from odnbench.reports.document import Block, Paragraph, Section, Table, plain
 from odnbench.reports.markdown import write_markdown
+from odnbench.reports.paper_tables import paper_tables
 from odnbench.reports.read import read_report
+from odnbench.reports.report import caveat_of
+from odnbench.reports.sections import document_of
 from odnbench.reports.texts import with_interval
+from odnbench.results.plans import PLAN
 from odnbench.scoring.prediction_files import read_prediction_file
 from odnbench.sweep.inline import run_inline
 from odnbench.sweep.plan import Plan
@@ -107,6 +116,76 @@ def test_another_tools_predictions_become_a_row_and_a_curve(finished: Plan, tmp_
     (mark,) = set(re.findall(r"\| foreign \| – \| [^|]*\) (.) \| no detectable difference", text))
     assert f"\n{mark} box rule the tool's own, not landmarks\n" in text
     assert "foreign: predictions of other tools, on pictures that they cropped" in text
+
+
+def text_of(block: Block) -> str:
+    """The paragraphs of a block and the captions and notes of its tables."""
+    if isinstance(block, Section):
+        return " ".join(map(text_of, block.blocks))
+    if isinstance(block, Table):
+        return " ".join(map(plain, (block.caption, *block.notes)))
+    return plain(block.phrase) if isinstance(block, Paragraph) else ""
+
+
+def with_seeds(variant: str, count: int, **others: Any) -> list[Made]:
+    """Trials of a variant with so many seeds."""
+    return [
+        Made(variant, Faces(spread_errors(0.05, seed=seed)), seed, **others)
+        for seed in range(count)
+    ]
+
+
+def test_a_caveat_is_that_of_the_row_with_the_fewest_seeds(tmp_path: Path) -> None:
+    made = [made for v, n in {"odn": 3, "dm": 3, "brnet": 1}.items() for made in with_seeds(v, n)]
+    report = report_of(tmp_path, *made)
+    rows = (PublishedRow("A", 2019, {"challenging": 6.5}),)
+    table = Published("t", "T", "S", "NME", "300w", "300w-paper", ("challenging",), True, rows)
+    report = dataclasses.replace(report, published=(table,))
+    assert report.caveat == "one seed: holds for these runs, not for the variants"
+    document = document_of(report)
+    assert document.summary is not None
+    results = next(block for block in document.sections if block.title == "Results")
+    for block in (document.summary, results, paper_tables(report)["published-t"]):
+        assert "One seed: holds for these runs" in text_of(block)
+        assert "Three seeds" not in text_of(block)
+
+
+def test_a_file_beside_rows_with_many_seeds_limits_only_the_tables_that_it_is_in(
+    tmp_path: Path,
+) -> None:
+    hidden = Faces(spread_errors(0.08))
+    others = {"pasted": hidden, "disturbed": {Disturbance("occluders", 0.3): hidden}}
+    made = [made for v in ("cut", "dm") for made in with_seeds(v, 4, **others)]
+    bench = {"occluders": (0.0, 0.3)}
+    report = report_of(tmp_path, *made, reference="dm", disturbances=bench)
+    assert report.caveat == ""
+    source = report.trials[0].folder.path / "predictions.parquet"
+    file = read_prediction_file(Path(shutil.copy(source, tmp_path / "tool.parquet")))
+    document = document_of(read_report(tmp_path / PLAN, REGISTRY, [file]))
+    told = {block.title: text_of(block) for block in document.sections}
+    assert document.summary is not None
+    for text in (text_of(document.summary), told["Results"]):
+        assert "One seed: holds for these runs" in text
+    for title in (
+        "Effects of the modules",
+        "With occluders pasted on the test faces",
+        "Disturbed test faces",
+    ):
+        assert told[title] and "One seed" not in told[title]
+
+
+def test_effects_have_their_own_caveat(tmp_path: Path) -> None:
+    report = report_of(tmp_path, *with_seeds("cut", 1), *with_seeds("dm", 1), reference="")
+    assert report.comparisons == {}
+    told = {block.title: text_of(block) for block in document_of(report).sections}
+    assert "One seed: holds for these runs" in told["Effects of the modules"]
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
+def test_few_seeds_are_told_in_the_words_of_a_comparison(seeds: int) -> None:
+    errors = np.random.default_rng(0).random((2, seeds, 20))
+    (one,) = compare(dict(zip("ab", errors, strict=True)), "a", draws=100)
+    assert caveat_of([one, None]) == one.caveat
 
 
 def test_predictions_of_other_faces_are_refused_by_name(finished: Plan, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from odnbench.reports.read import read_report
 from odnbench.reports.report import Report
 from odnbench.reports.sections import document_of
 from odnbench.reports.sentences import found, not_shown
-from odnbench.results.plans import PLAN
+from odnbench.results.plans import PLAN, PlanRecord
 from odnbench.scoring.prediction_files import PredictionFile, read_prediction_file
 
 LOW, HIGH = Faces(spread_errors(0.04)), Faces(spread_errors(0.05))
@@ -142,6 +142,25 @@ def test_a_seed_whose_predictions_are_gone_is_said_in_its_row(tmp_path: Path) ->
     assert "## Trials without numbers" in page
 
 
+def test_a_row_whose_other_seeds_have_not_begun_says_so(tmp_path: Path) -> None:
+    seeds = {"odn": 3, "dm": 1, "gm": 2}
+    made = [Made(v, HIGH, seed) for v, count in seeds.items() for seed in range(count)]
+    report_of(tmp_path, *made)
+    (tmp_path / "5" / "predictions.parquet").unlink()  # of BRNet+GM
+    not_begun = read_report(tmp_path / PLAN, REGISTRY)
+    _, line = line_of(not_begun, "BRNet+DM")
+    assert not line.cells[0].unlike  # no trial of the plan waits
+    record = PlanRecord.load(tmp_path / PLAN)
+    trials, titles = (*record.trials, "w1", "w2"), (*record.titles, "BRNet+DM", "BRNet+DM")
+    dataclasses.replace(record, trials=trials, titles=titles).save(tmp_path)
+    report = read_report(tmp_path / PLAN, REGISTRY)
+    told = {row.title: line_of(report, row.title)[1].cells[0].unlike for row in report.rows}
+    assert told["BRNet+GM+LM+DM (ODN)"] == ""
+    assert told["BRNet+DM"] == "1 of 3 seeds have numbers; some trials have not begun"
+    assert told["BRNet+GM"].startswith("1 of 3 seeds have numbers; of the others: damaged")
+    assert told["BRNet+GM"].endswith("; some trials have not begun")
+
+
 def test_a_variant_without_any_number_is_said_at_the_top(tmp_path: Path) -> None:
     report = report_of(tmp_path, Made("odn", HIGH), failed=["brnet"])
     page = page_of(report)
@@ -184,6 +203,21 @@ def test_a_file_that_lacks_faces_is_marked_and_not_tested(
     page = page_of(report)
     head = page[: page.index("**Found**")]
     assert f"**Faces are lacking** in tool, `{COLUMN}`: no prediction for face/37" in head
+
+
+def test_files_with_the_title_of_a_row_or_of_each_other_are_rows_of_their_own(
+    tmp_path: Path, theirs: Callable[[int], PredictionFile]
+) -> None:
+    report_of(tmp_path, Made("odn", HIGH), Made("dm", HIGH))
+    file = dataclasses.replace(theirs(40), title="BRNet+GM+LM+DM (ODN)")
+    report = read_report(tmp_path / PLAN, REGISTRY, [file, file])
+    names = ["BRNet+GM+LM+DM (ODN) (file)", "BRNet+GM+LM+DM (ODN) (file) (file)"]
+    assert [row.title for row in report.foreign] == names
+    compared = report.comparisons[COLUMN]
+    assert list(compared) == ["BRNet+DM", *names]
+    # Both networks have equal errors, those of the file are lower by a fifth.
+    percents = [compared[title].percent for title in ("BRNet+DM", *names)]
+    assert percents == pytest.approx([0, -20, -20])
 
 
 def test_a_file_without_a_single_face_is_refused(

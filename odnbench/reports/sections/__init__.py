@@ -1,5 +1,6 @@
 """From the values of a report to its document: what is said first, and the sections in order."""
 
+from odnbench.reports.charts import plotted
 from odnbench.reports.document import Document
 from odnbench.reports.looks import styles_of
 from odnbench.reports.report import Report
@@ -21,7 +22,8 @@ from odnbench.reports.sentences import found, not_shown
 
 def document_of(report: Report) -> Document:
     """The document of `report`, which must have rows."""
-    styles = styles_of(report.table)
+    # Of more rows than looks, those that have curves must not share one.
+    styles = styles_of((*plotted(report), *report.table))
     sections = (
         results(report, styles),
         disturbances(report, styles),

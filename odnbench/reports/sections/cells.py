@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from odnbench.metrics.factorial import Effect
 from odnbench.metrics.significance import Comparison
 from odnbench.reports import texts
 from odnbench.reports.document import Cell, Column, Line, Phrase, Strong
-from odnbench.reports.report import Report
+from odnbench.reports.report import Report, caveat_of
 from odnbench.reports.rows import Measured, Row
 
 EMPTY = Cell(texts.NOTHING)
@@ -55,11 +56,7 @@ def _other_base(report: Report, row: Row) -> Iterator[str]:
 
 def remarks(report: Report, row: Row) -> list[str]:
     """What must be known of all numbers of a row."""
-    told = []
-    if missing := report.missing_of(row):
-        planned = len(row.trials) + len(missing)
-        states = "; ".join(str(one.standing) for one in missing)
-        told.append(f"{len(row.trials)} of {planned} seeds have numbers; of the others: {states}")
+    told = list(_without_numbers(report, row))
     if row in report.taught:
         last = row.trials[0].epochs[-1]
         told.append(
@@ -71,9 +68,27 @@ def remarks(report: Report, row: Row) -> list[str]:
     return [*told, *row.notes]
 
 
-def caveat(report: Report) -> Phrase:
-    """How the number of seeds limits comparisons and effects, as a sentence; () for no limit."""
-    told = report.caveat
+def _without_numbers(report: Report, row: Row) -> Iterator[str]:
+    """How many seeds of a row have numbers, where others of its seeds have none."""
+    missing = report.missing_of(row)
+    planned = len(row.trials) + len(missing)
+    why = [f"of the others: {'; '.join(str(one.standing) for one in missing)}"] if missing else []
+    # A trial that has not begun does not tell its row: rows are taken to have equally many seeds.
+    most = max(len(one.trials) + len(report.missing_of(one)) for one in report.rows)
+    waiting = any(not one.row and one.standing.state == "waiting" for one in report.missing)
+    if row.trials and planned < most and waiting:
+        planned = most
+        why.append("some trials have not begun")
+    if why:
+        yield f"{len(row.trials)} of {planned} seeds have numbers; {'; '.join(why)}"
+
+
+def caveat(found: Iterable[Comparison | Effect | None]) -> Phrase:
+    """How the fewest seeds of comparisons and effects limit them, as a sentence; () for no limit.
+
+    found: of the table that the sentence stands at.
+    """
+    told = caveat_of(found)
     return (" ", Strong(f"{told[0].upper()}{told[1:]}.")) if told else ()
 
 

@@ -87,7 +87,13 @@ def _blocks(
         ))  # fmt: skip
     if any(one.levels for one in bench.rows):
         yield _chart(report, report.main_column or next(iter(by_column)), bench, styles)
-    yield Paragraph((_areas_are(report, bench), *caveat(report)))
+    compared = [
+        comparison
+        for of_column in by_column.values()
+        for one in of_column.rows
+        for comparison in (one.area_comparison, *(at.comparison for at in one.levels))
+    ]
+    yield Paragraph((_areas_are(report, bench), *caveat(compared)))
     yield from (_area_table(report, column, one) for column, one in by_column.items())
     tables = [
         table for column, one in by_column.items() for table in _level_tables(report, column, one)
@@ -198,9 +204,17 @@ def _level_tables(report: Report, column: str, bench: Bench) -> Iterator[Table]:
     rows = [one for one in bench.rows if one.levels]
     compared = [one for one in rows if any(at.comparison is not None for at in one.levels)]
     mapped = [one for one in rows if any(at.map_tells is not None for at in one.levels)]
-    amounts = ", ".join(f"{at.amount:.3f}" for at in rows[0].levels) if rows else ""
-    questions: tuple[tuple[str, str, Sequence[DisturbedRow], Callable[[AtLevel], Cell]], ...] = (
-        ("nme", f"NME in percent; achieved in the mean over faces: {amounts}", rows, _nme),
+    # Of the first row that has the level.
+    achieved = {at.level: f"{at.amount:.3f}" for one in reversed(rows) for at in one.levels}
+    amounts = ", ".join(achieved.get(level, texts.NOTHING) for level in bench.levels)
+
+    def nme(one: DisturbedRow, at: AtLevel) -> Cell:
+        return number(at.nme.mean, "{:.2f}", report.unlike_of(one.row, column))
+
+    questions: tuple[
+        tuple[str, str, Sequence[DisturbedRow], Callable[[DisturbedRow, AtLevel], Cell]], ...
+    ] = (
+        ("nme", f"NME in percent; achieved in the mean over faces: {amounts}", rows, nme),
         (
             "difference",
             "difference of the NME from the reference in percentage points; * where Holm's p over "
@@ -222,7 +236,7 @@ def _level_tables(report: Report, column: str, bench: Bench) -> Iterator[Table]:
                 report,
                 one.row,
                 [
-                    EMPTY if (at := _at(one, level)) is None else cell_of(at)
+                    EMPTY if (at := _at(one, level)) is None else cell_of(one, at)
                     for level in bench.levels
                 ],
             )
@@ -238,18 +252,14 @@ def _at(one: DisturbedRow, level: float) -> AtLevel | None:
     return next((at for at in one.levels if at.level == level), None)
 
 
-def _nme(at: AtLevel) -> Cell:
-    return number(at.nme.mean, "{:.2f}")
-
-
-def _difference(at: AtLevel) -> Cell:
+def _difference(_: DisturbedRow, at: AtLevel) -> Cell:
     if at.comparison is None:
         return EMPTY
     found = 100 * at.comparison.difference
     return Cell(f"{found:+.2f}{'*' if at.comparison.is_detected else ''}", found)
 
 
-def _auroc(at: AtLevel) -> Cell:
+def _auroc(_: DisturbedRow, at: AtLevel) -> Cell:
     told = at.map_tells
     return (
         EMPTY

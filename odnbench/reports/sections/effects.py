@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from odnbench.metrics.factorial import Effect
 from odnbench.reports import texts
 from odnbench.reports.bar_figures import effects_figure, errors_figure
+from odnbench.reports.charts import unlike_rows
 from odnbench.reports.document import (
     Block,
     Cell,
@@ -58,7 +59,7 @@ def _table(report: Report, column: str, found: Sequence[Effect]) -> Table:
         "points, with 95 % interval and Holm's p over the effects. An interaction is half the "
         "difference between one module's effect with and without the other. Below 0 the error "
         "falls.",
-        *caveat(report),
+        *caveat(found),
     )
     lines = tuple(
         Line((
@@ -87,16 +88,17 @@ def _figure(report: Report, column: str, shown: Sequence[Effect]) -> Plot:
 
 def ablation(report: Report, styles: dict[str, Style]) -> Section | None:
     """Bars of the error of each variant beside its published figure; None where fewer than two
-    variants have one.
+    variants that can be compared have one.
     """
     column = max(report.paper, key=lambda name: len(report.paper[name].values), default="")
     figures = report.paper.get(column)
     if figures is None or column not in report.columns:
         return None
+    rows = [row for row in report.rows if row.variant in figures.values]
     shown = [
         (row, number, figures.values[row.variant])
-        for row in report.rows
-        if row.variant in figures.values and (number := row.number("nme", column)) is not None
+        for row in rows
+        if report.is_alike(row, column) and (number := row.number("nme", column)) is not None
     ]
     if len(shown) < 2:
         return None
@@ -108,6 +110,7 @@ def ablation(report: Report, styles: dict[str, Style]) -> Section | None:
     caption: Phrase = (
         "NME of the variants on ", Code(column), ", filled, beside the paper's figures, hatched",
         f" (not comparable: {unlike})." if unlike else ".",
+        f" Not drawn: {left_out}." if (left_out := unlike_rows(report, rows, [column])) else "",
     )  # fmt: skip
     told = "; ".join(f"{row.title} {ours.mean:.2f}, paper {p:.2f}" for row, ours, p in shown)
     plot = Plot(

@@ -95,7 +95,7 @@ def pasted(report: Report) -> Section | None:
         f"are, in percentage points; the difference from {reference} on the pasted faces, with its "
         "interval and Holm's p over the lines of a column; AUROC of 1 − P within a face for "
         "landmarks and cells under the occluders (number of faces in brackets).",
-        *caveat(report),
+        *caveat(one.comparison for found in report.pasted.values() for one in found),
     )
     columns = (
         MODEL, Column("NME, %", better="lower"), Column("higher by"), Column("difference"),

@@ -44,15 +44,7 @@ def _line(
     sources: Mapping[str, str],
     with_normaliser: bool,
 ) -> Line:
-    own = report.protocol
-    unlike = ""
-    if with_normaliser and not row.normaliser:
-        unlike = "its normaliser is not stated: whether it is comparable is not known"
-    elif row.normaliser not in ("", own.normaliser):
-        unlike = (
-            f"over {row.normaliser}, not {own.normaliser} as protocol {own.name}: not comparable "
-            "with numbers under that protocol"
-        )
+    unlike = normalised_otherwise(report, table, row)
     cells = [Cell(row.method), Cell(str(row.year), row.year)]
     for column in table.columns:
         figure = row.values.get(column)
@@ -62,6 +54,23 @@ def _line(
     who = "primary" if table.is_primary(row) else "secondary"
     cells.append(Cell(f"{who} {sources[row.source]}" if row.source else who))
     return Line(tuple(cells), _titled(report, row.variant))
+
+
+def normalised_otherwise(report: Report, table: Published, row: PublishedRow) -> str:
+    """Why figures of `row` cannot be set beside others by what divides their errors; "" where they
+    can, and where no row of `table` states its normaliser.
+    """
+    own = report.protocol
+    if not row.normaliser:
+        any_stated = any(other.normaliser for other in table.rows)
+        told = "its normaliser is not stated: whether it is comparable is not known"
+        return told if any_stated else ""
+    if row.normaliser == own.normaliser:
+        return ""
+    return (
+        f"over {row.normaliser}, not {own.normaliser} as protocol {own.name}: not comparable with "
+        "numbers under that protocol"
+    )
 
 
 def _titled(report: Report, variant: str) -> str:

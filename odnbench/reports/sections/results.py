@@ -1,5 +1,7 @@
 """What was measured: the summary of a report, and a table for each column of test faces."""
 
+from collections.abc import Mapping
+
 from odnbench.metrics.intervals import FEWEST_FACES
 from odnbench.metrics.significance import Comparison
 from odnbench.reports import texts
@@ -61,7 +63,7 @@ def summary(report: Report) -> Table | None:
     caption: Phrase = (
         "Test NME in percent", *_spread(report), " on ", Code(column),
         f" ({report.columns[column]} faces)" if not report.rendered else "", ".",
-        *(caveat(report) if compared else ()),
+        *caveat(compared.values()),
     )  # fmt: skip
     return Table("summary", caption, tuple(columns), tuple(map(of, report.table)))
 
@@ -150,7 +152,7 @@ def _table(report: Report, column: str) -> Table:
 
     return Table(
         f"results-{slug(column)}",
-        _caption(report, compared=bool(compared)),
+        _caption(report, compared),
         tuple(columns),
         tuple(map(of, report.table)),
         tuple(_notes(report, column)),
@@ -170,7 +172,7 @@ def _published_unlike(report: Report, row: Row, column: str) -> str:
     return "; ".join(part for part in told if part)
 
 
-def _caption(report: Report, *, compared: bool) -> Phrase:
+def _caption(report: Report, compared: Mapping[str, Comparison]) -> Phrase:
     limit = f"{report.protocol.failure_percent:g}"
     told: list[Piece] = [
         "NME in percent (lower is better)", *_spread(report), f"; FR@{limit} is the percentage of "
@@ -183,7 +185,7 @@ def _caption(report: Report, *, compared: bool) -> Phrase:
             Strong(report.reference.title),
             ", in percent of it, with its 95 % interval; p of a paired permutation test over faces"
             f"{seeds}, corrected by Holm over the lines; d is Cohen's d_z over faces.",
-            *caveat(report),
+            *caveat(compared.values()),
         ]
     return tuple(told)
 
