@@ -159,13 +159,15 @@ def _source(path: Path, folder: Path) -> Source:
 def _sources_below(top: Path) -> list[Source]:
     """The pictures and videos below `top`; also those in formats that cannot be read, and folders
     that cannot be listed, which get a message of their own. Links to folders are followed, each
-    folder once.
+    folder once. Raises OdnbenchError where `top` itself cannot be listed.
     """
     known = (*SUFFIXES, *UNREADABLE_SUFFIXES, *VIDEOS)
     found, seen = list[Source](), set[str]()
 
     def add_unlisted(error: OSError) -> None:
         folder = Path(error.filename)
+        if folder == top:
+            raise OdnbenchError(f"{one_line(top)}: {reason(error)}")
         found.append(replace(_source(folder, top), kind="picture", error=reason(error)))
 
     for root, folders, names in os.walk(top, onerror=add_unlisted, followlinks=True):

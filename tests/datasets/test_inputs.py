@@ -75,6 +75,8 @@ def test_a_folder_that_cannot_be_listed_is_told(
     listed, other = sources_of([str(tmp_path)])
     assert (listed.name, other.name) == ("a", "c.png")
     assert look_at(listed, boxes).error == "Permission denied"
+    with pytest.raises(OdnbenchError, match="/a: Permission denied"):
+        sources_of([str(tmp_path / "a")])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".tif"])
