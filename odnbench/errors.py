@@ -2,9 +2,17 @@
 traceback.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+# Up to the last @, since what is secret may hold a slash or an @ itself.
+_USER = re.compile(r"//\S*@")
+_SECRET = re.compile(
+    r"([?&](?:[\w-]*[_-])?(?:sig|signature|key|secret|token|password|passwd|pwd|user|credential)=)"
+    r"[^&\s]*",
+    re.IGNORECASE,
+)
 _MOST_NAMED = 5  # names in one message
 
 
@@ -34,6 +42,11 @@ def one_line(text: object) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown
     )
+
+
+def without_secrets(text: str) -> str:
+    """`text` without the user names, passwords, keys and signatures of the addresses in it."""
+    return _SECRET.sub(r"\1…", _USER.sub("//", text))
 
 
 def some(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """`odnbench sync` and `odnbench ui`: the mirror of the results in MLflow."""
 
 import errno
+import os
 import socket
 import subprocess
 import time
@@ -14,8 +15,9 @@ import typer
 
 from odnbench.cli.options import PipelinesArgument, RegistryOption, StorageOption
 from odnbench.cli.terminal import load_registry, needs, plans_of, results_in, say
-from odnbench.errors import OdnbenchError, unknown
+from odnbench.errors import OdnbenchError, unknown, without_secrets
 
+_SECONDS_TO_END = 10
 _SECONDS_TO_START = 120  # in which MLflow's server is up on a slow machine
 
 
@@ -30,7 +32,11 @@ def sync_command(
 
     registry = load_registry(registry_folders)
     whole = True
-    for plan_file in plans_of(results_in(storage), pipelines):
+    results = results_in(storage)
+    for plan_file in plans_of(results, pipelines):
+        if results.sweeping_elsewhere(plan_file.parent.name):
+            say(f"{plan_file.parent.name}: another machine sweeps into {results} and delivers it")
+            continue
         delivered = sync(plan_file.parent, registry, tell=say)
         for line in delivered.left_out:
             say(line)
@@ -52,7 +58,7 @@ def ui_command(
     """Serve MLflow's page of the runs of this folder, and tell where its tables of runs are."""
     with needs("mlflow", "install it to see its page"):
         from odnbench.tracking.address import check_address
-        from odnbench.tracking.client import connect, mlflow_ui_arguments, tracking_uri
+        from odnbench.tracking.client import connect, tracking_uri
 
     uri = tracking_uri()
     check_address(uri)
@@ -68,17 +74,34 @@ def ui_command(
         return
     if open_page:
         Thread(target=_open_once_up, args=(first, port), daemon=True).start()
-    raise typer.Exit(subprocess.run(mlflow_ui_arguments(port), check=False).returncode)
+    raise typer.Exit(served(port, uri))
+
+
+def served(port: int, uri: str) -> int:
+    """Serves the page until it ends or this command is ended. Returns its exit status."""
+    from odnbench.tracking.client import mlflow_ui_arguments
+
+    # In the environment, where other users do not see the password of a database.
+    served = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    with subprocess.Popen(mlflow_ui_arguments(port), env=served) as page:
+        try:
+            return page.wait()
+        except BaseException:
+            page.terminate()  # MLflow passes it on to the processes that it has begun
+            with suppress(subprocess.TimeoutExpired):
+                page.wait(_SECONDS_TO_END)
+            page.kill()
+            raise
 
 
 def _tell_tables(uri: str, page: str, pipelines: Sequence[str]) -> str:
     """Prints the address of the table of runs of each pipeline, of `pipelines` or of all. Returns
     the first one, which was changed last; that of MLflow's page where there are none.
     """
-    from odnbench.tracking.client import UNREACHABLE, connect, does_not_answer, without_password
+    from odnbench.tracking.client import UNREACHABLE, connect, does_not_answer
     from odnbench.tracking.page import runs_tables
 
-    shown = without_password(page)
+    shown = without_secrets(page)
     try:
         tables = runs_tables(connect(uri), page)
     except UNREACHABLE as error:
@@ -90,7 +113,7 @@ def _tell_tables(uri: str, page: str, pipelines: Sequence[str]) -> str:
             raise unknown("pipeline in MLflow", name, known)
     tables = [table for table in tables if not pipelines or table.pipeline in pipelines]
     for table in tables:
-        say(f"{table.pipeline}: {without_password(table.address)}")
+        say(f"{table.pipeline}: {without_secrets(table.address)}")
     if not tables:
         say(f"MLflow has no runs of odnbench yet; its page is {shown}")
     return tables[0].address if tables else page

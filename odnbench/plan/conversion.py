@@ -136,6 +136,8 @@ def parse(text: str, wanted: Any, where: str) -> Any:
         except ValueError:
             pass
         else:
+            if isinstance(number, int) and number.bit_length() > 63:
+                raise OdnbenchError(f"{where}: must be a number that 64 bits hold, got '{text}'")
             if not math.isfinite(number):
                 raise OdnbenchError(f"{where}: must be a finite number, got '{text}'")
             return number

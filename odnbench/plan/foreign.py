@@ -6,6 +6,7 @@ name is therefore not seen, nor is a data file that the code reads.
 
 import ast
 import hashlib
+import site
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,7 @@ def source_digest(target: str) -> str:
     home = _home_of(top) if module and top != _OWN_PACKAGE else None
     if home is None:
         return ""
-    is_installed = home in {Path(path) for path in sysconfig.get_paths().values()}
+    is_installed = home in _installed_in()
     files: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -51,6 +52,12 @@ def source_digest(target: str) -> str:
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _installed_in() -> set[Path]:
+    """The folders of installed packages; an environment may be reached by way of links."""
+    places = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()]
+    return {Path(path).resolve() for path in places}
 
 
 def _home_of(top: str) -> Path | None:

@@ -152,6 +152,20 @@ class SearchRecord:
         return tuple(sorted(complete, key=lambda point: (point.values[0], point.number)))
 
 
+def trained_elsewhere(folder: Path) -> frozenset[str] | None:
+    """The trials of a search in a pipeline's `folder` that were trained to their end, or stopped,
+    by whichever machine; None where no other machine shares its study, and where there is none.
+    """
+    try:
+        record = SearchRecord.load(folder)
+    except (OdnbenchError, OSError):
+        return None
+    if "://" not in record.storage:  # a file in the folder
+        return None
+    ended = (point for point in record.points if point.state in ("complete", "pruned"))
+    return frozenset(identity for point in ended for identity in point.trials)
+
+
 @dataclass(frozen=True)
 class Objective:
     """Something that a search makes small: a number of a finished trial."""

@@ -13,11 +13,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, without_secrets
 from odnbench.results.plans import is_at_work
 from odnbench.storage.copies import PipelineCopies
 from odnbench.storage.lease import Lease
-from odnbench.storage.remote import access_errors, cannot_be_used, reason_of, without_secrets
+from odnbench.storage.remote import access_errors, cannot_be_used, reason_of
 
 
 @dataclass(frozen=True)
@@ -100,5 +100,7 @@ def open_storage(text: str, cache: Path) -> ResultStore:
     except access_errors() as error:
         raise OdnbenchError(cannot_be_used(ResultStore(folder, uri), error)) from error
     if not base:
-        raise OdnbenchError(f"{uri}: it names no bucket; give one, as s3://bucket/prefix")
+        raise OdnbenchError(
+            f"{without_secrets(uri)}: it names no bucket; give one, as s3://bucket/prefix"
+        )
     return ResultStore(folder, uri, remote, base.rstrip("/"))

@@ -1,10 +1,11 @@
 """Single files behind a URI: written and read whole, and what is told where they cannot be."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from odnbench.errors import without_secrets
 
 
 def upload(remote: Any, file: BinaryIO, path: str) -> None:
@@ -62,8 +63,3 @@ def cannot_be_used(place: object, error: Exception) -> str:
 def reason_of(error: Exception) -> str:
     """The text of an error in one line, without the passwords of the URIs in it."""
     return without_secrets(" ".join(str(error).split())) or type(error).__name__
-
-
-def without_secrets(uri: str) -> str:
-    """`uri` without its user name and password."""
-    return re.sub(r"//[^/@\s]*@", "//…@", uri)

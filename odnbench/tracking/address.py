@@ -15,7 +15,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from mlflow.utils.uri import get_uri_scheme
 
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, without_secrets
 from odnbench.tracking import databases
 from odnbench.tracking.client import (
     UNREACHABLE,
@@ -23,7 +23,6 @@ from odnbench.tracking.client import (
     experiment_name,
     reason_of,
     refuse_deleted,
-    without_password,
 )
 
 _SECONDS = 2.0  # that a server gets to answer before it counts as away
@@ -39,7 +38,7 @@ def check_address(uri: str, pipeline: str = "") -> None:
     """Raises OdnbenchError, with the cure, where the runs of `pipeline` can never be logged to
     MLflow at `uri`; returns where they can, and where a server does not answer.
     """
-    shown = without_password(uri)
+    shown = without_secrets(uri)
     try:
         store = _tracking_store_registry.get_store_builder(uri)
     except MlflowException as error:

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, without_secrets
 from odnbench.plan.paths import path_of
 from odnbench.tracking import databases
 
@@ -34,10 +34,9 @@ def tracking_uri() -> str:
 
 def mlflow_ui_arguments(port: int) -> list[str]:
     """The program and the arguments that serve MLflow's page of the runs, on this machine's
-    loopback only.
+    loopback only; the environment says of which store (MLFLOW_BACKEND_STORE_URI).
     """
-    arguments = ["--backend-store-uri", tracking_uri(), "--host", "127.0.0.1", "--port", str(port)]
-    return [sys.executable, "-m", "mlflow", "ui", *arguments]
+    return [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
 
 
 def connect(uri: str) -> MlflowClient:
@@ -46,7 +45,7 @@ def connect(uri: str) -> MlflowClient:
     work.
     """
     if uri.startswith(databases.SCHEMES):
-        databases.probe(uri, without_password(uri))
+        databases.probe(uri, without_secrets(uri))
         databases.make_file(uri)
     return MlflowClient(tracking_uri=uri)
 
@@ -94,20 +93,15 @@ def tag_filter(tags: Mapping[str, str]) -> str:
     return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
 
 
-def without_password(uri: str) -> str:
-    """`uri` without its user name and password."""
-    return re.sub(r"//[^/\s]*@", "//", uri)
-
-
 def reason_of(error: Exception) -> str:
     """What is at the bottom of an error, in one line and without passwords."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     cause = re.search(r"""Caused by \w+\(["']?(.*?)["']?\)\)""", line)
-    return without_password(cause[1] if cause else line)[:_LONGEST]
+    return without_secrets(cause[1] if cause else line)[:_LONGEST]
 
 
 def does_not_answer(uri: str, error: Exception) -> str:
     """The beginning of the message that MLflow at `uri` is away, or refuses what is sent."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else 500
     does = "refuses what is sent" if 400 <= status < 500 else "does not answer"
-    return f"MLflow at {without_password(uri)} {does} ({reason_of(error)})"
+    return f"MLflow at {without_secrets(uri)} {does} ({reason_of(error)})"

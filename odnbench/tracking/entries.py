@@ -25,6 +25,7 @@ from odnbench.scoring.scores import scores, values_of
 PLAN_TAG = "odnbench.plan"  # id of the plan
 TRIAL_TAG = "odnbench.trial"  # id of the trial, "" in the parent run
 COMPLETE_TAG = "odnbench.complete"  # what was delivered when the run was last brought up to date
+SAVED_TAG = "odnbench.saved"  # when the plan was made, in its parent run; ISO 8601, UTC
 PARENT_TAG = "mlflow.parentRunId"
 LONGEST_TAG = 5000
 
@@ -37,6 +38,7 @@ def plan_tags(record: PlanRecord, trial: Trial) -> dict[str, str]:
     pipeline = record.pipeline
     return {
         "mlflow.runName": pipeline.name,
+        SAVED_TAG: record.saved_at,
         "pipeline": pipeline.name,
         "dataset": _datasets(trial),
         "protocol": f"{trial.protocol.describe()}; {trial.box.describe()}",
@@ -120,7 +122,7 @@ def result_metrics(
     for score in scores(predictions, trial, registry, columns):
         for value in values_of(score, registry, [score.protocol.failure_percent]):
             name = _OLDER_NAMES.get(value.metric.name, value.metric.key)
-            numbers[f"test_{name}.{_metric_name(score.column)}"] = value.value
+            numbers[f"test_{_metric_name(name)}.{_metric_name(score.column)}"] = value.value
     numbers |= _occlusion_metrics("test", predictions, registry, columns)
     if (pasted := folder.pasted) is not None:
         for score in scores(pasted, trial, registry, columns):
@@ -194,9 +196,11 @@ def changed_ms(path: Path) -> int:
     return int(path.stat().st_mtime * 1000) if path.is_file() else now_ms()
 
 
-def _metric_name(column: str) -> str:
-    """A column as part of the name of a metric or a tag, in which MLflow allows few signs."""
-    return re.sub(r"[^/\w.\- :]", "_", column.replace("+", " and "))
+def _metric_name(name: str) -> str:
+    """The name of a column or metric as part of that of a metric or tag in MLflow, which allows few
+    signs.
+    """
+    return re.sub(r"[^/\w.\- :]", "_", name.replace("+", " and "))
 
 
 def _truth_name(truth: str) -> str:

@@ -7,6 +7,7 @@ again, which is read as any results are.
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, without_secrets
 from odnbench.plan.pipelines import check_name
 from odnbench.results.folder import (
     EPOCHS,
@@ -36,10 +37,9 @@ from odnbench.tracking.client import (
     does_not_answer,
     experiment_name,
     tag_filter,
-    without_password,
 )
 from odnbench.tracking.databases import is_made, sqlite_file
-from odnbench.tracking.entries import COMPLETE_TAG, PLAN_TAG, TRIAL_TAG
+from odnbench.tracking.entries import COMPLETE_TAG, PLAN_TAG, SAVED_TAG, TRIAL_TAG
 from odnbench.tracking.plan_artifacts import bring_plan
 
 _STATES: dict[str, State] = {
@@ -59,7 +59,7 @@ def fetch(
     A trial that is there as the run has it stays. tell: takes a line for people. Raises
     OdnbenchError where MLflow does not answer, and for a pipeline of which it holds no plan.
     """
-    shown = without_password(uri)
+    shown = without_secrets(uri)
     path = sqlite_file(uri)
     if path is not None and not is_made(path):
         raise OdnbenchError(f"MLflow at {shown}: there is no file {path}; give the URI of a store")
@@ -105,7 +105,7 @@ def _bring_pipeline(
     runs = _paged(
         client.search_runs, experiment_ids=[experiment], filter_string=tag_filter({TRIAL_TAG: ""})
     )
-    for run in sorted(runs, key=lambda run: -run.info.start_time):
+    for run in sorted(runs, key=_when_planned, reverse=True):
         record = bring_plan(client, run.info.run_id, folder)
         if record is None:
             tell(
@@ -119,6 +119,12 @@ def _bring_pipeline(
                 _bring_trial(client, one, folder / identity)
         return True
     return False
+
+
+def _when_planned(run: Run) -> str:
+    """When the plan of its parent `run` was made; of older runs, when the first trial began."""
+    began = datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(timespec="seconds")
+    return str(run.data.tags.get(SAVED_TAG, began))
 
 
 def _bring_trial(client: MlflowClient, run: Run, path: Path) -> None:

@@ -7,13 +7,13 @@ from queue import Empty, Queue
 from threading import Thread
 from traceback import format_exception
 
-from odnbench.errors import OdnbenchError
+from odnbench.errors import OdnbenchError, without_secrets
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
 from odnbench.results.folder import TrialFolder
 from odnbench.results.observers import Observer
 from odnbench.results.records import Epoch, State
-from odnbench.tracking.client import UNREACHABLE, does_not_answer, tracking_uri, without_password
+from odnbench.tracking.client import UNREACHABLE, does_not_answer, tracking_uri
 from odnbench.tracking.runs import PlanRuns
 
 _IDLE_SECONDS = 1.0  # after which the load of the machine is measured though nothing happened
@@ -83,7 +83,7 @@ class MlflowMirror(Observer):
                 self.tell(line)
             if not self.answers:
                 self.tell(
-                    f"MLflow at {without_password(self.uri)} answers again: all runs are delivered"
+                    f"MLflow at {without_secrets(self.uri)} answers again: all runs are delivered"
                 )
 
     def _enqueue(self, event: _Unwritten) -> None:

@@ -11,6 +11,8 @@ from filelock import FileLock
 from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from odnbench.errors import without_secrets
+from odnbench.plan.conversion import to_mapping
 from odnbench.plan.ids import content_id
 from odnbench.plan.registry import Registry
 from odnbench.plan.trials import Trial
@@ -27,13 +29,13 @@ from odnbench.results.folder import (
 )
 from odnbench.results.plans import PlanRecord, Work
 from odnbench.results.records import Epoch, Standing, State
+from odnbench.results.searches import trained_elsewhere
 from odnbench.tracking.client import (
     connect,
     experiment_name,
     find_or_create,
     refuse_deleted,
     tag_filter,
-    without_password,
 )
 from odnbench.tracking.databases import sqlite_file
 from odnbench.tracking.entries import (
@@ -41,6 +43,7 @@ from odnbench.tracking.entries import (
     LONGEST_TAG,
     PARENT_TAG,
     PLAN_TAG,
+    SAVED_TAG,
     TRIAL_TAG,
     changed_ms,
     disturbed_metrics,
@@ -139,7 +142,7 @@ class PlanRuns:
                 experiment = self.client.get_experiment_by_name(name)
                 if experiment is None:
                     raise
-        refuse_deleted(experiment, without_password(self.uri))
+        refuse_deleted(experiment, without_secrets(self.uri))
         if experiment.tags.get(VIEW_TAG) != view:
             self.client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
         return str(experiment.experiment_id)
@@ -188,6 +191,7 @@ class PlanRuns:
                 started.append(_StartedTrial(trial, folder, standing))
         brought = [self._deliver(one) for one in started]
         if started:
+            self.client.set_tag(self.parent_id, SAVED_TAG, self.record.saved_at)
             self._finish(started, tell, whole=not left_out, work=work)
         self._end_dead_runs(work, [one.trial.id for one in started])
         return Delivered(sum(brought), len(brought) - sum(brought), tuple(left_out))
@@ -204,13 +208,15 @@ class PlanRuns:
         status = _STATUS_OF_STATE[state]
         epochs = folder.epochs
         predicted = folder.holds(self.record.pipeline.disturbed)
-        parts = (state, f"epochs: {len(epochs)}", *map(str, predicted), reason)
+        columns = self.record.pipeline.columns
+        tested = f"columns: {' '.join(columns)}" if state in ("done", "trained") else ""
+        parts = (state, f"epochs: {len(epochs)}", tested, *map(str, predicted), reason)
         mark = ", ".join(filter(None, parts))[:LONGEST_TAG]
         began = changed_ms(folder.path / TRIAL)
         run = self._trial_run(trial, began)
         tags = run.data.tags
-        found = tags.get(COMPLETE_TAG), tags.get(PARENT_TAG), run.info.status
-        if found == (mark, self.parent_id, status):
+        there = tags.get(COMPLETE_TAG), tags.get(PARENT_TAG), run.info.status
+        if there == (mark, self.parent_id, status):
             return False
         if state not in _GOES_ON and contradicts(self.client, run.info.run_id, epochs):
             self.client.delete_run(run.info.run_id)
@@ -218,10 +224,10 @@ class PlanRuns:
         run_id = run.info.run_id
         self._begin(run, trial)
         self._log_epochs(run_id, epochs)
-        columns = self.record.pipeline.columns
-        if state in ("done", "trained") and "parameters" not in run.data.metrics:
-            metrics = result_metrics(trial, folder, self.registry, columns)
-            self.client.log_batch(run_id, metrics=metrics)
+        if tested:
+            found = result_metrics(trial, folder, self.registry, columns)
+            new = [metric for metric in found if metric.key not in run.data.metrics]
+            self.client.log_batch(run_id, metrics=new)
         for disturbance in predicted:
             metrics = disturbed_metrics(trial, folder, self.registry, columns, disturbance)
             log_new(self.client, run_id, metrics)
@@ -259,12 +265,17 @@ class PlanRuns:
         """
         states = {one.trial.id: one.standing.state for one in started}
         wanted = ("done", "stopped") if self.record.pipeline.search else ("done",)
-        complete = all(states.get(identity) in wanted for identity in self.record.trials)
+        elsewhere = trained_elsewhere(self.plan_file.parent) or ()
+        complete = all(
+            states[identity] in wanted if identity in states else identity in elsewhere
+            for identity in self.record.trials
+        )
         if not complete and self._is_at_work(work):
             return
         status = "FINISHED" if complete else "FAILED"
         disturbed = map(str, self.record.pipeline.disturbed)
-        mark = content_id(states, PLAN_ARTIFACTS, *disturbed)  # of what the plan's run holds
+        held = to_mapping(self.record.pipeline)
+        mark = content_id(states, PLAN_ARTIFACTS, held, *disturbed)  # of what the plan's run holds
         mark_without_network = f"{mark}, without the network"
         parent = self.client.get_run(self.parent_id)
         if not whole and parent.info.status == "FINISHED":
@@ -304,8 +315,11 @@ class PlanRuns:
 
     def _end_dead_runs(self, work: Work, delivered: Collection[str]) -> None:
         """Ends the runs of trials that nobody is at work on and that left nothing to deliver: their
-        sweep was killed before it wrote a file of theirs, or the files are damaged.
+        sweep was killed before it wrote a file of theirs, or the files are damaged. Those of a
+        search on which other machines work may be theirs.
         """
+        if trained_elsewhere(self.plan_file.parent) is not None:
+            return
         for status in _GOES_ON:
             having = f"attributes.status = '{_STATUS_OF_STATE[status]}'"
             identity = tag_filter({PLAN_TAG: self.record.id})

@@ -116,6 +116,8 @@ def test_typed_texts_mean_what_they_say(text: str, wanted: Any, value: object) -
         ("yes", bool, "-s key: expected true or false, got 'yes'"),
         ("fats", Literal["fast", "exact"], "did you mean 'fast'?"),
         ("1,x", tuple[int, ...], "-s key: expected a whole number, got 'x'"),
+        ("9" * 400, int, "-s key: must be a number that 64 bits hold"),
+        (str(2**63), int, "-s key: must be a number that 64 bits hold"),
     ],
 )
 def test_typed_texts_that_mean_nothing_are_told(text: str, wanted: Any, told: str) -> None:

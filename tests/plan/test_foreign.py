@@ -66,6 +66,20 @@ def test_a_package_without_init_counts_as_one(project: Path, file: str) -> None:
     assert source_digest("open.net:Network") != before
 
 
+def test_of_an_installed_package_its_own_modules_count_also_by_way_of_a_link(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = tmp_path_factory.mktemp("home") / "site-packages"
+    link.symlink_to(project)
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"purelib": str(link)})
+    monkeypatch.syspath_prepend(link)
+    before = source_digest("mine.net:Network")
+    (project / "beside.py").write_text("x = 2\n")
+    assert source_digest("mine.net:Network") == before
+    (project / "mine/far.py").write_text("x = 2\n")
+    assert source_digest("mine.net:Network") != before
+
+
 def test_the_code_is_not_run_and_our_own_has_no_digest(project: Path) -> None:
     (project / "mine/__init__.py").write_text("raise RuntimeError('it was run')\n")
     assert source_digest("mine.net:Network")

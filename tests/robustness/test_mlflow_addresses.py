@@ -3,9 +3,12 @@ server that is merely away is not waited for.
 """
 
 import json
+import os
 import shutil
+import signal
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +22,43 @@ from helpers import Run
 from mlflow.tracking import MlflowClient
 
 from odnbench.cli import run as run_module
+from odnbench.cli.tracking import served
 from odnbench.tracking import client
 
 Serve = Callable[[int, str], str]
 OLD_RESULTS = Path(__file__).parents[1] / "fixtures" / "results-5e91834"
+
+
+def test_the_page_ends_with_the_command_and_shows_nobody_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "backend-store-uri" not in " ".join(client.mlflow_ui_arguments(5000))
+    page = """import os, pathlib, signal, sys, time
+def end(*_):
+    pathlib.Path("ended").touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+pathlib.Path("began").write_text(os.environ["MLFLOW_BACKEND_STORE_URI"])
+time.sleep(60)
+"""
+    monkeypatch.setattr(client, "mlflow_ui_arguments", lambda _: [sys.executable, "-c", page])
+
+    def interrupt() -> None:
+        while not Path("began").is_file() or not Path("began").read_text():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    # Tests that run in the background were started to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            served(5000, "postgresql://me:secret@lab/runs")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert Path("began").read_text() == "postgresql://me:secret@lab/runs"
+    assert Path("ended").is_file()
 
 
 @pytest.fixture

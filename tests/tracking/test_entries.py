@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from helpers import REGISTRY, trial_of
 from made_results import CELLS, COLUMN, LANDMARKS, Faces, Made, report_of, spread_errors
+from mlflow.utils.validation import _validate_metric_name
 
+from odnbench.plan.registry import Registry
 from odnbench.plan.specs import LossSpec
 from odnbench.results.predictions import Occlusion
 from odnbench.results.records import Cost, Epoch
@@ -53,6 +55,19 @@ def test_a_trial_without_pasted_faces_has_no_such_metrics(tmp_path: Path) -> Non
     names = [m.key for m in result_metrics(trial.trial, trial.folder, REGISTRY, [COLUMN])]
     assert f"test_nme_percent.{COLUMN}" in names
     assert not [name for name in names if "pasted" in name or "occlusion" in name]
+
+
+def test_a_metric_of_any_name_has_one_that_mlflow_takes(tmp_path: Path) -> None:
+    (tmp_path / "metrics.toml").write_text(
+        '["P90%"]\ntitle = "P90"\nunit = "%"\nbetter = "lower"\n'
+        'target = "odnbench.metrics.summaries:median_percent"\n'
+    )
+    registry = Registry.load([tmp_path])
+    (trial,) = report_of(tmp_path / "made", Made("odn", Faces(spread_errors(0.05, N)))).trials
+    names = [metric.key for metric in result_metrics(trial.trial, trial.folder, registry, [COLUMN])]
+    assert f"test_P90__percent.{COLUMN}" in names
+    for name in names:
+        _validate_metric_name(name)
 
 
 def test_a_run_says_that_its_numbers_are_those_of_a_flip_test() -> None:

@@ -60,6 +60,42 @@ def test_the_report_is_that_of_the_folders(folder: Path, uri: str, tmp_path: Pat
     assert '"out of memory"' in own
 
 
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_the_plan_that_was_made_last_is_brought(
+    folder: Path, uri: str, tmp_path: Path, newest_first: bool
+) -> None:
+    """Although it has only trials that an older plan has trained."""
+    older = PlanRecord.load(folder / PLAN)
+    newer = dataclasses.replace(
+        older,
+        id="newer",
+        trials=older.trials[:1],
+        titles=older.titles[:1],
+        saved_at="2019-06-17T00:00:00+00:00",
+    )
+    for record in (newer, older) if newest_first else (older, newer):
+        record.save(folder)
+        deliver(folder, uri)
+    (plan,) = fetch(uri, (), tmp_path / "cache")
+    assert PlanRecord.load(plan).id == "newer"
+
+
+def test_a_plan_that_was_edited_is_brought_up_to_date(
+    folder: Path, uri: str, tmp_path: Path
+) -> None:
+    deliver(folder, uri)
+    record = PlanRecord.load(folder / PLAN)
+    columns = (*record.pipeline.columns, "300w/challenging")
+    edited = dataclasses.replace(record.pipeline, title="Another title", columns=columns)
+    dataclasses.replace(record, pipeline=edited).save(folder)
+    deliver(folder, uri)
+    (plan,) = fetch(uri, (), tmp_path / "cache")
+    assert PlanRecord.load(plan).pipeline == edited
+    assert as_json(read_report(plan, REGISTRY)) == as_json(read_report(folder / PLAN, REGISTRY))
+    run = runs_by_trial(uri, "made")["0"]
+    assert "test_nme_percent.300w/challenging" in run.data.metrics
+
+
 @pytest.mark.parametrize("delivered_at_once", [True, False])
 def test_what_was_predicted_after_disturbances_is_brought(
     tmp_path: Path, uri: str, without_files_that_take_long: None, delivered_at_once: bool

@@ -14,9 +14,12 @@ from mlflow.tracking import MlflowClient
 from mlflow_store import all_runs, assert_mirrors, assert_nothing_to_add, folder_of, runs_by_trial
 
 from odnbench.plan.conversion import replace_at, to_mapping
+from odnbench.plan.searches import Search
+from odnbench.plan.spaces import Parameter, Space
 from odnbench.results.folder import INTERRUPTED, TrialFolder
 from odnbench.results.plans import PlanRecord, alone_in
 from odnbench.results.records import State
+from odnbench.results.searches import SearchedPoint, SearchRecord, SearchSettings
 from odnbench.sweep.inline import run_inline
 from odnbench.sweep.plan import Plan
 from odnbench.sweep.run import run
@@ -218,6 +221,40 @@ def test_no_run_is_running_for_ever_after_its_sweep_was_killed(
     (folder.path / "done").touch()
     assert sync(tmp_path / "ablation", finished.registry, uri) == Delivered(1, 1)
     assert_mirrors(uri, plan_file, finished.registry)
+
+
+def shared(finished: Plan, storage: Path, study: str) -> Path:
+    """The plan of a search, of which another machine with the study at `study` has trained a
+    point.
+    """
+    folder = Path(shutil.copytree(folder_of(finished), storage / "ablation"))
+    record = PlanRecord.load(folder / "plan.json")
+    pipeline = dataclasses.replace(record.pipeline, search=Search())
+    dataclasses.replace(record, pipeline=pipeline).save(folder)
+    points = tuple(
+        SearchedPoint(number, "complete", {"loss.eta": 0.0}, (5.0,), {}, (trial.id,))
+        for number, trial in enumerate(finished.trials)
+    )
+    space = Space("made", "", {"loss.eta": Parameter(low=0.0, high=1.0)})
+    SearchRecord("ablation", SearchSettings(), space, 3, 2, study, points).save(folder)
+    shutil.rmtree(folder / finished.trials[1].id)
+    return folder / "plan.json"
+
+
+@pytest.mark.parametrize(
+    ("study", "status"), [("postgresql://lab/studies", "FINISHED"), ("study.journal", "FAILED")]
+)
+def test_a_search_that_several_machines_share_ends_with_the_points_of_all(
+    tmp_path: Path, finished: Plan, uri: str, study: str, status: str
+) -> None:
+    plan_file = shared(finished, tmp_path, study)
+    far = PlanRuns(plan_file, finished.registry, uri)
+    far.follow(finished.trials[1], [])  # as the other machine does
+    sync(plan_file.parent, finished.registry, uri)
+    runs = runs_by_trial(uri)
+    assert runs[""].info.status == status
+    is_left = runs[finished.trials[1].id].info.status == "RUNNING"
+    assert is_left == (status == "FINISHED")
 
 
 def test_a_trial_that_waits_for_the_sweep_at_work_is_scheduled(
