@@ -82,8 +82,8 @@ def served(port: int, uri: str) -> int:
     from odnbench.tracking.client import mlflow_ui_arguments
 
     # In the environment, where other users do not see the password of a database.
-    served = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
-    with subprocess.Popen(mlflow_ui_arguments(port), env=served) as page:
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    with subprocess.Popen(mlflow_ui_arguments(port), env=environment) as page:
         try:
             return page.wait()
         except BaseException:

@@ -38,7 +38,8 @@ def is_whole(data: bytes) -> bool:
     """Whether the picture in a JPEG or PNG file has an end; cameras write other data behind it.
     Files of other formats pass.
     """
-    end = {b"\xff\xd8": END_OF_JPEG, b"\x89P": END_OF_PNG}.get(data[:2])
+    ends = {b"\xff\xd8": END_OF_JPEG, b"\x89PNG": END_OF_PNG}
+    end = next((end for start, end in ends.items() if data.startswith(start)), None)
     return end is None or any(part.name == end for part in parts_of(data))
 
 

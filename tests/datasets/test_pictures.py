@@ -52,3 +52,13 @@ def test_a_picture_is_refused_wherever_it_was_cut_off(tmp_path: Path, name: str)
         (tmp_path / name).write_bytes(whole[:length])
         with pytest.raises(OdnbenchError, match=name):
             read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8", b"\x89PNG"])
+def test_what_only_begins_as_a_picture_is_truncated_and_other_files_are_none(
+    tmp_path: Path, start: bytes
+) -> None:
+    for content, told in ((start, "truncated"), (start[:1] + b"P", "not a picture")):
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(OdnbenchError, match=told):
+            read_picture(tmp_path / "a.png")
