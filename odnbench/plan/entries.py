@@ -1,5 +1,6 @@
 """What can be registered: one dataclass per family, whose fields are the keys of its TOML files."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -74,6 +75,9 @@ class Slot:
     # The module of a trial that names none; "none" leaves the slot empty.
     default: str = NONE
 
+    def __post_init__(self) -> None:
+        _check_field_name("slot", self.name)
+
 
 @dataclass(frozen=True)
 class Module(Buildable):
@@ -131,7 +135,17 @@ class Augmentation(Buildable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_field_name("effect", self.name)
         bound("augmentation", self, "reference", 0, 0.5)  # strength is at most 2, an amount 1
+
+
+def _check_field_name(what: str, name: str) -> None:
+    """Raises OdnbenchError unless `name` can be the last part of the key of a trial's field."""
+    if not re.fullmatch(r"\w[\w-]*", name):
+        raise OdnbenchError(
+            f"the name of the {what} becomes a key of trials, and may have letters, digits, _ and "
+            f"- alone, got '{name}'"
+        )
 
 
 @dataclass(frozen=True)

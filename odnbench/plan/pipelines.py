@@ -147,8 +147,7 @@ def _resolve(
         key, value = _split_override(text, fields)
         asked[key] = value
         if key in on_axes or _is_axis(key, value, fields):
-            values = [parse(item, fields[key], f"-s {key}") for item in value.split(",")]
-            axes = with_axis(axes, key, values)
+            axes = with_axis(axes, key, _points(key, value, fields))
         else:
             changes[key] = parse(value, fields[key], f"-s {key}")
 
@@ -206,6 +205,13 @@ def _is_axis(key: str, value: str, fields: Fields) -> bool:
     return "," in value and origin is not tuple and key not in FILES
 
 
+def _points(key: str, value: str, fields: Fields) -> list[Any]:
+    """The values of a key on an axis that the text `value` stands for; a list is one value."""
+    origin: Any = get_origin(fields[key])
+    items = [value] if origin is tuple else value.split(",")
+    return [parse(item, fields[key], f"-s {key}") for item in items]
+
+
 def overruled(
     specs: Iterable[TrialSpec], registry: Registry, overrides: Sequence[str]
 ) -> list[str]:
@@ -222,7 +228,7 @@ def overruled(
             spec.variant: get_at(spec, key)
             for spec in specs
             if key in _changes_of(spec.variant, registry, fields)
-            and get_at(spec, key) != parse(value.split(",")[0], fields[key], f"-s {key}")
+            and get_at(spec, key) != _points(key, value, fields)[0]
         }
         if without:
             kept = ", ".join(f"{variant} ({kept})" for variant, kept in without.items())

@@ -11,6 +11,7 @@ conditions it does not meet.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations, product
 from typing import Any, Literal
 
 from odnbench.errors import OdnbenchError
@@ -67,6 +68,11 @@ class Parameter:
         """The ends of the numbers that are drawn: those below `low` stand for 0."""
         assert self.low is not None and self.high is not None
         return (self.low / 10 if self.zero else self.low), self.high
+
+    @property
+    def extremes(self) -> tuple[Any, ...]:
+        """The choices, or the ends of the range and the 0 beside it."""
+        return self.choices or (self.low, self.high, *([0.0] if self.zero else []))
 
     def value_of(self, drawn: Any) -> Any:
         """The field's value for which a drawn number or choice stands."""
@@ -125,14 +131,17 @@ class Space:
         return point
 
     def neighbours(self, spec: TrialSpec) -> Iterator[tuple[str, TrialSpec]]:
-        """(key, `spec` with another value at that key): the ends of each range, and each choice.
-
-        The conditions of the parameter are met as well.
+        """(keys, `spec` with other values there), for each parameter and each two that can vary
+        together: the ends of each range, its 0, and each choice, their conditions met as well.
         """
-        for key, parameter in self.parameters.items():
-            met = {other: values[0] for other, values in parameter.when.items()}
-            for value in parameter.choices or (parameter.low, parameter.high):
-                yield key, apply(spec, {**met, key: value})
+        for count in (1, 2):
+            for chosen in combinations(self.parameters.items(), count):
+                met = {other: values[0] for _, own in chosen for other, values in own.when.items()}
+                keys = [key for key, _ in chosen]
+                for values in product(*(parameter.extremes for _, parameter in chosen)):
+                    point = {**met, **dict(zip(keys, values, strict=True))}
+                    if {key for key, _ in self.active(point)}.issuperset(keys):
+                        yield " and ".join(keys), apply(spec, point)
 
     def mapped(self, change: Callable[[str, Any], Any]) -> "Space":
         """The space with `change(key, value)` in the place of each choice, of conditions too."""

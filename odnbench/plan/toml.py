@@ -4,6 +4,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def _check_bounds(value: Any, key: str, depth: int) -> None:
         raise ValueError(f"tables or lists more than {_DEEPEST} deep")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("a whole number of more than 64 bits")
+    if isinstance(value, date | time):  # a datetime is a date
+        raise ValueError(f"{key} is a date or a time, which no key takes; write it in quotes")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{key} must be a finite number, got {value}")
     if isinstance(value, dict):

@@ -269,7 +269,8 @@ def _check_in_network(registry: Registry, changes: Mapping[str, Any], variant: s
     """A network of `variant` at its smallest, with `changes` of its spec, predicts and learns."""
     pipeline = Pipeline("contract", "", base={**_SMALLEST, **changes}, axes={"variant": [variant]})
     (spec,) = resolve(pipeline, registry)
-    spec = replace_at(spec, "model.pretrained", "none")  # nothing is downloaded for a check
+    if spec.train.epochs:  # a network that is not trained may be nothing without its file
+        spec = replace_at(spec, "model.pretrained", NONE)  # nothing is downloaded for a check
     protocol = registry.get(Protocol, spec.data.protocol)
     trial = Trial(
         id="contract",

@@ -132,6 +132,16 @@ def test_a_file_that_does_not_fit_is_told_before_anything_runs(
     assert "variant theirs" in done.stderr and "theirs.onnx" in done.stderr
 
 
+def test_the_check_of_a_registry_runs_the_file(odnbench: Run, opponent: Opponent) -> None:
+    done = odnbench("registry", "check", "--registry", str(opponent.registry))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines() == ["variants theirs: ok"]
+    opponent.file.write_bytes(b"nothing")
+    done = odnbench("registry", "check", "--registry", str(opponent.registry))
+    assert done.returncode == 1
+    assert "theirs.onnx" in done.stdout
+
+
 def test_predict_takes_an_exported_network(
     odnbench: Run, opponent: Opponent, registry: Registry
 ) -> None:

@@ -21,6 +21,7 @@ from odnbench.plan.ids import canonical_json, content_id, trial_id
 from odnbench.plan.pipelines import Pipeline, load_pipeline, overruled, resolve, spec_fields
 from odnbench.plan.protocols import Scheme
 from odnbench.plan.registry import FAMILIES, Registry, import_target
+from odnbench.plan.searches import Search
 from odnbench.plan.shipped import shipped
 from odnbench.plan.specs import TrialSpec
 
@@ -418,3 +419,55 @@ def test_a_search_over_the_weight_of_masks_needs_occluders(tmp_path: Path) -> No
         resolve(pipeline, REGISTRY)
     (spec,) = resolve(pipeline, REGISTRY, overrides=["occluders=0.5"])
     assert spec.loss.zeta == 0
+
+
+MAPS_AND_POINTS = """
+head = { choices = ["regression", "heatmap"] }
+criterion = { choices = ["l2", "l1"] }
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            MAPS_AND_POINTS,
+            r"model\.head and loss\.criterion: .*compares points, but head 'heatmap'",
+        ),
+        (
+            "head = {choices = ['local', 'regression']}\nlow_rank = {choices = ['none', 'lm']}",
+            r"model\.head and model\.low_rank: .*takes their map",
+        ),
+        (
+            "zeta = {low = 1.0, high = 9.0}\noccluders = {low = 0.0, high = 1.0}",
+            r"loss\.zeta: .*masks of pasted occluders",
+        ),
+        (
+            "warmup_epochs = {low = 0.0, high = 2.0}\nepochs = {low = 1, high = 9}",
+            r"train\.warmup_epochs and train\.epochs: .*below train\.epochs \(1\), got 2",
+        ),
+    ],
+)
+def test_two_values_of_a_space_that_do_not_fit_each_other_are_told_before_a_search(
+    tmp_path: Path, lines: str, told: str
+) -> None:
+    (tmp_path / "space.toml").write_text(f'title = "Mine"\n[parameters]\n{lines}\n')
+    search = Search(space=str(tmp_path / "space.toml"))
+    base = {"low_rank": "none", "schedule": "cosine"}
+    pipeline = Pipeline(name="mine", title="Mine", base=base, search=search)
+    with pytest.raises(OdnbenchError, match=told):
+        resolve(pipeline, REGISTRY)
+
+
+def test_two_values_that_a_condition_keeps_apart_are_no_fault(tmp_path: Path) -> None:
+    lines = MAPS_AND_POINTS.replace('"l1"]', '"l1"], when = { head = ["regression"] }')
+    (tmp_path / "space.toml").write_text(f'title = "Mine"\n[parameters]\n{lines}\n')
+    search = Search(space=str(tmp_path / "space.toml"))
+    assert resolve(Pipeline("mine", "Mine", base={"low_rank": "none"}, search=search), REGISTRY)
+
+
+def test_an_override_of_an_axis_of_lists_is_one_list() -> None:
+    axes = {"test": [["300w/common"], ["300w/challenging"]]}
+    pipeline = Pipeline(name="mine", title="Mine", axes=axes)
+    (spec,) = resolve(pipeline, REGISTRY, overrides=["test=300w/common,300w/challenging"])
+    assert spec.data.test == ("300w/common", "300w/challenging")

@@ -87,8 +87,19 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
         (module("").replace('"Mine"', "3"), "mine: title: expected a text, got 3"),
         ("mine = 3\n", "mine"),
         (module("").replace('"geometry"', '"geometri"'), "did you mean 'geometry'"),
+        (module("since = 2026-12-02"), "since is a date or a time, which no key takes"),
+        (module("at = [[07:30:00]]"), "at is a date or a time, which no key takes"),
     ],
-    ids=["no TOML", "missing key", "misspelt key", "wrong type", "no table", "unknown slot"],
+    ids=[
+        "no TOML",
+        "missing key",
+        "misspelt key",
+        "wrong type",
+        "no table",
+        "unknown slot",
+        "date",
+        "time",
+    ],
 )
 def test_a_faulty_entry_is_told_with_its_file(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(OdnbenchError) as caught:
@@ -281,6 +292,16 @@ def test_shipped_pipelines_name_only_what_there_is(name: str) -> None:
         )
         == 1
     )
+
+
+@pytest.mark.parametrize("name", ["a.b", "a=b", "", "a,b", "a b"])
+def test_a_slot_or_an_effect_whose_name_cannot_be_a_key_is_told(tmp_path: Path, name: str) -> None:
+    slot = f'["{name}"]\ntitle = "Mine"\nplace = "branch"\n'
+    effect = f'["{name}"]\ntitle = "Mine"\ntarget = "mine:effect"\nreference = 0.5\n'
+    for family, text in (("slots", slot), ("augmentations", effect)):
+        (tmp_path / family).mkdir()
+        with pytest.raises(OdnbenchError, match=rf"{family}\.toml: .* becomes a key of trials"):
+            registry_with(tmp_path / family, **{family: text})
 
 
 @pytest.mark.parametrize(
