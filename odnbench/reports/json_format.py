@@ -14,13 +14,15 @@ from typing import Any
 
 from odnbench.metrics.factorial import Effect
 from odnbench.metrics.intervals import Interval
+from odnbench.metrics.significance import Comparison
 from odnbench.plan.conversion import leaves, public_name
 from odnbench.plan.specs import TrialSpec
+from odnbench.reports.disturbances import DisturbedRow
 from odnbench.reports.provenance import protocol_of
 from odnbench.reports.report import Report
 from odnbench.reports.rows import Measured, Row, ScoredTrial
 from odnbench.reports.search import Searched
-from odnbench.reports.tabular import compared_values
+from odnbench.reports.tabular import Line, compared_values
 
 # Raised where a key changes its name, place or meaning; a new key leaves it as it is.
 SCHEMA_VERSION = 1
@@ -75,6 +77,10 @@ def values_of(report: Report) -> dict[str, Any]:
         "few_faces": report.few_faces,
         **_of_modules(report),
         **_of_networks(report),
+        "disturbed": {
+            column: {kind: [_disturbed(one) for one in bench.rows] for kind, bench in kinds.items()}
+            for column, kinds in report.disturbed.items()
+        },
         "published": [
             {"table": table, "unlike": report.unlike.get(table.name, "")}
             for table in report.published
@@ -200,7 +206,7 @@ def _of_networks(report: Report) -> dict[str, Any]:
                     "row": line.row,
                     "nme": _measured(line.nme),
                     "rise": line.rise,
-                    "comparison": compared_values(line.comparison) if line.comparison else None,
+                    "comparison": _compared(line.comparison),
                     "maps": line.told,
                 }
                 for line in lines
@@ -233,6 +239,30 @@ def _of_networks(report: Report) -> dict[str, Any]:
         "main_column": report.main_column,
         "lead": report.lead and report.lead.row,
     }
+
+
+def _disturbed(found: DisturbedRow) -> dict[str, Any]:
+    """A row at each level of a disturbance; `area` is that under its curve, over their range."""
+    return {
+        "row": found.row,
+        "levels": [
+            {
+                "level": at.level,
+                "amount": at.amount,
+                "nme": _measured(at.nme),
+                "comparison": _compared(at.comparison),
+                "maps": at.told,
+            }
+            for at in found.levels
+        ],
+        "lacks": found.lacks,
+        "area": found.area and _measured(found.area),
+        "area_comparison": _compared(found.area_comparison),
+    }
+
+
+def _compared(found: Comparison | None) -> Line | None:
+    return compared_values(found) if found else None
 
 
 def _search(search: Searched) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from odnbench.metrics.significance import Comparison
 from odnbench.plan.entries import Metric
+from odnbench.reports.disturbances import DisturbedRow
 from odnbench.reports.provenance import Scalar, protocol_of
 from odnbench.reports.report import Report
 from odnbench.reports.rows import Measured, Row
@@ -48,7 +49,8 @@ def row_lines(report: Report) -> Iterator[Line]:
     """A line for each row, column and metric; `values` are those of the `seeds`, in their order.
 
     The NME on faces with occluders pasted on them has lines of its own, of which `occluders` says
-    so.
+    so; so has the NME at each level of a disturbance, with `disturbance` and `disturbance_level`,
+    and the area under its curve over the range of the levels, as the metric "nme_area".
     """
     for row, column, metric, number in _numbers(report):
         compared = report.comparisons.get(column, {}).get(row.title)
@@ -67,6 +69,24 @@ def row_lines(report: Report) -> Iterator[Line]:
                 **compared_values(line.comparison),
                 **protocol_of(line.row, column),
             }
+    for column, benches in report.disturbed.items():
+        for bench in benches.values():
+            for found in bench.rows:
+                if found.levels:
+                    begin = _begin(report, found.row, column, nme, "none")
+                    protocol = protocol_of(found.row, column)
+                    for at in _at_levels(found):
+                        yield {**begin, "disturbance": bench.kind, **at, **protocol}
+
+
+def _at_levels(found: DisturbedRow) -> Iterator[Line]:
+    """What the lines of a row say at each level of a disturbance, and of all levels together."""
+    for at in found.levels:
+        level = {"disturbance_level": at.level}
+        yield {**level, **_of_number(at.nme), **compared_values(at.comparison)}
+    if found.area is not None:
+        area = {"metric": "nme_area", **_of_number(found.area)}
+        yield {**area, **compared_values(found.area_comparison)}
 
 
 def trial_lines(report: Report) -> Iterator[Line]:

@@ -1,6 +1,8 @@
 """Curves over levels of disturbance, areas under them, and what the map tells, from made errors."""
 
+import csv
 import dataclasses
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +16,11 @@ from odnbench.plan.disturbances import Disturbance
 from odnbench.plan.protocols import Protocol
 from odnbench.reports.disturbances import trapezoid
 from odnbench.reports.document import Chart, Paragraph, Section, Style, Table, plain
+from odnbench.reports.json_format import as_json
 from odnbench.reports.report import Report
 from odnbench.reports.sections.disturbances import disturbances
 from odnbench.reports.sentences import found
+from odnbench.reports.tabular import write_csv
 
 LEVELS = (0.0, 0.1, 0.3)
 BENCH = {"occluders": LEVELS}
@@ -121,6 +125,35 @@ def test_a_row_of_which_a_seed_lacks_a_level_has_no_number_there_and_says_so(
     part = section_of(report)
     told = [plain(block.phrase) for block in part.blocks if isinstance(block, Paragraph)]
     assert any(f"goes on): {odn.row.title}: 0.1." in text for text in told)
+
+
+def test_csv_and_json_hold_the_curves_and_the_areas_under_them(tmp_path: Path) -> None:
+    report = report_of(
+        tmp_path / "made",
+        made("odn", (0.04, 0.06, 0.10)),
+        made("brnet", (0.05, 0.14), levels=[0.3]),
+        disturbances=BENCH,
+    )
+    odn, brnet = report.disturbed[COLUMN]["occluders"].rows
+    assert odn.area is not None
+
+    with write_csv(report, tmp_path).open(newline="", encoding="utf-8") as file:
+        lines = [line for line in csv.DictReader(file) if line["disturbance"] == "occluders"]
+    keys = ("row", "metric", "disturbance_level")
+    assert {tuple(line[key] for key in keys): float(line["mean"]) for line in lines} == {
+        **{(odn.row.title, "nme", str(at.level)): at.nme.mean for at in odn.levels},
+        (odn.row.title, "nme_area", ""): odn.area.mean,
+        **{(brnet.row.title, "nme", str(at.level)): at.nme.mean for at in brnet.levels},
+    }
+    assert {line["verdict"] for line in lines if line["row"] == brnet.row.title} == {"worse"}
+    assert {line["normaliser"] for line in lines} == {"inter-ocular"}
+
+    first, second = json.loads(as_json(report))["disturbed"][COLUMN]["occluders"]
+    assert [at["nme"]["mean"] for at in first["levels"]] == [at.nme.mean for at in odn.levels]
+    assert first["area"]["mean"] == odn.area.mean
+    assert (first["row"], first["lacks"], first["area_comparison"]) == (odn.row.title, [], None)
+    assert (second["area"], second["lacks"]) == (None, [0.1])
+    assert [at["comparison"]["verdict"] for at in second["levels"]] == ["worse"] * 2
 
 
 def test_the_section_shows_what_the_values_say(tmp_path: Path) -> None:
