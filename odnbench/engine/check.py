@@ -89,7 +89,7 @@ def kind_of(trial: Trial) -> tuple[Any, ...]:
     how = (train.batch_size, train.optimizer, train.precision, train.compile, train.epochs > 0)
     augment = (spec.augment.occluders > 0, spec.augment.strength > 0)
     recipe = (train.ema > 0, train.clip > 0, train.backbone_rate, train.teacher)
-    effects = tuple(sorted(spec.augment.effects))
+    effects = tuple(sorted((name, amount > 0) for name, amount in spec.augment.effects.items()))
     data = (spec.data.input_size, spec.data.flip_test, trial.scheme.name, trial.box)
     return spec.variant, spec.model, spec.loss.criterion, effects, *augment, *data, *how, *recipe
 

@@ -37,8 +37,19 @@ def full_key(key: str, fields: Fields, where: str) -> str:
 
 
 def flat(table: Mapping[str, Any], fields: Fields, where: str) -> dict[str, Any]:
-    """A nested TOML table as dotted key of a trial's spec → value."""
-    return {full_key(key, fields, where): value for key, value in spread(table, fields)}
+    """A nested TOML table as dotted key of a trial's spec → value.
+
+    Raises OdnbenchError for a key that is unknown, or stands there twice, in full and in short.
+    """
+    values: dict[str, Any] = {}
+    for key, value in spread(table, fields):
+        full = full_key(key, fields, where)
+        if full in values:
+            raise OdnbenchError(
+                f"{where}: {full} is set twice, once by a short name; leave one out"
+            )
+        values[full] = value
+    return values
 
 
 def spread(table: Mapping[str, Any], fields: Fields, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -245,7 +245,9 @@ def test_a_network_that_is_not_trained_needs_no_criterion_of_its_points() -> Non
 
 
 def test_what_decides_a_check_tells_trials_apart() -> None:
-    """A teacher must have the crops of its pupil, and ζ acts where occluders are pasted."""
+    """A teacher must have the crops of its pupil, ζ acts where occluders are pasted, and an effect
+    of which there is nothing is not built.
+    """
     trial = trial_of("odn")
     box = dataclasses.replace(trial.box, factor=2.0)
     occluded = replace_at(trial.spec, "augment.occluders", 0.5)
@@ -254,6 +256,7 @@ def test_what_decides_a_check_tells_trials_apart() -> None:
         kind_of(trial),
         kind_of(dataclasses.replace(trial, box=box)),
         kind_of(dataclasses.replace(trial, spec=occluded)),
+        *(kind_of(trial_of("odn", [f"blur={amount}"])) for amount in (0, 0.1, 0.2)),
     }
-    assert len(kinds) == 3
+    assert len(kinds) == 5
     assert kind_of(dataclasses.replace(trial, spec=alike)) in kinds
