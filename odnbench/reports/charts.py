@@ -108,7 +108,7 @@ def ced_chart(report: Report, styles: Mapping[str, Style]) -> Chart:
     )
     best = {column: _lowest(report, column) for column in report.columns}
     text = "; ".join(
-        f"on {column}, {share:.0f} % of the faces of {title} are at or below {failure:g} %, "
+        f"on {column}, {share:.1f} % of the faces of {title} are at or below {failure:g} %, "
         "the most of all rows"
         for column, found in best.items()
         if found is not None

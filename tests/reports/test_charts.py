@@ -71,6 +71,12 @@ def test_a_curve_is_the_mean_over_seeds_in_a_band_from_the_smallest_to_the_large
     assert panel.marks == (8.0,)
 
 
+def test_a_failure_among_many_faces_is_not_rounded_away_in_words(tmp_path: Path) -> None:
+    errors = np.append(np.full(249, 0.05), 0.10)
+    report = report_of(tmp_path, Made("odn", Faces(errors)))
+    assert "99.6 % of the faces" in ced_chart(report, styles_of(report.rows)).text
+
+
 def test_a_row_that_cannot_be_compared_has_no_ced_curve_and_the_caption_says_why(
     tmp_path: Path,
 ) -> None:
