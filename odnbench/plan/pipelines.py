@@ -189,7 +189,8 @@ def _resolve(
             raise OdnbenchError(fault)
     if pipeline.search is not None:
         space = space_of(pipeline.search, registry)
-        for key, neighbour in (near for trial in trials for near in space.neighbours(trial)):
+        varied_by = (space.neighbours, space.pairs)
+        for key, neighbour in (near for t in trials for vary in varied_by for near in vary(t)):
             try:
                 _check_spec(neighbour, registry)
             except OdnbenchError as error:

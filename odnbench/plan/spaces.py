@@ -131,17 +131,23 @@ class Space:
         return point
 
     def neighbours(self, spec: TrialSpec) -> Iterator[tuple[str, TrialSpec]]:
-        """(keys, `spec` with other values there), for each parameter and each two that can vary
-        together: the ends of each range, its 0, and each choice, their conditions met as well.
+        """(key, `spec` with another value at that key): the ends of each range, its 0, and each
+        choice. The conditions of the parameter are met as well.
         """
-        for count in (1, 2):
-            for chosen in combinations(self.parameters.items(), count):
-                met = {other: values[0] for _, own in chosen for other, values in own.when.items()}
-                keys = [key for key, _ in chosen]
-                for values in product(*(parameter.extremes for _, parameter in chosen)):
-                    point = {**met, **dict(zip(keys, values, strict=True))}
-                    if {key for key, _ in self.active(point)}.issuperset(keys):
-                        yield " and ".join(keys), apply(spec, point)
+        return self._near(spec, 1)
+
+    def pairs(self, spec: TrialSpec) -> Iterator[tuple[str, TrialSpec]]:
+        """The same of each two parameters that can vary together, named "key and key"."""
+        return self._near(spec, 2)
+
+    def _near(self, spec: TrialSpec, count: int) -> Iterator[tuple[str, TrialSpec]]:
+        for chosen in combinations(self.parameters.items(), count):
+            met = {other: values[0] for _, own in chosen for other, values in own.when.items()}
+            keys = [key for key, _ in chosen]
+            for values in product(*(parameter.extremes for _, parameter in chosen)):
+                point = {**met, **dict(zip(keys, values, strict=True))}
+                if {key for key, _ in self.active(point)}.issuperset(keys):
+                    yield " and ".join(keys), apply(spec, point)
 
     def mapped(self, change: Callable[[str, Any], Any]) -> "Space":
         """The space with `change(key, value)` in the place of each choice, of conditions too."""
