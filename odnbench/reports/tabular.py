@@ -144,6 +144,8 @@ def _begin(
         "is_foreign": not row.trials,
         "column": column,
         "occluders": occluders,
+        "disturbance": None,
+        "disturbance_level": None,
         "unlike": report.unlike_of(row, column),
         **_of_metric(metric, row, column),
         "seed_count": len(row.trials) or None,
