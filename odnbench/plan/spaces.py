@@ -141,12 +141,16 @@ class Space:
         return self._near(spec, 2)
 
     def _near(self, spec: TrialSpec, count: int) -> Iterator[tuple[str, TrialSpec]]:
+        backwards = [*self.parameters.items()][::-1]  # a condition names an earlier parameter
         for chosen in combinations(self.parameters.items(), count):
-            met = {other: values[0] for _, own in chosen for other, values in own.when.items()}
             keys = [key for key, _ in chosen]
+            met: dict[str, Any] = {}
+            for key, parameter in backwards:
+                if key in keys or key in met:
+                    met |= {k: values[0] for k, values in parameter.when.items() if k not in met}
             for values in product(*(parameter.extremes for _, parameter in chosen)):
                 point = {**met, **dict(zip(keys, values, strict=True))}
-                if {key for key, _ in self.active(point)}.issuperset(keys):
+                if point.keys() <= {key for key, _ in self.active(point)}:
                     yield " and ".join(keys), apply(spec, point)
 
     def mapped(self, change: Callable[[str, Any], Any]) -> "Space":

@@ -461,6 +461,8 @@ def test_two_values_of_a_space_that_do_not_fit_each_other_are_told_before_a_sear
 
 def test_two_values_that_a_condition_keeps_apart_are_no_fault(tmp_path: Path) -> None:
     lines = MAPS_AND_POINTS.replace('"l1"]', '"l1"], when = { head = ["regression"] }')
+    # Whose condition has a condition: with the head of maps it is never varied.
+    lines += 'unit = { choices = ["crop", "pixels"], when = { criterion = ["l1"] } }'
     (tmp_path / "space.toml").write_text(f'title = "Mine"\n[parameters]\n{lines}\n')
     search = Search(space=str(tmp_path / "space.toml"))
     assert resolve(Pipeline("mine", "Mine", base={"low_rank": "none"}, search=search), REGISTRY)
